@@ -1,1 +1,27 @@
-export {};
+export { canonicalJson, jsonEquals } from "./canonical-json.ts";
+export type { Checked, Problem } from "./checked.ts";
+export {
+  type DeliveryMove,
+  deliveryMoves,
+  isTerminalDeliveryStatus,
+  terminalDeliveryStatuses,
+} from "./delivery-status.ts";
+export { formatDuration, parseDuration, parsePositiveDuration } from "./duration.ts";
+export { checkEventKey, MAX_EVENT_KEY_LENGTH } from "./event-key.ts";
+export { findJsonProblem, type JsonProblem, MAX_JSON_DEPTH } from "./json-limits.ts";
+export { jsonPointer } from "./json-pointer.ts";
+export { allows, type Move, type Moves, movesFrom, terminal } from "./moves.ts";
+export { isTerminalRunStatus, type RunMove, runMoves, terminalRunStatuses } from "./run-status.ts";
+export { isTerminalStepStatus, type StepMove, stepMoves, terminalStepStatuses } from "./step-status.ts";
+export {
+  isTerminalTriggerStatus,
+  type TriggerMove,
+  terminalTriggerStatuses,
+  triggerMoves,
+} from "./trigger-status.ts";
+export {
+  isTerminalWorkflowRunStatus,
+  terminalWorkflowRunStatuses,
+  type WorkflowRunMove,
+  workflowRunMoves,
+} from "./workflow-run-status.ts";

@@ -1,0 +1,39 @@
+const LONE_SURROGATE = /\p{Cs}/u;
+
+/**
+ * Writes a JSON value in the canonical form of RFC 8785: members sorted by UTF-16 code units, no white space, numbers
+ * and strings as ECMAScript writes them. Equal values have equal texts, so the text can be hashed or signed.
+ *
+ * @throws {TypeError} When the value is not JSON: `undefined`, NaN, an infinity, a bigint, a function, a lone surrogate.
+ */
+export function canonicalJson(value: unknown): string {
+  if (typeof value === "string") return canonicalString(value);
+  if (value === null || typeof value === "boolean" || Number.isFinite(value)) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value === "object") {
+    const object = value as Readonly<Record<string, unknown>>;
+    const names = Object.keys(object).sort();
+    return `{${names.map((name) => `${canonicalString(name)}:${canonicalJson(object[name])}`).join(",")}}`;
+  }
+  throw new TypeError(`${String(value)} is not a JSON value`);
+}
+
+/** Whether two JSON values have the same canonical form, without writing it. */
+export function jsonEquals(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => jsonEquals(item, b[index]));
+  }
+  if (Array.isArray(b)) return false;
+  const names = Object.keys(a);
+  if (names.length !== Object.keys(b).length) return false;
+  const left = a as Readonly<Record<string, unknown>>;
+  const right = b as Readonly<Record<string, unknown>>;
+  return names.every((name) => Object.hasOwn(right, name) && jsonEquals(left[name], right[name]));
+}
+
+function canonicalString(text: string): string {
+  if (LONE_SURROGATE.test(text)) throw new TypeError(`${JSON.stringify(text)} is not well-formed Unicode`);
+  return JSON.stringify(text);
+}

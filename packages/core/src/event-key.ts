@@ -1,0 +1,50 @@
+import { type Checked, invalid, valid } from "./checked.ts";
+
+/** The longest event key, in characters (code points) after NFC. */
+export const MAX_EVENT_KEY_LENGTH = 512;
+
+/** `.` and `..` are swallowed by URLs; the others are routes beside `/v1/events/{eventKey}`. */
+const reserved: ReadonlySet<string> = new Set([".", "..", "stats", "purge", "dispatch", "prefix"]);
+
+/** C0, DEL and C1; with the `u` flag `\p{Cs}` means a surrogate without its other half. */
+const CONTROL = /\p{Cc}/u;
+const LONE_SURROGATE = /\p{Cs}/u;
+
+/**
+ * Checks an event key and brings it into the one form in which keys are stored and compared: Unicode NFC.
+ *
+ * Keys have 1 to 512 characters and no control characters. `:`, `/`, `%`, spaces and non-ASCII letters are ordinary
+ * characters; in a URL they are percent-encoded.
+ *
+ * @returns The key in NFC, or the problem.
+ */
+export function checkEventKey(text: string): Checked<string> {
+  if (text === "") return invalid("must not be empty", 'name what is awaited, such as "kyc:user-123"');
+  // NFC can shorten a text, but by no more than a factor of four, so a longer one is not worth normalizing.
+  const key = text.length > 8 * MAX_EVENT_KEY_LENGTH ? text : text.normalize("NFC");
+  if (isTooLong(key)) {
+    return invalid(
+      `must have at most ${MAX_EVENT_KEY_LENGTH} characters`,
+      "shorten the key, or use a hash of its long part",
+    );
+  }
+  if (CONTROL.test(key)) {
+    return invalid(
+      "must not contain control characters",
+      "remove tabs, line breaks and other characters below U+0020 or in U+007F–U+009F",
+    );
+  }
+  if (LONE_SURROGATE.test(key)) return invalid("must be well-formed Unicode", "remove the half of a surrogate pair");
+  if (reserved.has(key)) {
+    return invalid(`must not be the reserved word ${JSON.stringify(key)}`, `add a namespace, such as "batch:${key}"`);
+  }
+  return valid(key);
+}
+
+/** Counts code points only where the cheap count, which is never smaller, does not already decide. */
+function isTooLong(key: string): boolean {
+  return (
+    key.length > MAX_EVENT_KEY_LENGTH &&
+    (key.length > 2 * MAX_EVENT_KEY_LENGTH || [...key].length > MAX_EVENT_KEY_LENGTH)
+  );
+}

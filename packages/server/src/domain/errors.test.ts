@@ -1,0 +1,146 @@
+import { describe, expect, test } from "vitest";
+import {
+  alreadyResolved,
+  conflict,
+  forbidden,
+  idempotencyMismatch,
+  illegalMove,
+  keyInUse,
+  notFound,
+  payloadMismatch,
+  payloadTooLarge,
+  runClosed,
+  StraitError,
+  staleDispatch,
+  staleGeneration,
+  tokenExpired,
+  unauthorized,
+  unavailable,
+  unsupportedMediaType,
+  validationError,
+  waitClosed,
+} from "./errors.ts";
+
+const trigger = {
+  id: "trg_1",
+  event_key: "kyc:1",
+  status: "timed_out",
+  received_at: "2026-01-01T00:00:00Z",
+  finished_at: "2026-01-01T00:00:00Z",
+};
+
+describe("an error that the caller sees", () => {
+  test("has a code, a message and details, and keeps its cause to itself", () => {
+    const cause = new Error("connection refused");
+
+    const error = unavailable("the database does not answer; try again", { retryAfterSecs: 5, cause });
+
+    expect(error).toBeInstanceOf(StraitError);
+    expect(error).toMatchObject({ name: "StraitError", code: "unavailable", details: { retry_after_secs: 5 }, cause });
+  });
+
+  test("has empty details when there is nothing to add", () => {
+    expect(new StraitError("conflict", "no").details).toEqual({});
+    expect(conflict("job slug is taken").details).toEqual({});
+    expect(unavailable("shutting down").details).toEqual({});
+    expect(unauthorized()).toMatchObject({ code: "unauthorized", details: {} });
+  });
+
+  test.each([
+    [
+      notFound("job", "job_1"),
+      "not_found",
+      'there is no job "job_1" in this project; check the id and whose credentials these are',
+    ],
+    [
+      illegalMove("run", "run_1", "completed", "timeOut"),
+      "illegal_move",
+      'run "run_1" is completed, so it cannot time out',
+    ],
+    [
+      alreadyResolved(trigger),
+      "already_resolved",
+      'event trigger "kyc:1" has already received another payload; read it to see which',
+    ],
+    [
+      waitClosed(trigger),
+      "wait_closed",
+      'event trigger "kyc:1" is timed_out, so the event came too late; send it with for_next to keep it for the next wait on this key',
+    ],
+    [
+      staleGeneration("kyc:1", 1, 2),
+      "stale_generation",
+      'event trigger "kyc:1" is at generation 2, not 1; send again with the current generation if this wait is meant',
+    ],
+    [
+      staleDispatch("run_1", 1, 2),
+      "stale_dispatch",
+      'dispatch 1 of run "run_1" was replaced by dispatch 2; stop working on it',
+    ],
+    [runClosed("run_1", "failed"), "run_closed", 'run "run_1" is failed, which is final; trigger a new run instead'],
+    [
+      keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: "run_1", workflow_run_id: null }),
+      "key_in_use",
+      'run "run_1" already waits for event key "kyc:1"; add something unique, such as the run id, to the key',
+    ],
+    [
+      keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: null, workflow_run_id: "wfr_1" }),
+      "key_in_use",
+      'workflow run "wfr_1" already waits for event key "kyc:1"; add something unique, such as the run id, to the key',
+    ],
+    [
+      payloadTooLarge("body", 1_048_576),
+      "payload_too_large",
+      "the body is larger than 1048576 bytes; store it elsewhere and send a reference",
+    ],
+    [unsupportedMediaType(undefined), "unsupported_media_type", "the content type is missing; send application/json"],
+    [
+      unsupportedMediaType("text/csv"),
+      "unsupported_media_type",
+      'the content type is "text/csv"; send application/json',
+    ],
+    [
+      tokenExpired("2026-01-01T00:00:00Z"),
+      "token_expired",
+      "the token expired at 2026-01-01T00:00:00Z; use the token of the latest dispatch, or a new one",
+    ],
+    [forbidden("jobs:write"), "forbidden", 'the API key lacks the scope "jobs:write"; use a key that has it'],
+    [
+      idempotencyMismatch("order-7"),
+      "idempotency_mismatch",
+      'idempotency key "order-7" was used with another request; use a new key for a new request',
+    ],
+  ])("says what is wrong and what to do: %s", (error, code, message) => {
+    expect(error).toMatchObject({ code, message });
+  });
+
+  test("tells who sent the winning event only when that may be known", () => {
+    expect(alreadyResolved(trigger).details).toMatchObject({ sent_by: null });
+    expect(alreadyResolved({ ...trigger, sent_by: "key_1" }).details).toMatchObject({ sent_by: "key_1" });
+  });
+});
+
+describe("an error about a request", () => {
+  const issue = { field: "/steps/0/type", rule: "must be known", fix: "use job" };
+
+  test("names its only issue", () => {
+    expect(validationError([issue])).toMatchObject({
+      code: "validation_error",
+      message: "/steps/0/type must be known; use job",
+      details: { issues: [issue] },
+    });
+  });
+
+  test("names the first of several issues and counts the others", () => {
+    expect(validationError([{ ...issue, field: "" }, issue, issue]).message).toBe(
+      "the body must be known; use job (and 2 more)",
+    );
+  });
+
+  test("says that the payload's own schema is broken", () => {
+    expect(payloadMismatch([issue])).toMatchObject({
+      code: "payload_mismatch",
+      message: "the payload does not fit its schema: /steps/0/type must be known; use job",
+    });
+  });
+});
