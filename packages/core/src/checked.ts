@@ -1,8 +1,8 @@
-/** What is wrong with a value, in the words of the API's `details.issues`. */
+/** What is wrong with a value: the API's `details.issues` without the place. */
 export interface Problem {
-  /** The rule that the value breaks, as a phrase that follows its name: `must be a duration`. */
+  /** The name of the rule that the value breaks, for code: a keyword of JSON Schema where one fits, such as `maxLength`. */
   readonly rule: string;
-  /** What to do about it, as an imperative: `write "24h"`. */
+  /** What to do about it, for people: an imperative that quotes the value where that helps. */
   readonly fix: string;
 }
 

@@ -35,7 +35,7 @@ const EXAMPLE = 'such as "24h", "1h30m" or "90s"';
  */
 export function parseDuration(text: string): Checked<number> {
   if (text.length > MAX_LENGTH) {
-    return invalid(`must have at most ${MAX_LENGTH} characters`, `write a duration ${EXAMPLE}`);
+    return invalid("maxLength", `write a duration of at most ${MAX_LENGTH} characters, ${EXAMPLE}`);
   }
   const negative = text.startsWith("-");
   const unsigned = negative || text.startsWith("+") ? text.slice(1) : text;
@@ -51,9 +51,9 @@ export function parseDuration(text: string): Checked<number> {
     end += match[0].length;
   }
   if (end === 0 || end < unsigned.length) {
-    return invalid("must be a duration", `write numbers with units and no spaces, ${EXAMPLE}; got ${quote(text)}`);
+    return invalid("duration", `write numbers with units and no spaces, ${EXAMPLE}, instead of ${quote(text)}`);
   }
-  if (totalNs > MAX_NS) return invalid("must be at most 292 years", `write a shorter duration than ${quote(text)}`);
+  if (totalNs > MAX_NS) return invalid("maximum", `write a duration of at most 292 years instead of ${quote(text)}`);
   const ms = toMs(totalNs);
   return valid(negative && ms !== 0 ? -ms : ms);
 }
@@ -62,7 +62,7 @@ export function parseDuration(text: string): Checked<number> {
 export function parsePositiveDuration(text: string): Checked<number> {
   const parsed = parseDuration(text);
   if (!parsed.ok || parsed.value > 0) return parsed;
-  return invalid("must be longer than 0", `write a positive duration, ${EXAMPLE}; got ${quote(text)}`);
+  return invalid("exclusiveMinimum", `write a duration longer than 0, ${EXAMPLE}, instead of ${quote(text)}`);
 }
 
 /**
@@ -100,10 +100,9 @@ function toMs(ns: bigint): number {
 function badUnit(text: string, amount: string, unit: string): Checked<never> {
   const known = units.map(([name]) => name).join(", ");
   if (unit === "") {
-    const fix = `write ${quote(`${amount}s`)} for seconds, or use one of ${known}; got ${quote(text)}`;
-    return invalid("must have a unit after every number", fix);
+    return invalid("durationUnit", `write "${amount}s" for seconds, or another unit of ${known}, in ${quote(text)}`);
   }
-  return invalid("must use known units", `replace ${quote(unit)} in ${quote(text)} by one of ${known}`);
+  return invalid("durationUnit", `replace ${quote(unit)} in ${quote(text)} by one of ${known}`);
 }
 
 function quote(text: string): string {

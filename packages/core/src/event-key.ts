@@ -19,24 +19,21 @@ const LONE_SURROGATE = /\p{Cs}/u;
  * @returns The key in NFC, or the problem.
  */
 export function checkEventKey(text: string): Checked<string> {
-  if (text === "") return invalid("must not be empty", 'name what is awaited, such as "kyc:user-123"');
+  if (text === "") return invalid("minLength", 'name what is awaited, such as "kyc:user-123"');
   // NFC can shorten a text, but by no more than a factor of four, so a longer one is not worth normalizing.
   const key = text.length > 8 * MAX_EVENT_KEY_LENGTH ? text : text.normalize("NFC");
   if (isTooLong(key)) {
-    return invalid(
-      `must have at most ${MAX_EVENT_KEY_LENGTH} characters`,
-      "shorten the key, or use a hash of its long part",
-    );
+    return invalid("maxLength", `use at most ${MAX_EVENT_KEY_LENGTH} characters, for instance a hash of the long part`);
   }
   if (CONTROL.test(key)) {
     return invalid(
-      "must not contain control characters",
-      "remove tabs, line breaks and other characters below U+0020 or in U+007F–U+009F",
+      "controlCharacters",
+      "remove line breaks, tabs and other control characters (below U+0020, U+007F to U+009F)",
     );
   }
-  if (LONE_SURROGATE.test(key)) return invalid("must be well-formed Unicode", "remove the half of a surrogate pair");
+  if (LONE_SURROGATE.test(key)) return invalid("wellFormed", "remove the half of a surrogate pair");
   if (reserved.has(key)) {
-    return invalid(`must not be the reserved word ${JSON.stringify(key)}`, `add a namespace, such as "batch:${key}"`);
+    return invalid("reserved", `add a namespace, such as "batch:${key}"; "${key}" alone is not a key`);
   }
   return valid(key);
 }

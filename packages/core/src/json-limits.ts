@@ -10,15 +10,12 @@ export interface JsonProblem extends Problem {
   readonly pointer: string;
 }
 
-const nulCharacter = { rule: "must not contain the character U+0000", fix: "remove \\u0000 from the text" };
-const loneSurrogate = { rule: "must be well-formed Unicode", fix: "remove the half of a surrogate pair from the text" };
-const notFinite = {
-  rule: "must be a number that a 64-bit float can hold",
-  fix: "send a number between -1.8e308 and 1.8e308, or send it as a string",
-};
+const nulCharacter = { rule: "nulCharacter", fix: "remove the character U+0000 from the text" };
+const loneSurrogate = { rule: "wellFormed", fix: "remove the half of a surrogate pair from the text" };
+const notFinite = { rule: "finite", fix: "send a number between -1.8e308 and 1.8e308, or send it as a string" };
 const tooDeep = {
-  rule: `must be nested at most ${MAX_JSON_DEPTH} levels deep`,
-  fix: "flatten the value, or send the inner part as a string of JSON",
+  rule: "maxDepth",
+  fix: `nest at most ${MAX_JSON_DEPTH} levels deep, or send the inner part as a string of JSON`,
 };
 
 /** Both are rare: with the `u` flag `\p{Cs}` means a surrogate without its other half. */

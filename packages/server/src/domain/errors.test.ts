@@ -50,7 +50,7 @@ describe("an error that the caller sees", () => {
     [
       notFound("job", "job_1"),
       "not_found",
-      'there is no job "job_1" in this project; check the id and whose credentials these are',
+      'there is no job "job_1" in this project; check the id, and whose credentials these are',
     ],
     [
       illegalMove("run", "run_1", "completed", "timeOut"),
@@ -60,7 +60,7 @@ describe("an error that the caller sees", () => {
     [
       alreadyResolved(trigger),
       "already_resolved",
-      'event trigger "kyc:1" has already received another payload; read it to see which',
+      'event trigger "kyc:1" received another payload at 2026-01-01T00:00:00Z; read it to see which',
     ],
     [
       waitClosed(trigger),
@@ -70,7 +70,7 @@ describe("an error that the caller sees", () => {
     [
       staleGeneration("kyc:1", 1, 2),
       "stale_generation",
-      'event trigger "kyc:1" is at generation 2, not 1; send again with the current generation if this wait is meant',
+      'event trigger "kyc:1" is at generation 2, not 1; send again with the current generation if that wait is meant',
     ],
     [
       staleDispatch("run_1", 1, 2),
@@ -81,12 +81,12 @@ describe("an error that the caller sees", () => {
     [
       keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: "run_1", workflow_run_id: null }),
       "key_in_use",
-      'run "run_1" already waits for event key "kyc:1"; add something unique, such as the run id, to the key',
+      'run "run_1" already waits for event key "kyc:1"; cancel that wait, or add something unique, such as the run id, to the key',
     ],
     [
       keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: null, workflow_run_id: "wfr_1" }),
       "key_in_use",
-      'workflow run "wfr_1" already waits for event key "kyc:1"; add something unique, such as the run id, to the key',
+      'workflow run "wfr_1" already waits for event key "kyc:1"; cancel that wait, or add something unique, such as the run id, to the key',
     ],
     [
       payloadTooLarge("body", 1_048_576),
@@ -102,16 +102,21 @@ describe("an error that the caller sees", () => {
     [
       tokenExpired("2026-01-01T00:00:00Z"),
       "token_expired",
-      "the token expired at 2026-01-01T00:00:00Z; use the token of the latest dispatch, or a new one",
+      "the token expired at 2026-01-01T00:00:00Z; use the token of the latest dispatch, or ask for a new one",
     ],
     [forbidden("jobs:write"), "forbidden", 'the API key lacks the scope "jobs:write"; use a key that has it'],
     [
       idempotencyMismatch("order-7"),
       "idempotency_mismatch",
-      'idempotency key "order-7" was used with another request; use a new key for a new request',
+      'idempotency key "order-7" was used with another request; use a new key for a new one',
     ],
   ])("says what is wrong and what to do: %s", (error, code, message) => {
     expect(error).toMatchObject({ code, message });
+  });
+
+  test("gives the current number, so that the caller can catch up", () => {
+    expect(staleGeneration("kyc:1", 1, 2).details).toEqual({ event_key: "kyc:1", generation: 2, given: 1 });
+    expect(staleDispatch("run_1", 1, 2).details).toEqual({ run_id: "run_1", dispatch_seq: 2, given: 1 });
   });
 
   test("tells who sent the winning event only when that may be known", () => {
@@ -121,26 +126,26 @@ describe("an error that the caller sees", () => {
 });
 
 describe("an error about a request", () => {
-  const issue = { field: "/steps/0/type", rule: "must be known", fix: "use job" };
+  const issue = { field: "/steps/0/type", rule: "enum", fix: "use job" };
 
   test("names its only issue", () => {
     expect(validationError([issue])).toMatchObject({
       code: "validation_error",
-      message: "/steps/0/type must be known; use job",
+      message: "/steps/0/type breaks the rule enum: use job",
       details: { issues: [issue] },
     });
   });
 
   test("names the first of several issues and counts the others", () => {
     expect(validationError([{ ...issue, field: "" }, issue, issue]).message).toBe(
-      "the body must be known; use job (and 2 more)",
+      "the body breaks the rule enum: use job (and 2 more)",
     );
   });
 
   test("says that the payload's own schema is broken", () => {
     expect(payloadMismatch([issue])).toMatchObject({
       code: "payload_mismatch",
-      message: "the payload does not fit its schema: /steps/0/type must be known; use job",
+      message: "the payload does not fit its schema: /steps/0/type breaks the rule enum: use job",
     });
   });
 });

@@ -1,0 +1,57 @@
+import type { EventTrigger } from "@strait/contract";
+import { jsonEquals } from "@strait/core";
+import { alreadyResolved, notFound, type StraitError, staleGeneration, waitClosed } from "./errors.ts";
+
+/** What a send says, as far as the answer depends on it. */
+export interface Send {
+  readonly event_key: string;
+  readonly payload: unknown;
+  readonly if_no_waiter: "buffer" | "fail";
+  readonly for_next: boolean;
+  readonly generation: number | null;
+  readonly trigger_id: string | null;
+}
+
+/** The latest trigger of the key, whose row is locked. */
+export interface LatestTrigger extends EventTrigger {
+  /** Still waiting although its deadline has passed: whoever notices ends it. */
+  readonly overdue: boolean;
+}
+
+export type SendDecision =
+  | { readonly kind: "deliver" }
+  | { readonly kind: "buffer" }
+  | { readonly kind: "duplicate" }
+  /** Refused, and recorded under the disposition where there is one. */
+  | { readonly kind: "refuse"; readonly error: StraitError; readonly record: "conflict" | "late" | null };
+
+/**
+ * Decides what becomes of an event, given the latest trigger of its key (the table of `Answers to a send`).
+ *
+ * @param latest - Undefined when nobody ever waited on the key. An overdue one counts as timed out: the deadline decides,
+ *   not the sweeper.
+ */
+export function decideSend(latest: LatestTrigger | undefined, send: Send): SendDecision {
+  const stale = mismatch(latest, send);
+  if (stale) return { kind: "refuse", error: stale, record: null };
+  if (latest === undefined) {
+    if (send.if_no_waiter === "buffer" || send.for_next) return { kind: "buffer" };
+    return { kind: "refuse", error: notFound("event trigger", send.event_key), record: null };
+  }
+  if (latest.status === "waiting" && !latest.overdue) return { kind: "deliver" };
+  if (send.for_next) return { kind: "buffer" };
+  if (latest.status === "received") {
+    if (jsonEquals(latest.response_payload, send.payload)) return { kind: "duplicate" };
+    return { kind: "refuse", error: alreadyResolved(latest), record: "conflict" };
+  }
+  const status = latest.status === "waiting" ? "timed_out" : latest.status;
+  return { kind: "refuse", error: waitClosed({ ...latest, status }), record: "late" };
+}
+
+function mismatch(latest: LatestTrigger | undefined, send: Send): StraitError | undefined {
+  const current = latest?.generation ?? 0;
+  const isOther =
+    (send.generation !== null && send.generation !== current) ||
+    (send.trigger_id !== null && send.trigger_id !== latest?.id);
+  return isOther ? staleGeneration(send.event_key, send.generation ?? 0, current) : undefined;
+}
