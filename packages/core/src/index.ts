@@ -8,11 +8,37 @@ export {
 } from "./delivery-status.ts";
 export { formatDuration, parseDuration, parsePositiveDuration } from "./duration.ts";
 export { checkEventKey, MAX_EVENT_KEY_LENGTH } from "./event-key.ts";
+export {
+  type GraphProblem,
+  type GraphStep,
+  graphProblems,
+  rootSteps,
+  topologicalOrder,
+  transitiveDependencies,
+  transitiveDependents,
+} from "./graph.ts";
 export { findJsonProblem, type JsonProblem, MAX_JSON_DEPTH } from "./json-limits.ts";
 export { jsonPointer } from "./json-pointer.ts";
 export { allows, type Move, type Moves, movesFrom, terminal } from "./moves.ts";
+export { deliveryRetryDelayMs, MAX_DELIVERY_ATTEMPTS, type RetryPolicy, runRetryDelayMs } from "./retry-delay.ts";
 export { isTerminalRunStatus, type RunMove, runMoves, terminalRunStatuses } from "./run-status.ts";
+export {
+  SIGNATURE_TOLERANCE_SECS,
+  standardSignature,
+  standardSignedContent,
+  straitSignature,
+  straitSignedContent,
+} from "./signature.ts";
 export { isTerminalStepStatus, type StepMove, stepMoves, terminalStepStatuses } from "./step-status.ts";
+export {
+  type Rendered,
+  renderTemplate,
+  renderText,
+  type TemplatePath,
+  type TemplateProblem,
+  type TemplateScope,
+  templatePaths,
+} from "./template.ts";
 export {
   isTerminalTriggerStatus,
   type TriggerMove,
