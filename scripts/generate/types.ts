@@ -1,0 +1,176 @@
+import openapiTS, { astToString, type OpenAPI3 } from "openapi-typescript";
+import ts from "typescript";
+import { docComment } from "./emit.ts";
+import type { OpenApiDocument } from "./spec.ts";
+import { ANY_OTHER_TEXT } from "./type-source.ts";
+
+/** The types of one operation as TypeScript source. */
+export interface OperationTypes {
+  /** Undefined when the operation has none. */
+  readonly path: string | undefined;
+  readonly query: string | undefined;
+  readonly headers: string | undefined;
+  readonly body: string | undefined;
+  /** By status; undefined when the answer has no JSON body. */
+  readonly answers: ReadonlyMap<number, string | undefined>;
+  /** The schemas named by any of these. */
+  readonly names: ReadonlySet<string>;
+}
+
+/** The types of a document as TypeScript source. Schemas are called by their names, as in `Job[]`. */
+export interface DocumentTypes {
+  /** `export interface Job { … }` and the like, in the order of the document. */
+  readonly schemas: ReadonlyMap<string, string>;
+  readonly operations: ReadonlyMap<string, OperationTypes>;
+  /** `paths`, `components` and `operations` in the form of openapi-typescript, which openapi-fetch takes. */
+  readonly openapi: string;
+}
+
+/** @param document - As `typeSource` or `withOpenAnswers` gives it. */
+export async function renderTypes(document: OpenApiDocument): Promise<DocumentTypes> {
+  const nodes = await openapiTS(document as unknown as OpenAPI3, {
+    silent: true,
+    defaultNonNullable: false,
+    transform: (schema) => (ANY_OTHER_TEXT in schema ? anyOtherText() : undefined),
+  });
+
+  // `webhooks` and `$defs` are always there and always empty.
+  const declarations = nodes
+    .filter(ts.isDeclarationStatement)
+    .filter(({ name }) => !isNamed(name, ["webhooks", "$defs"]));
+  const roots = declarations.filter(ts.isInterfaceDeclaration);
+  const components = members(roots.find(({ name }) => name.text === "components"));
+  const operations = members(roots.find(({ name }) => name.text === "operations"));
+  const schemas = members(components.get("schemas"));
+  return {
+    schemas: new Map(
+      [...schemas].map(([name, node]) => [
+        name,
+        declaration(name, node, document.components.schemas[name]?.description),
+      ]),
+    ),
+    operations: new Map([...operations].map(([id, node]) => [id, operationTypes(members(node))])),
+    openapi: declarations
+      .map((node) =>
+        source(ts.isInterfaceDeclaration(node) && isNamed(node.name, ["components"]) ? byReference(node) : node),
+      )
+      .join("\n"),
+  };
+}
+
+function operationTypes(operation: ReadonlyMap<string, ts.TypeNode>): OperationTypes {
+  const parameters = members(operation.get("parameters"));
+  const body = jsonBody(operation.get("requestBody"));
+  const answers = [...members(operation.get("responses"))].map(
+    ([status, node]) => [Number(status), jsonBody(node)] as const,
+  );
+
+  const names = new Set<string>();
+  const used = [parameters.get("path"), parameters.get("query"), parameters.get("header"), body];
+  for (const node of [...used, ...answers.filter(([status]) => status < 300).map(([, node]) => node)]) {
+    if (node) collectNames(node, names);
+  }
+  return {
+    path: typeText(parameters.get("path")),
+    query: typeText(parameters.get("query")),
+    headers: typeText(parameters.get("header")),
+    body: typeText(body),
+    answers: new Map(answers.map(([status, node]) => [status, typeText(node)])),
+    names,
+  };
+}
+
+function jsonBody(node: ts.TypeNode | undefined): ts.TypeNode | undefined {
+  return members(members(node).get("content")).get("application/json");
+}
+
+/** The properties of an interface or a type literal, by name. */
+function members(node: ts.Node | undefined): Map<string, ts.TypeNode> {
+  const found = new Map<string, ts.TypeNode>();
+  if (!node || !(ts.isInterfaceDeclaration(node) || ts.isTypeLiteralNode(node))) return found;
+  for (const member of node.members) {
+    if (!ts.isPropertySignature(member) || !member.type) continue;
+    if (ts.isIdentifier(member.name) || ts.isStringLiteral(member.name) || ts.isNumericLiteral(member.name)) {
+      found.set(member.name.text, member.type);
+    }
+  }
+  return found;
+}
+
+/** The name of `components["schemas"]["Job"]`. */
+function schemaReference(node: ts.Node): string | undefined {
+  if (!ts.isIndexedAccessTypeNode(node) || !ts.isIndexedAccessTypeNode(node.objectType)) return undefined;
+  return literalText(node.objectType.indexType) === "schemas" ? literalText(node.indexType) : undefined;
+}
+
+function isNamed(name: ts.Node | undefined, names: readonly string[]): boolean {
+  return name !== undefined && ts.isIdentifier(name) && names.includes(name.text);
+}
+
+function literalText(node: ts.TypeNode): string | undefined {
+  return ts.isLiteralTypeNode(node) && ts.isStringLiteral(node.literal) ? node.literal.text : undefined;
+}
+
+/** Keeps the union with literals from collapsing into `string`, so that an editor still offers them. */
+function anyOtherText(): ts.TypeNode {
+  return ts.factory.createParenthesizedType(
+    ts.factory.createIntersectionTypeNode([
+      ts.factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword),
+      ts.factory.createTypeLiteralNode([]),
+    ]),
+  );
+}
+
+function declaration(name: string, node: ts.TypeNode, description: string | undefined): string {
+  const modifiers = [ts.factory.createModifier(ts.SyntaxKind.ExportKeyword)];
+  const declared = ts.isTypeLiteralNode(node)
+    ? ts.factory.createInterfaceDeclaration(modifiers, name, undefined, undefined, node.members)
+    : ts.factory.createTypeAliasDeclaration(modifiers, name, undefined, node);
+  return docComment(description) + source(declared);
+}
+
+/** The `components` interface with each schema by reference to its own declaration. */
+function byReference(components: ts.InterfaceDeclaration): ts.InterfaceDeclaration {
+  const sections = components.members.map((section) => {
+    if (!ts.isPropertySignature(section) || !section.type) return section;
+    if (!ts.isIdentifier(section.name) || section.name.text !== "schemas") return section;
+    const references = [...members(section.type).keys()].map((name) =>
+      ts.factory.createPropertySignature(undefined, name, undefined, ts.factory.createTypeReferenceNode(name)),
+    );
+    return ts.factory.createPropertySignature(
+      section.modifiers,
+      section.name,
+      section.questionToken,
+      ts.factory.createTypeLiteralNode(references),
+    );
+  });
+  return ts.factory.createInterfaceDeclaration(components.modifiers, components.name, undefined, undefined, sections);
+}
+
+function collectNames(node: ts.Node, names: Set<string>): void {
+  const name = schemaReference(node);
+  if (name) names.add(name);
+  node.forEachChild((child) => collectNames(child, names));
+}
+
+/** Undefined for `never`, which is how openapi-typescript says that there is nothing. */
+function typeText(node: ts.TypeNode | undefined): string | undefined {
+  if (!node || node.kind === ts.SyntaxKind.NeverKeyword) return undefined;
+  const printed = source(ts.factory.createTypeAliasDeclaration(undefined, "T", undefined, node));
+  return printed.replace(/^type T = /, "").replace(/;\n$/, "");
+}
+
+/** Prints as this repository writes: two spaces, schemas by their names, a description as a sentence rather than a tag. */
+function source(node: ts.Node): string {
+  return astToString(node)
+    .replace(/components\["schemas"\]\["(\w+)"\]/g, "$1")
+    .replace(/\(((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\) \| \(string & \{ ?\}\)/g, "$1 | (string & {})")
+    .replace(/^(?: {4})+/gm, (spaces) => " ".repeat(spaces.length / 2))
+    .replace(/^( *\*) {5}(?=\S)/gm, "$1 ")
+    .replace(/^( *(?:\/\*)?\*) @description /gm, "$1 ");
+}
+
+/** Indents every line of `text` but the first, so that it can stand inside something. */
+export function nested(text: string, indent: string): string {
+  return text.replaceAll("\n", `\n${indent}`);
+}
