@@ -22,7 +22,6 @@ for (const item of packages) {
   if (item.manifest.private) checkPrivate(item);
   else checkPublished(item);
 }
-checkCatalog();
 checkRoot();
 
 for (const problem of problems) console.error(problem);
@@ -75,13 +74,6 @@ function checkPublished({ folder, manifest }: WorkspacePackage): void {
   for (const name of Object.keys(manifest.dependencies ?? {})) {
     const ours = packages.find((other) => other.manifest.name === name);
     expect(!ours?.manifest.private, folder, `"${name}" is private, so it is bundled: move it to "devDependencies"`);
-  }
-}
-
-function checkCatalog(): void {
-  const used = new Set(packages.flatMap(({ manifest }) => dependenciesOf(manifest).map(([name]) => name)));
-  for (const name of Object.keys(catalog)) {
-    if (!used.has(name)) problems.push(`pnpm-workspace.yaml: nobody uses "${name}" of the catalog`);
   }
 }
 

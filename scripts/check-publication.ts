@@ -1,11 +1,12 @@
 // Builds and packs every package that we publish, as a release would, and looks at the result as its users will:
-// publint (do the files exist, are they what package.json says), attw (do the types resolve), size-limit (the budget).
+// the package's own scripts/smoke.mjs (does the build run), publint (do the files exist, are they what package.json says),
+// attw (do the types resolve), size-limit (the budget).
 
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Outcome, runPnpm, runTool } from "./run-command.ts";
-import { listPackages, type WorkspacePackage } from "./workspace.ts";
+import { type Outcome, runCommand, runPnpm, runTool } from "./run-command.ts";
+import { listPackages, root, type WorkspacePackage } from "./workspace.ts";
 
 const published = listPackages().filter(({ manifest }) => !manifest.private);
 if (published.length === 0) {
@@ -25,6 +26,10 @@ async function check({ folder, manifest }: WorkspacePackage): Promise<string | u
   try {
     const built = await runPnpm(["run", "build"], folder);
     if (!built.ok) return failure(folder, "build", built);
+    if (existsSync(path.join(root, folder, "scripts", "smoke.mjs"))) {
+      const smoke = await runCommand(process.execPath, ["scripts/smoke.mjs"], folder);
+      if (!smoke.ok) return failure(folder, "scripts/smoke.mjs", smoke);
+    }
     const packed = await runPnpm(["pack", "--pack-destination", destination], folder);
     if (!packed.ok) return failure(folder, "pnpm pack", packed);
 

@@ -39,6 +39,11 @@ export const gates: readonly Gate[] = [
     check: () => runScript("scripts/generate.ts", ["--check"]),
   },
   {
+    name: "contract",
+    promise: "openapi/ follows the rules of redocly.yaml",
+    check: () => runTool("redocly", ["lint", "openapi/openapi.yaml"]),
+  },
+  {
     name: "dead-code",
     promise: "no file, export or dependency is unused (knip)",
     check: () => runTool("knip", ["--no-progress"]),
