@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { delayBeforeRetry, isRetryableStatus, type Patience, readRetryAfter, systemClock } from "./retry.ts";
+
+const now = Date.parse("2026-01-01T00:00:00Z");
+const patience: Patience = {
+  attempts: 1,
+  retries: 5,
+  retryAfterMs: undefined,
+  maxRetryAfterMs: 60_000,
+  leftMs: Number.POSITIVE_INFINITY,
+};
+const never = () => 0;
+const almostAlways = () => 0.999;
+
+describe("a status", () => {
+  test.each([408, 425, 429, 500, 502, 503, 504, 529])("of %i is worth another attempt", (status) => {
+    expect(isRetryableStatus(status)).toBe(true);
+  });
+
+  test.each([200, 301, 400, 401, 403, 404, 409, 410, 413, 422])("of %i is final", (status) => {
+    expect(isRetryableStatus(status)).toBe(false);
+  });
+});
+
+describe("the wait that an answer asks for", () => {
+  test.each([
+    [{ "retry-after": "2" }, 2_000],
+    [{ "retry-after": "0" }, 0],
+    [{ "retry-after": "1.5" }, 1_500],
+    [{ "retry-after": "Thu, 01 Jan 2026 00:00:30 GMT" }, 30_000],
+    [{ "retry-after": "Wed, 31 Dec 2025 23:00:00 GMT" }, 0],
+    [{ "retry-after-ms": "250", "retry-after": "2" }, 250],
+    [{ "retry-after-ms": "soon", "retry-after": "2" }, 2_000],
+    [{ "retry-after": "soon" }, undefined],
+    [{ "retry-after": "-5x" }, undefined],
+    [{ "retry-after": "" }, undefined],
+    [{}, undefined],
+  ])("in %j is %s ms", (headers, expected) => {
+    expect(readRetryAfter(new Headers(Object.entries(headers)), now)).toBe(expected);
+  });
+});
+
+describe("the delay before another attempt", () => {
+  test("is spread from nothing to a ceiling that doubles up to 8 s", () => {
+    const ceilings = [1, 2, 3, 4, 5].map((attempts) => delayBeforeRetry({ ...patience, attempts }, () => 1));
+
+    expect(ceilings).toEqual([500, 1_000, 2_000, 4_000, 8_000]);
+    expect(delayBeforeRetry({ ...patience, attempts: 20, retries: 20 }, () => 1)).toBe(8_000);
+    expect(delayBeforeRetry(patience, never)).toBe(0);
+    expect(delayBeforeRetry(patience, almostAlways)).toBeCloseTo(499.5);
+  });
+
+  test("is exactly what the server asked for", () => {
+    expect(delayBeforeRetry({ ...patience, retryAfterMs: 60_000 }, never)).toBe(60_000);
+  });
+
+  test("is none when the server asks for more than the cap", () => {
+    expect(delayBeforeRetry({ ...patience, retryAfterMs: 60_001 }, never)).toBeUndefined();
+  });
+
+  test("is none when the retries are used up", () => {
+    expect(delayBeforeRetry({ ...patience, attempts: 5 }, never)).toBe(0);
+    expect(delayBeforeRetry({ ...patience, attempts: 6 }, never)).toBeUndefined();
+    expect(delayBeforeRetry({ ...patience, retries: 0 }, never)).toBeUndefined();
+  });
+
+  test("is none when the deadline would come first", () => {
+    expect(delayBeforeRetry({ ...patience, retryAfterMs: 100, leftMs: 101 }, never)).toBe(100);
+    expect(delayBeforeRetry({ ...patience, retryAfterMs: 100, leftMs: 100 }, never)).toBeUndefined();
+  });
+});
+
+describe("a sleep", () => {
+  test("ends by itself", async () => {
+    await systemClock.sleep(1, undefined);
+  });
+
+  test("ends as soon as the signal is aborted", async () => {
+    const controller = new AbortController();
+    const sleeping = systemClock.sleep(60_000, controller.signal);
+
+    controller.abort();
+
+    await sleeping;
+  });
+
+  test("does not begin when the signal is aborted already", async () => {
+    await systemClock.sleep(60_000, AbortSignal.abort());
+  });
+});

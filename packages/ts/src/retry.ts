@@ -1,0 +1,81 @@
+const BASE_DELAY_MS = 500;
+const MAX_DELAY_MS = 8_000;
+
+/** Time and chance, which tests replace. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** A number from 0 up to 1, as `Math.random`. */
+  random(): number;
+  /** Resolves after `ms` milliseconds, or as soon as `signal` is aborted. */
+  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  random: () => Math.random(),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      const timer = setTimeout(finish, ms);
+      function finish(): void {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", finish);
+        resolve();
+      }
+      if (signal?.aborted) finish();
+      else signal?.addEventListener("abort", finish);
+    }),
+};
+
+/** Whether the same request may succeed later: the server was busy, failed, or asked for patience. */
+export function isRetryableStatus(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || status >= 500;
+}
+
+/**
+ * How long an answer asks to wait, in milliseconds from `now`: `retry-after-ms`, or `Retry-After` as seconds or as a
+ * date. A date in the past is 0; undefined when the headers are missing or make no sense.
+ */
+export function readRetryAfter(headers: Headers, now: number): number | undefined {
+  const precise = headers.get("retry-after-ms");
+  if (precise !== null && isDecimal(precise)) return Number(precise);
+
+  const value = headers.get("retry-after");
+  if (value === null) return undefined;
+  if (isDecimal(value)) return Number(value) * 1_000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+/** What remains of a call's patience after an attempt that failed. */
+export interface Patience {
+  /** Attempts so far, the failed one included; 1 or more. */
+  readonly attempts: number;
+  readonly retries: number;
+  /** What the answer asked for; undefined when it did not, or when there was no answer. */
+  readonly retryAfterMs: number | undefined;
+  /** A longer wait than this is refused rather than slept or shortened. */
+  readonly maxRetryAfterMs: number;
+  /** Milliseconds until the deadline of the call; Infinity when it has none. */
+  readonly leftMs: number;
+}
+
+/**
+ * Decides what follows a failed attempt that is worth repeating.
+ *
+ * The server's own wish is followed to the millisecond. Without one the wait is anything between 0 and a ceiling that
+ * starts at 0.5 s and doubles up to 8 s ("full jitter"), so that many clients do not come back at the same moment.
+ *
+ * @returns Milliseconds to wait, or undefined when the failure is final: no retries left, too long a wait, or no time.
+ */
+export function delayBeforeRetry(patience: Patience, random: () => number): number | undefined {
+  const { attempts, retries, retryAfterMs, maxRetryAfterMs, leftMs } = patience;
+  if (attempts > retries) return undefined;
+  if (retryAfterMs !== undefined && retryAfterMs > maxRetryAfterMs) return undefined;
+  const delayMs = retryAfterMs ?? random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** (attempts - 1));
+  return delayMs < leftMs ? delayMs : undefined;
+}
+
+function isDecimal(text: string): boolean {
+  return /^\s*\d+(\.\d+)?\s*$/.test(text);
+}

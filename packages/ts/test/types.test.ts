@@ -1,0 +1,194 @@
+import { describe, expectTypeOf, test } from "vitest";
+import {
+  type AnyStraitError,
+  type AuthType,
+  type BearerOperationsPromise,
+  type Client,
+  createClient,
+  type InternalSecretOperationsPromise,
+  isStraitError,
+  type NotFoundError,
+  type RateLimitedError,
+  type RunTokenOperationsPromise,
+} from "../src/index.ts";
+
+// The compiler is the judge of this file; nothing in it sends a request.
+
+const token = "strait_test_0123456789";
+const runClient = createClient({ baseUrl: "https://strait.dev", auth: { type: "runToken", token } });
+const eventClient = createClient({ baseUrl: "https://strait.dev", auth: { type: "bearer", token } });
+const adminClient = createClient({ baseUrl: "https://strait.dev", auth: { type: "internalSecret", token } });
+
+type Run = RunTokenOperationsPromise;
+type Bearer = BearerOperationsPromise;
+type Admin = InternalSecretOperationsPromise;
+
+/** Keeps the calls of this file from being made. */
+function neverCalled(_calls: () => unknown): void {}
+
+describe("the guide's example", () => {
+  test("compiles, and knows what it gets", () => {
+    neverCalled(async () => {
+      const runID = "run_1";
+      const documentId = "doc-1";
+
+      const trigger = await runClient.operationsPromise.postSdkV1RunsByRunIDWaitForEvent({
+        pathParams: { runID },
+        body: {
+          event_key: `review:${documentId}`,
+          timeout_secs: 172800,
+          notify_url: "https://myapp.com/webhook/review-ready",
+        },
+      });
+      const resolved = await eventClient.operationsPromise.postV1EventsByEventKeySend({
+        pathParams: { eventKey: `review:${documentId}` },
+        body: { payload: { approved: true, reviewer: "alice", comments: "Looks good" } },
+      });
+      const status = await eventClient.operationsPromise.getV1EventsByEventKey({
+        pathParams: { eventKey: `review:${documentId}` },
+      });
+
+      expectTypeOf(trigger.trigger_id).toEqualTypeOf<string>();
+      expectTypeOf(resolved.status).toExtend<string>();
+      expectTypeOf<"received">().toExtend<typeof status.status>();
+      expectTypeOf(status.generation).toEqualTypeOf<number>();
+      expectTypeOf(status.expires_at).toEqualTypeOf<string | null>();
+    });
+  });
+});
+
+describe("a credential", () => {
+  test("decides which operations there are", () => {
+    expectTypeOf(runClient).toEqualTypeOf<Client<"runToken">>();
+    expectTypeOf(runClient.operationsPromise).toEqualTypeOf<Run>();
+    expectTypeOf(eventClient.operationsPromise).toEqualTypeOf<Bearer>();
+    expectTypeOf(adminClient.operationsPromise).toEqualTypeOf<Admin>();
+
+    expectTypeOf<Run>().toHaveProperty("postSdkV1RunsByRunIDWaitForEvent");
+    expectTypeOf<Run>().not.toHaveProperty("postV1EventsByEventKeySend");
+    expectTypeOf<Bearer>().not.toHaveProperty("postSdkV1RunsByRunIDWaitForEvent");
+    expectTypeOf<Bearer>().not.toHaveProperty("getV1Projects");
+    expectTypeOf<Admin>().toHaveProperty("getV1Projects");
+    expectTypeOf<Admin>().toHaveProperty("postV1EventsByEventKeySend");
+  });
+
+  test("of the wrong kind does not compile", () => {
+    neverCalled(() => {
+      // @ts-expect-error: a run token cannot send events
+      runClient.operationsPromise.postV1EventsByEventKeySend({ pathParams: { eventKey: "k" }, body: {} });
+      // @ts-expect-error: an API key cannot speak for a run
+      eventClient.operationsPromise.postSdkV1RunsByRunIDHeartbeat({ pathParams: { runID: "run_1" } });
+      // @ts-expect-error: only the internal secret makes projects
+      eventClient.operationsPromise.postV1Projects({ body: { name: "acme" } });
+    });
+  });
+
+  test("that is known only at run time leaves what every kind may call", () => {
+    neverCalled((type = "bearer" as AuthType) => {
+      const client = createClient({ baseUrl: "https://strait.dev", auth: { type, token } });
+      client.operationsPromise.getHealth();
+      // @ts-expect-error: not every kind may
+      client.operationsPromise.getV1Events();
+    });
+  });
+
+  test("has only the fields of its kind", () => {
+    neverCalled(() => {
+      createClient({ baseUrl: "", auth: { type: "internalSecret", token, projectId: "proj_1" } });
+      // @ts-expect-error: an API key has its project
+      createClient({ baseUrl: "", auth: { type: "bearer", token, projectId: "proj_1" } });
+      // @ts-expect-error: no such kind
+      createClient({ baseUrl: "", auth: { type: "basic", token } });
+      // @ts-expect-error: no token
+      createClient({ baseUrl: "", auth: { type: "bearer" } });
+      // @ts-expect-error: the environment may lack it
+      createClient({ baseUrl: "", auth: { type: "bearer", token: process.env.STRAIT_API_KEY } });
+      // @ts-expect-error: no such option
+      createClient({ baseUrl: "", auth: { type: "bearer", token }, retry: 3 });
+    });
+  });
+});
+
+describe("the input of a call", () => {
+  const { operationsPromise } = eventClient;
+
+  test("may be left out only when nothing in it is required", () => {
+    neverCalled(() => {
+      operationsPromise.getV1Events();
+      operationsPromise.getV1Events({});
+      // @ts-expect-error: the key is missing
+      operationsPromise.getV1EventsByEventKey();
+      // @ts-expect-error: the key is missing
+      operationsPromise.getV1EventsByEventKey({ pathParams: {} });
+      // @ts-expect-error: the body is missing
+      operationsPromise.postV1Jobs({});
+    });
+  });
+
+  test("is checked field by field", () => {
+    neverCalled(() => {
+      // @ts-expect-error: no such operation
+      operationsPromise.getV1EventsByEventkey({ pathParams: { eventKey: "k" } });
+      // @ts-expect-error: the parameter is eventKey
+      operationsPromise.getV1EventsByEventKey({ pathParams: { event_key: "k" } });
+      // @ts-expect-error: no such parameter
+      operationsPromise.getV1EventsByEventKey({ pathParams: { eventKey: "k", runID: "run_1" } });
+      // @ts-expect-error: no such filter
+      operationsPromise.getV1Events({ query: { state: "waiting" } });
+      // @ts-expect-error: requests take only the statuses that there are
+      operationsPromise.getV1Events({ query: { status: "done" } });
+      // @ts-expect-error: no such field in the body
+      operationsPromise.postV1EventsByEventKeySend({ pathParams: { eventKey: "k" }, body: { payloads: 1 } });
+      // @ts-expect-error: a GET takes no idempotency key
+      operationsPromise.getV1Events({ idempotencyKey: "k" });
+    });
+  });
+
+  test("takes the options of every call", () => {
+    neverCalled(() => {
+      operationsPromise.getV1Events({ signal: AbortSignal.timeout(1), timeoutMs: 1, retries: 0, headers: { a: "b" } });
+      operationsPromise.postV1EventsByEventKeySend({
+        pathParams: { eventKey: "k" },
+        body: {},
+        idempotencyKey: "order-1",
+      });
+      operationsPromise.postV1EventsByEventKeySend({ pathParams: { eventKey: "k" }, body: {}, idempotencyKey: false });
+    });
+  });
+});
+
+test("no operation of any client resolves with any or unknown, but for the payload that a caller made up", () => {
+  type Untyped<Operations> = {
+    [Id in keyof Operations]: Operations[Id] extends (...input: never) => Promise<infer Result>
+      ? unknown extends Result
+        ? Id
+        : never
+      : Id;
+  }[keyof Operations];
+
+  expectTypeOf<Untyped<Run>>().toEqualTypeOf<"getSdkV1RunsByRunIDPayload">();
+  expectTypeOf<Untyped<Bearer>>().toEqualTypeOf<never>();
+  expectTypeOf<Untyped<Admin>>().toEqualTypeOf<never>();
+});
+
+test("a caught error narrows by its tag", () => {
+  const read = (error: unknown): string | number | undefined => {
+    if (!isStraitError(error)) return undefined;
+    expectTypeOf(error).toEqualTypeOf<AnyStraitError>();
+    switch (error._tag) {
+      case "NotFoundError":
+        expectTypeOf(error).toEqualTypeOf<NotFoundError>();
+        expectTypeOf(error.status).toEqualTypeOf<404>();
+        return error.requestId;
+      case "RateLimitedError":
+        expectTypeOf(error).toEqualTypeOf<RateLimitedError>();
+        return error.retryAfterMs;
+      case "TimeoutError":
+        return error.limit;
+      default:
+        return error.message;
+    }
+  };
+
+  expectTypeOf(read).returns.toEqualTypeOf<string | number | undefined>();
+});

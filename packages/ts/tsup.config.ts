@@ -1,0 +1,17 @@
+import { defineConfig, type Options } from "tsup";
+
+const shared: Options = {
+  entry: ["src/index.ts"],
+  target: "es2022",
+  tsconfig: "tsconfig.build.json",
+  dts: true,
+  sourcemap: true,
+  // The contract and the rules of both ends are not published on their own.
+  noExternal: [/^@strait\//],
+};
+
+export default defineConfig([
+  { ...shared, format: "esm" },
+  // esbuild takes the whole of openapi-fetch's CommonJS file for its default export, so this build carries its ES module.
+  { ...shared, format: "cjs", noExternal: [/^@strait\//, "openapi-fetch"] },
+]);
