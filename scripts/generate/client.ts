@@ -1,6 +1,6 @@
 import { docComment, type GeneratedFile, importTypes, literal, typescriptFile, upperFirst } from "./emit.ts";
 import { CREDENTIALS, type Credential, type Operation, type Spec } from "./spec.ts";
-import { type DocumentTypes, nested, type OperationTypes } from "./types.ts";
+import { type DocumentTypes, nested, type OperationTypes, operationTypes } from "./types.ts";
 
 const FOLDER = "packages/ts/src/generated";
 
@@ -61,51 +61,42 @@ function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
   const inputs: string[] = [];
   const callable = spec.operations.filter(({ media }) => media !== "sse");
   for (const operation of callable) {
-    const rendered = types.operations.get(operation.id);
-    if (!rendered) throw new Error(`no types were rendered for ${operation.id}`);
+    const rendered = operationTypes(types, operation);
     for (const name of rendered.names) names.add(name);
     inputs.push(inputType(operation, rendered), resultType(operation, rendered));
   }
   return typescriptFile(
     `${FOLDER}/client-types.ts`,
-    importTypes(names, "./types.ts"),
-    CALL_OPTIONS,
+    `import type { CallOptions } from "../runtime.ts";\n${importTypes(names, "./types.ts")}`,
+    CALL,
     ...inputs,
     ...operationInterfaces(callable),
   );
 }
 
-const CALL_OPTIONS = `/** What every call takes beside its parameters. */
-export interface CallOptions {
+const CALL = `/** What every call takes beside its parameters. */
+export interface Call extends CallOptions {
   /** Sent along, over what the client sends by itself. */
-  headers?: Readonly<Record<string, string>>;
-  /** Ends the call, also while it waits to try again. */
-  signal?: AbortSignal;
-  /** How long one attempt may take, answer included, in milliseconds. */
-  timeoutMs?: number;
-  /** How often to try again after the first attempt; 0 is never. */
-  retries?: number;
-}
-
-/** What a call that makes or changes something takes. */
-export interface IdempotentCallOptions extends CallOptions {
-  /** The same on all attempts. Made up when absent; \`false\` sends none. */
-  idempotencyKey?: string | false;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 `;
 
 function inputType(operation: Operation, types: OperationTypes): string {
+  const { path, query, body } = types;
   const members = [
-    types.path ? `  pathParams: ${nested(types.path, "  ")};\n` : "",
-    types.query ? `  query${needsQuery(operation) ? "" : "?"}: ${nested(types.query, "  ")};\n` : "",
-    types.body ? `  body${operation.body?.required ? "" : "?"}: ${nested(types.body, "  ")};\n` : "",
+    path ? member("pathParams", path, true) : "",
+    query ? member("query", query, needsQuery(operation)) : "",
+    body ? member("body", body, operation.body?.required === true) : "",
   ].join("");
-  const base = operation.idempotent ? "IdempotentCallOptions" : "CallOptions";
   const name = `${upperFirst(operation.id)}Input`;
   const comment = docComment(`What \`${operation.id}\` takes.`);
   return members === ""
-    ? `${comment}export type ${name} = ${base};\n`
-    : `${comment}export interface ${name} extends ${base} {\n${members}}\n`;
+    ? `${comment}export type ${name} = Call;\n`
+    : `${comment}export interface ${name} extends Call {\n${members}}\n`;
+}
+
+function member(name: string, type: string, required: boolean): string {
+  return `  readonly ${name}${required ? "" : "?"}: ${nested(type, "  ")}${required ? "" : " | undefined"};\n`;
 }
 
 function resultType({ id, successes }: Operation, types: OperationTypes): string {

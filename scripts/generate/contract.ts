@@ -3,7 +3,7 @@ import { docComment, type GeneratedFile, importTypes, literal, lowerFirst, types
 import { examplesFile } from "./examples.ts";
 import { schemasFile } from "./json-schemas.ts";
 import { type Operation, type Schema, type Spec, SpecError } from "./spec.ts";
-import { type DocumentTypes, nested, type OperationTypes } from "./types.ts";
+import { compact, type DocumentTypes, type OperationTypes, operationTypes } from "./types.ts";
 
 /** Grows when the generators write something else for the same document. */
 const GENERATOR_VERSION = 1;
@@ -169,20 +169,6 @@ function responseType({ media, successes }: Operation, types: OperationTypes): s
     ({ status }) => `{ status: ${status}; body: ${compact(types.answers.get(status) ?? "undefined")} }`,
   );
   return bodies.join(" | ");
-}
-
-/** Without comments, and on one line where that is short: this file is for looking up, the schemas explain. */
-function compact(type: string): string {
-  const plain = type.replace(/\/\*\*[\s\S]*?\*\/\n\s*/g, "");
-  const inline = plain.replace(/;\n\s*\}/g, " }").replace(/\n\s*/g, " ");
-  return inline.length <= 90 ? inline : nested(plain, "    ");
-}
-
-/** The types of an operation; all of them were rendered, so one that is missing is a mistake of the generator. */
-export function operationTypes(types: DocumentTypes, { id }: Operation): OperationTypes {
-  const found = types.operations.get(id);
-  if (!found) throw new Error(`no types were rendered for ${id}`);
-  return found;
 }
 
 function indexFile(spec: Spec): GeneratedFile {

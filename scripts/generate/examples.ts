@@ -18,7 +18,7 @@ export interface OperationExample {
   readonly responses: Readonly<Record<number, unknown>>;
 }
 `,
-    sharedAnswers(spec),
+    sharedAnswers(spec).source,
     `/** The examples of each operation. */
 export const examples: Readonly<Record<OperationId, OperationExample>> = {
 ${spec.operations.map(operationExample).join("")}};
@@ -26,22 +26,32 @@ ${spec.operations.map(operationExample).join("")}};
   );
 }
 
-/** A constant for each answer that operations share: otherwise the errors would fill this file. */
-export function sharedAnswers(spec: Spec): string {
-  const shared = new Map<string, unknown>();
-  for (const operation of spec.operations) {
-    for (const answer of [...operation.successes, ...operation.errors]) {
-      if (answer.shared) shared.set(constantName(answer.shared), answer.example);
-    }
-  }
-  return [...shared]
+/**
+ * A constant for each answer that operations share: otherwise the errors would fill the file.
+ *
+ * @param typeOf - The type to give the constant; absent means none.
+ */
+export function sharedAnswers(
+  spec: Spec,
+  typeOf?: (answer: Answer) => string,
+): { readonly source: string; readonly types: ReadonlySet<string> } {
+  const answers = spec.operations.flatMap(({ successes, errors }) => [...successes, ...errors]);
+  const shared = new Map(
+    answers.flatMap((answer) => (answer.shared ? [[constantName(answer.shared), answer] as const] : [])),
+  );
+  const types = new Set<string>();
+  const constants = [...shared]
     .sort(([left], [right]) => byName(left, right))
-    .map(([name, example]) => `const ${name} = ${literal(example)};\n`)
-    .join("\n");
+    .map(([name, answer]) => {
+      const type = typeOf?.(answer);
+      if (type) types.add(type);
+      return `const ${name}${type ? `: ${type}` : ""} = ${literal(answer.example)};\n`;
+    });
+  return { source: constants.join("\n"), types };
 }
 
 /** The examples of answers by status, as the members of an object. */
-export function answerMembers(answers: readonly Answer[], indent: string): string {
+function answerMembers(answers: readonly Answer[], indent: string): string {
   return answers
     .map(
       (answer) =>
@@ -54,7 +64,8 @@ function exampleOf({ media, example }: Answer, indent: string): string {
   return media === "json" ? literal(example, indent) : "undefined";
 }
 
-function constantName(shared: string): string {
+/** The name of the constant of a shared answer. */
+export function constantName(shared: string): string {
   return lowerFirst(shared);
 }
 

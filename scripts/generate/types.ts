@@ -1,7 +1,7 @@
 import openapiTS, { astToString, type OpenAPI3 } from "openapi-typescript";
 import ts from "typescript";
 import { docComment } from "./emit.ts";
-import type { OpenApiDocument } from "./spec.ts";
+import type { OpenApiDocument, Operation } from "./spec.ts";
 import { ANY_OTHER_TEXT } from "./type-source.ts";
 
 /** The types of one operation as TypeScript source. */
@@ -49,7 +49,7 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
         declaration(name, node, document.components.schemas[name]?.description),
       ]),
     ),
-    operations: new Map([...operations].map(([id, node]) => [id, operationTypes(members(node))])),
+    operations: new Map([...operations].map(([id, node]) => [id, typesOfOperation(members(node))])),
     openapi: declarations
       .map((node) =>
         source(ts.isInterfaceDeclaration(node) && isNamed(node.name, ["components"]) ? byReference(node) : node),
@@ -58,7 +58,29 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
   };
 }
 
-function operationTypes(operation: ReadonlyMap<string, ts.TypeNode>): OperationTypes {
+function _operationTypes(operation: ReadonlyMap<string, ts.TypeNode>): OperationTypes {
+  const parameters = members(operation.get("parameters"));
+  const body = jsonBody(operation.get("requestBody"));
+  const answers = [...members(operation.get("responses"))].map(
+    ([status, node]) => [Number(status), jsonBody(node)] as const,
+  );
+
+  const names = new Set<string>();
+  const used = [parameters.get("path"), parameters.get("query"), parameters.get("header"), body];
+  for (const node of [...used, ...answers.filter(([status]) => status < 300).map(([, node]) => node)]) {
+    if (node) collectNames(node, names);
+  }
+  return {
+    path: typeText(parameters.get("path")),
+    query: typeText(parameters.get("query")),
+    headers: typeText(parameters.get("header")),
+    body: typeText(body),
+    answers: new Map(answers.map(([status, node]) => [status, typeText(node)])),
+    names,
+  };
+}
+
+function typesOfOperation(operation: ReadonlyMap<string, ts.TypeNode>): OperationTypes {
   const parameters = members(operation.get("parameters"));
   const body = jsonBody(operation.get("requestBody"));
   const answers = [...members(operation.get("responses"))].map(
@@ -173,4 +195,18 @@ function source(node: ts.Node): string {
 /** Indents every line of `text` but the first, so that it can stand inside something. */
 export function nested(text: string, indent: string): string {
   return text.replaceAll("\n", `\n${indent}`);
+}
+
+/** A type for a table: without comments, and on one line where that is short. Its other lines stand inside a member. */
+export function compact(type: string): string {
+  const plain = type.replace(/\/\*\*[\s\S]*?\*\/\n\s*/g, "");
+  const inline = plain.replace(/;\n\s*\}/g, " }").replace(/\n\s*/g, " ");
+  return inline.length <= 90 ? inline : nested(plain, "    ");
+}
+
+/** The types of an operation; all of them were rendered, so one that is missing is a mistake of the generator. */
+export function operationTypes(types: DocumentTypes, { id }: Operation): OperationTypes {
+  const found = types.operations.get(id);
+  if (!found) throw new Error(`no types were rendered for ${id}`);
+  return found;
 }

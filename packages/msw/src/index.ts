@@ -1,1 +1,43 @@
-export {};
+import type { HttpHandler } from "msw";
+import { handlers } from "./generated/handlers.ts";
+import type { MockOperations } from "./generated/operations.ts";
+import type { Override } from "./runtime.ts";
+
+export type { HandlerFactory, MockCall, MockOperation, Override, Reply } from "./runtime.ts";
+export { handlers, type MockOperations };
+
+/** The id of an operation, such as `postV1EventsByEventKeySend`. */
+export type OperationId = keyof MockOperations;
+
+/** What stands in for the examples, by operation. */
+export type Overrides = { readonly [Id in OperationId]?: Override<MockOperations[Id]> | undefined };
+
+export interface HandlerOptions {
+  /** Where the client under test believes the server to be, such as `https://strait.dev`; a path behind it is kept. */
+  readonly baseUrl: string;
+  readonly overrides?: Overrides | undefined;
+}
+
+/**
+ * Makes an MSW handler for every operation. Each answers the contract's example of its first success, unless an
+ * override says otherwise: a status (answers its example), status and body, a body, or a function of the call.
+ *
+ * The handlers keep no state: an event that is sent does not change what a later get answers.
+ *
+ * @example
+ * ```ts
+ * const server = setupServer(
+ *   ...createHandlers({
+ *     baseUrl: "https://strait.dev",
+ *     overrides: {
+ *       getV1EventsByEventKey: 404,
+ *       postV1EventsByEventKeySend: ({ pathParams }) => (pathParams.eventKey === "taken" ? 409 : 200),
+ *     },
+ *   }),
+ * );
+ * ```
+ */
+export function createHandlers({ baseUrl, overrides = {} }: HandlerOptions): HttpHandler[] {
+  const make = <Id extends OperationId>(id: Id) => handlers[id](baseUrl, overrides[id]);
+  return (Object.keys(handlers) as OperationId[]).map((id) => make(id));
+}
