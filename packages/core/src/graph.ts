@@ -69,22 +69,34 @@ export function topologicalOrder(steps: readonly GraphStep[]): string[] {
 
 /** Everything that depends on `ref`, directly or through others, in the order given. */
 export function transitiveDependents(steps: readonly GraphStep[], ref: string): string[] {
-  const found = reach(ref, dependentsOf(steps));
+  const dependents = dependentsOf(steps);
+  const found = new Set([ref]);
+  for (const each of found) for (const dependent of dependents.get(each) ?? []) found.add(dependent);
+  found.delete(ref);
   return steps.map((step) => step.step_ref).filter((other) => found.has(other));
 }
 
-/** Everything that `ref` depends on, directly or through others, in the order given. */
-export function transitiveDependencies(steps: readonly GraphStep[], ref: string): string[] {
-  const found = reach(ref, new Map(steps.map((step) => [step.step_ref, step.depends_on])));
-  return steps.map((step) => step.step_ref).filter((other) => found.has(other));
-}
+/**
+ * Prepares the question whether one step depends on another, directly or through others, for any number of askings.
+ *
+ * @throws {RangeError} When there is a cycle.
+ */
+export function dependencyTest(steps: readonly GraphStep[]): (ref: string, dependency: string) => boolean {
+  // One bit per step: a set for each of 1,000 steps could be a million entries.
+  const bits = new Map(steps.map((step, index) => [step.step_ref, 1n << BigInt(index)]));
+  const upstream = new Map<string, bigint>();
+  const bitOf = (ref: string) => bits.get(ref) ?? 0n;
+  const upstreamOf = (ref: string) => upstream.get(ref) ?? 0n;
 
-/** What can be reached from `start` along `edges`, without `start` itself. */
-function reach(start: string, edges: ReadonlyMap<string, readonly string[]>): Set<string> {
-  const found = new Set([start]);
-  for (const ref of found) for (const next of edges.get(ref) ?? []) found.add(next);
-  found.delete(start);
-  return found;
+  const rank = new Map(topologicalOrder(steps).map((ref, index) => [ref, index] as const));
+  const rankOf = (step: GraphStep) => rank.get(step.step_ref) as number;
+  for (const { step_ref, depends_on } of [...steps].sort((a, b) => rankOf(a) - rankOf(b))) {
+    upstream.set(
+      step_ref,
+      depends_on.reduce((all, ref) => all | bitOf(ref) | upstreamOf(ref), 0n),
+    );
+  }
+  return (ref, dependency) => (upstreamOf(ref) & bitOf(dependency)) !== 0n;
 }
 
 /** The direct dependents of each step that has some. */

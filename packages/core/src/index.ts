@@ -9,12 +9,12 @@ export {
 export { formatDuration, parseDuration, parsePositiveDuration } from "./duration.ts";
 export { checkEventKey, MAX_EVENT_KEY_LENGTH } from "./event-key.ts";
 export {
+  dependencyTest,
   type GraphProblem,
   type GraphStep,
   graphProblems,
   rootSteps,
   topologicalOrder,
-  transitiveDependencies,
   transitiveDependents,
 } from "./graph.ts";
 export { findJsonProblem, type JsonProblem, MAX_JSON_DEPTH } from "./json-limits.ts";

@@ -54,10 +54,11 @@ export function illegalMove(resource: string, id: string, status: string, move: 
 export function alreadyResolved(trigger: {
   readonly id: string;
   readonly event_key: string;
-  readonly received_at: string;
+  readonly received_at: string | null;
   readonly sent_by?: string | null;
 }): StraitError {
-  const { id, event_key, received_at, sent_by = null } = trigger;
+  const { id, event_key, sent_by = null } = trigger;
+  const received_at = String(trigger.received_at); // never null once the trigger has received
   const message = `event trigger ${quote(event_key)} received another payload at ${received_at}; read it to see which`;
   return new StraitError("already_resolved", message, {
     details: { trigger_id: id, event_key, status: "received", received_at, sent_by },
@@ -105,8 +106,9 @@ export function keyInUse(owner: {
   readonly job_run_id: string | null;
   readonly workflow_run_id: string | null;
 }): StraitError {
-  const { id, event_key, job_run_id, workflow_run_id } = owner;
-  const waiter = job_run_id === null ? `workflow run ${quote(String(workflow_run_id))}` : `run ${quote(job_run_id)}`;
+  const { id, event_key, job_run_id } = owner;
+  const workflow_run_id = String(owner.workflow_run_id); // not null where job_run_id is
+  const waiter = job_run_id === null ? `workflow run ${quote(workflow_run_id)}` : `run ${quote(job_run_id)}`;
   const message =
     `${waiter} already waits for event key ${quote(event_key)}; ` +
     "cancel that wait, or add something unique, such as the run id, to the key";

@@ -1,0 +1,180 @@
+import type { ErrorIssue, StepType, WorkflowStep, WorkflowStepInput } from "@strait/contract";
+import {
+  checkEventKey,
+  dependencyTest,
+  formatDuration,
+  graphProblems,
+  jsonPointer,
+  parseDuration,
+  parsePositiveDuration,
+  templatePaths,
+} from "@strait/core";
+
+/** Seconds that a step waits for its event when it does not say how long. */
+const DEFAULT_TIMEOUT_SECS = 3_600;
+
+/** What a column of whole seconds holds: about 68 years. */
+const MAX_SECS = 2_147_483_647;
+
+export type NormalizedSteps =
+  | { readonly ok: true; readonly steps: WorkflowStep[] }
+  | { readonly ok: false; readonly issues: readonly [ErrorIssue, ...ErrorIssue[]] };
+
+/**
+ * Brings steps as they are written into their canonical form, and checks what the contract's schema cannot: the fields
+ * of each type, fields with two names, durations, placeholders and the graph.
+ *
+ * @param inputs - Steps that keep the contract's schema.
+ * @returns The steps in the order given, with every field set; or all issues, with pointers such as `/steps/2/job_id`.
+ */
+export function normalizeSteps(inputs: readonly WorkflowStepInput[]): NormalizedSteps {
+  const issues: ErrorIssue[] = [];
+  const steps = inputs.map((input, index) => normalize(input, reporter(issues, index)));
+  // As written, so that a pointer to a dependency counts repeated ones.
+  const graph = graphProblems(inputs.map(({ step_ref, depends_on = [] }) => ({ step_ref, depends_on })));
+  issues.push(...graph.map(({ rule, pointer, fix }) => ({ field: `/steps${pointer}`, rule, fix })));
+  // Which outputs a step can use is known once the graph is one.
+  if (graph.length === 0) checkOutputs(steps, issues);
+  const [first, ...others] = issues;
+  return first ? { ok: false, issues: [first, ...others] } : { ok: true, steps };
+}
+
+/**
+ * How long a canonical sleep step sleeps: whole seconds, rounded up.
+ *
+ * @throws {RangeError} When the text is no duration, which {@link normalizeSteps} would have refused.
+ */
+export function sleepSecs(sleepDuration: string): number {
+  const parsed = parseDuration(sleepDuration);
+  if (!parsed.ok) throw new RangeError(`"${sleepDuration}" is no duration: ${parsed.problem.fix}`);
+  return Math.ceil(parsed.value / 1_000);
+}
+
+/** Notes an issue with one field of one step; `pointer` leads on from the field. */
+type Report = (field: string, rule: string, fix: string, pointer?: string) => void;
+
+function reporter(issues: ErrorIssue[], index: number): Report {
+  return (field, rule, fix, pointer = "") => {
+    issues.push({ field: jsonPointer("steps", index, field) + pointer, rule, fix });
+  };
+}
+
+type Field = Exclude<keyof WorkflowStepInput, "step_ref" | "type" | "step_type" | "depends_on" | "on_failure">;
+
+/** Which step type a field belongs to. */
+const typeOf: Readonly<Record<Field, StepType>> = {
+  job_id: "job",
+  payload: "job",
+  event_key: "wait_for_event",
+  timeout_secs: "wait_for_event",
+  event_timeout_secs: "wait_for_event",
+  notify_url: "wait_for_event",
+  event_notify_url: "wait_for_event",
+  sleep_duration: "sleep",
+  sleep_duration_secs: "sleep",
+};
+
+/** The field without which a step of this type is nothing. */
+const required = { job: "job_id", wait_for_event: "event_key", sleep: "sleep_duration" } as const;
+
+function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
+  const type = either(input, "type", "step_type", report) ?? "job";
+  refuseForeignFields(input, type, report);
+  const step: WorkflowStep = {
+    step_ref: input.step_ref,
+    type,
+    depends_on: [...new Set(input.depends_on)],
+    on_failure: input.on_failure ?? "fail_workflow",
+    job_id: null,
+    payload: null,
+    event_key: null,
+    timeout_secs: null,
+    notify_url: null,
+    sleep_duration: null,
+  };
+  if (type === "job") addJob(step, input, report);
+  else if (type === "wait_for_event") addWait(step, input, report);
+  else step.sleep_duration = sleepDuration(input, report);
+  if (step[required[type]] === null) {
+    report(required[type], "required", `add ${required[type]}, which a step of type ${type} needs`);
+  }
+  return step;
+}
+
+function addJob(step: WorkflowStep, input: WorkflowStepInput, report: Report): void {
+  step.job_id = input.job_id ?? null;
+  step.payload = input.payload ?? null;
+  for (const { pointer, rule, fix } of templatePaths(step.payload).problems) report("payload", rule, fix, pointer);
+}
+
+function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): void {
+  step.event_key = input.event_key ?? null;
+  const timeoutSecs = either(input, "timeout_secs", "event_timeout_secs", report);
+  step.timeout_secs = timeoutSecs === undefined ? DEFAULT_TIMEOUT_SECS : timeoutSecs;
+  step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
+  if (step.event_key === null) return;
+  const { paths, problems } = templatePaths(step.event_key);
+  for (const { rule, fix } of problems) report("event_key", rule, fix);
+  if (paths.length > 0 || problems.length > 0) return;
+  const key = checkEventKey(step.event_key);
+  if (!key.ok) report("event_key", key.problem.rule, key.problem.fix);
+}
+
+/** Keeps the text where there is one; `sleep_duration_secs` becomes such a text. */
+function sleepDuration(input: WorkflowStepInput, report: Report): string | null {
+  const { sleep_duration: text = null, sleep_duration_secs: secs = null } = input;
+  if (text === null) return secs === null ? null : formatDuration(secs * 1_000);
+  const parsed = parsePositiveDuration(text);
+  if (!parsed.ok) report("sleep_duration", parsed.problem.rule, parsed.problem.fix);
+  else if (parsed.value > MAX_SECS * 1_000) {
+    report("sleep_duration", "maximum", `sleep at most ${MAX_SECS} seconds (about 68 years) instead of "${text}"`);
+  } else if (secs !== null && parsed.value !== secs * 1_000)
+    refuseBoth("sleep_duration", "sleep_duration_secs", report);
+  return text;
+}
+
+/** The value of a field with two names; undefined when neither is given. */
+function either<Name extends keyof WorkflowStepInput, Alias extends keyof WorkflowStepInput>(
+  input: WorkflowStepInput,
+  name: Name,
+  alias: Alias,
+  report: Report,
+): WorkflowStepInput[Name] | WorkflowStepInput[Alias] {
+  const value = input[name];
+  const other = input[alias];
+  if (value === undefined) return other;
+  if (other !== undefined && (other as unknown) !== value) refuseBoth(name, alias, report);
+  return value;
+}
+
+function refuseBoth(name: string, alias: string, report: Report): void {
+  report(alias, "sameValue", `remove ${alias}: it is another name of ${name}, which has a different value`);
+}
+
+function refuseForeignFields(input: WorkflowStepInput, type: StepType, report: Report): void {
+  for (const field of Object.keys(typeOf) as Field[]) {
+    const owner = typeOf[field];
+    if (owner === type || input[field] === undefined || input[field] === null) continue;
+    report(field, "fieldOfType", `remove ${field}, or set type to "${owner}": this step is of type ${type}`);
+  }
+}
+
+/** A step can use the outputs of those that it depends on, however indirectly: they have ended when it starts. */
+function checkOutputs(steps: readonly WorkflowStep[], issues: ErrorIssue[]): void {
+  const refs = new Set(steps.map((step) => step.step_ref));
+  const dependsOn = dependencyTest(steps);
+  for (const [index, step] of steps.entries()) {
+    const report = reporter(issues, index);
+    for (const field of ["payload", "event_key"] as const) {
+      for (const { placeholder, path, pointer } of templatePaths(step[field]).paths) {
+        const [name, ref] = path;
+        if (name !== "parent_outputs" || ref === undefined || dependsOn(step.step_ref, ref)) continue;
+        const fix =
+          refs.has(ref) && ref !== step.step_ref
+            ? `add "${ref}" to depends_on, so that ${placeholder} has a value when "${step.step_ref}" starts`
+            : `name a step that "${step.step_ref}" depends on instead of "${ref}" in ${placeholder}`;
+        report(field, "knownOutput", fix, pointer);
+      }
+    }
+  }
+}
