@@ -1,7 +1,7 @@
 import { type ClientOptions, toConfig } from "./options.ts";
 import { createSend } from "./request.ts";
 import { type Clock, systemClock } from "./retry.ts";
-import type { CallInput, Operation } from "./runtime.ts";
+import type { CallInput, OperationRow } from "./runtime.ts";
 
 /** An operation as a function; the generated interfaces give each its own input and result. */
 export type Method = (input?: CallInput) => Promise<unknown>;
@@ -18,16 +18,18 @@ export interface UntypedClient {
  * @throws {TypeError} When an option is missing or wrong.
  */
 export function buildClient(
-  operations: Readonly<Record<string, Operation>>,
+  operations: Readonly<Record<string, OperationRow>>,
   options: ClientOptions,
   clock: Clock = systemClock,
 ): UntypedClient {
   const config = toConfig(options);
   const send = createSend(config, clock);
   const operationsPromise: Record<string, Method> = {};
-  for (const [id, operation] of Object.entries(operations)) {
-    const mayCall = operation.auth === 0 || (operation.auth & config.authFlag) !== 0;
-    if (mayCall && !operation.sse) operationsPromise[id] = (input = {}) => send(id, operation, input);
+  for (const [id, row] of Object.entries(operations)) {
+    const mayCall = row.auth === 0 || (row.auth & config.authFlag) !== 0;
+    if (row.sse || !mayCall) continue;
+    const operation = { id, ...row };
+    operationsPromise[id] = (input = {}) => send(operation, input);
   }
   return { operationsPromise };
 }

@@ -332,10 +332,15 @@ function text(value: unknown): string | undefined {
 }
 
 function describeAnswer(answer: ErrorAnswer, envelope: Envelope, requestId: string | undefined): string {
-  const location = answer.status >= 300 && answer.status < 400 ? answer.headers.get("location") : null;
-  const what =
-    envelope.message ?? (location ? `redirected to ${location}; set baseUrl to where the API is` : "no message");
+  const what = envelope.message ?? describeRedirect(answer) ?? "no message";
   const code = envelope.code ? ` ${envelope.code}` : "";
   const request = requestId ? ` [${requestId}]` : "";
   return `${answer.operationId}: ${answer.status}${code}: ${what}${request}`;
+}
+
+/** Redirects are not followed. Browsers hide where they lead, and even their status, which then is 0. */
+function describeRedirect({ status, headers }: ErrorAnswer): string | undefined {
+  if (status !== 0 && (status < 300 || status >= 400)) return undefined;
+  const location = headers.get("location");
+  return `redirected${location ? ` to ${location}` : ""}; set baseUrl to where the API is`;
 }

@@ -1,4 +1,5 @@
 import createFetchClient from "openapi-fetch";
+import { type Call, invalidInput, prepareCall } from "./call.ts";
 import {
   AbortError,
   ConnectionError,
@@ -7,9 +8,8 @@ import {
   StraitError,
   TimeoutError,
   toApiError,
-  ValidationError,
 } from "./errors.ts";
-import { type Config, type FetchInit, headerFault, limitFault } from "./options.ts";
+import type { Config, FetchInit } from "./options.ts";
 import { type Clock, delayBeforeRetry, isRetryableStatus, readRetryAfter } from "./retry.ts";
 import type { CallInput, Operation } from "./runtime.ts";
 
@@ -17,22 +17,7 @@ import type { CallInput, Operation } from "./runtime.ts";
 const MIN_SECRET_LENGTH = 8;
 
 /** Calls an operation: resolves with the parsed body of a success, undefined when it has none; throws a `StraitError`. */
-export type Send = (operationId: string, operation: Operation, input: CallInput) => Promise<unknown>;
-
-/** One call on its way: what every attempt sends, and how far it has come. */
-interface Call {
-  readonly operationId: string;
-  readonly path: string;
-  readonly method: string;
-  readonly headers: Record<string, string>;
-  readonly body: string | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly retries: number;
-  readonly timeoutMs: number;
-  /** Milliseconds since the epoch; Infinity when the call has no deadline. */
-  readonly deadlineAt: number;
-  attempts: number;
-}
+export type Send = (operation: Operation, input: CallInput) => Promise<unknown>;
 
 /**
  * What openapi-fetch builds instead of a web `Request`, which costs more than everything else in a call. It can also
@@ -87,6 +72,8 @@ interface Transport {
 }
 
 export function createSend(config: Config, clock: Clock): Send {
+  // Called without a receiver: the fetch of a browser refuses to be the method of anything but its window.
+  const { fetch } = config;
   // openapi-fetch calls only the constructor and the members that the holders have.
   const transport = createFetchClient({
     baseUrl: config.baseUrl,
@@ -94,51 +81,20 @@ export function createSend(config: Config, clock: Clock): Send {
     fetch: (outgoing) => exchange(outgoing as unknown as Outgoing) as unknown as Promise<Response>,
   }) as unknown as Transport;
 
-  return async function send(operationId, operation, input) {
-    const call = prepare(operationId, operation, input);
+  return async function send(operation, input) {
+    const call = prepareCall(config, operation, input, clock.now());
     const { query } = input;
     try {
-      const { data, error, response } = await transport.request(call.method, call.path, {
-        call,
-        params: { query },
-        parseAs: "text",
-      });
+      const options = { call, params: { query }, parseAs: "text" } as const;
+      const { data, error, response } = await transport.request(call.method, call.path, options);
       if (response.ok) return decode(call, response.raw, data);
       throw failure(call, response.raw, error);
     } catch (error) {
       if (error instanceof StraitError) throw error;
       // All that is left to fail is the query serializer of openapi-fetch.
-      throw invalid(operationId, "query", `cannot be encoded: ${messageOf(error)}`);
+      throw invalidInput(operation.id, "query", `cannot be encoded: ${messageOf(error)}`);
     }
   };
-
-  /** Turns the input into what every attempt sends. Whatever is wrong with it is found here, before anything is sent. */
-  function prepare(operationId: string, operation: Operation, input: CallInput): Call {
-    const headers: Record<string, string> = { ...(operation.auth === 0 ? config.publicHeaders : config.headers) };
-    for (const [name, value] of Object.entries(input.headers ?? {})) {
-      if (value === undefined || value === null) continue;
-      const wrong = headerFault(name, String(value));
-      if (wrong) throw invalid(operationId, `headers["${name}"]`, wrong);
-      headers[name.toLowerCase()] = String(value);
-    }
-    const body = encodeBody(operationId, input.body);
-    if (body !== undefined) headers["content-type"] = "application/json";
-    const hasKey = operation.idempotent && setIdempotencyKey(operationId, headers, input.idempotencyKey);
-
-    const retries = limit(operationId, "retries", input.retries, config.retries);
-    return {
-      operationId,
-      path: buildPath(operationId, operation.path, input.pathParams),
-      method: operation.method,
-      headers,
-      body,
-      signal: input.signal,
-      retries: hasKey || isIdempotentMethod(operation.method) ? retries : 0,
-      timeoutMs: limit(operationId, "timeoutMs", input.timeoutMs, config.timeoutMs),
-      deadlineAt: clock.now() + limit(operationId, "deadlineMs", input.deadlineMs, config.deadlineMs),
-      attempts: 0,
-    };
-  }
 
   /** Attempts the call until it has an answer to give or a reason to stop. */
   async function exchange({ url, call }: Outgoing): Promise<Answer> {
@@ -168,7 +124,7 @@ export function createSend(config: Config, clock: Clock): Send {
     const relay = (): void => controller.abort(call.signal?.reason);
     call.signal?.addEventListener("abort", relay);
     try {
-      const response = await config.fetch(url, toInit(call, controller.signal));
+      const response = await fetch(url, toInit(call, controller.signal));
       const delayMs = isRetryableStatus(response.status) ? delayAfter(call, retryAfter(response)) : undefined;
       if (delayMs === undefined) return new Answer(response, await response.text());
       discard(response);
@@ -201,11 +157,12 @@ export function createSend(config: Config, clock: Clock): Send {
     if (response.status === 204) return undefined;
     try {
       return JSON.parse(text ?? "");
-    } catch (cause) {
+    } catch {
+      // The parser's own error is not passed on: its message quotes the body, and with it perhaps a credential.
       const type = response.headers.get("content-type") ?? "no content type";
       const what = text ? `a body that is not JSON (${type})` : "an empty body";
       throw new DecodeError(redact(`${call.operationId}: ${response.status} with ${what}; is baseUrl right?`), {
-        ...contextOf(call, text ? undefined : cause),
+        ...contextOf(call),
         status: response.status,
         requestId: response.headers.get("x-request-id") ?? undefined,
         body: redact(text ?? ""),
@@ -261,75 +218,9 @@ function toInit(call: Call, signal: AbortSignal): FetchInit {
   return body === undefined ? init : { ...init, body };
 }
 
-function buildPath(operationId: string, parts: readonly string[], params: object | undefined): string {
-  let path = "";
-  for (const [index, part] of parts.entries()) {
-    path += index % 2 === 0 ? part : encodePathValue(operationId, part, params && Reflect.get(params, part));
-  }
-  return path;
-}
-
-function encodePathValue(operationId: string, name: string, value: unknown): string {
-  const field = `pathParams.${name}`;
-  if (value === undefined || value === null) throw invalid(operationId, field, "is missing");
-  if (value === "" || value === "." || value === "..") {
-    throw invalid(operationId, field, `must not be "${value}": URLs swallow it, and another operation would be called`);
-  }
-  if (typeof value !== "string" && typeof value !== "number") throw invalid(operationId, field, "must be a string");
-  try {
-    return encodeURIComponent(value);
-  } catch {
-    throw invalid(operationId, field, "holds half of a surrogate pair, which a URL cannot carry");
-  }
-}
-
-function encodeBody(operationId: string, body: unknown): string | undefined {
-  try {
-    return JSON.stringify(body);
-  } catch (error) {
-    throw invalid(operationId, "body", `cannot be written as JSON: ${messageOf(error)}`);
-  }
-}
-
-/** Sees to the call's `Idempotency-Key`. False means that it goes without one. */
-function setIdempotencyKey(
-  operationId: string,
-  headers: Record<string, string>,
-  key: string | false | undefined,
-): boolean {
-  if (headers["idempotency-key"] !== undefined || headers["x-idempotency-key"] !== undefined) return true;
-  if (key === false) return false;
-  if (key !== undefined && !/^[\x20-\x7e]{1,256}$/.test(key)) {
-    throw invalid(operationId, "idempotencyKey", "must be 1 to 256 printable ASCII characters, or false");
-  }
-  headers["idempotency-key"] = key ?? newIdempotencyKey();
-  return true;
-}
-
-function newIdempotencyKey(): string {
-  // Browsers have randomUUID only on secure origins, which a server on the local network is not.
-  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function isIdempotentMethod(method: string): boolean {
-  return method === "GET" || method === "DELETE" || method === "PUT" || method === "HEAD";
-}
-
-function limit(operationId: string, name: string, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  const wrong = limitFault(name, value);
-  if (wrong) throw invalid(operationId, name, wrong);
-  return value;
-}
-
 /** Frees the connection of an answer that nobody will read. */
 function discard(response: Response): void {
   response.body?.cancel().catch(() => {});
-}
-
-function invalid(operationId: string, field: string, wrong: string): ValidationError {
-  return new ValidationError(`${operationId}: ${field} ${wrong}`, { operationId, attempts: 0, field });
 }
 
 function contextOf(call: Call, cause?: unknown): ErrorContext {

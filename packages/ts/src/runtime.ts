@@ -5,7 +5,7 @@ export const authFlags = { bearer: 1, runToken: 2, internalSecret: 4 } as const;
 export type AuthType = keyof typeof authFlags;
 
 /** A row of the operation table that the pipeline writes. */
-export interface Operation {
+export interface OperationRow {
   readonly method: string;
   /** Literal text and parameter names in turn, starting with text: `["/v1/events/", "eventKey", "/send"]`. */
   readonly path: readonly string[];
@@ -18,10 +18,12 @@ export interface Operation {
   readonly paginated: boolean;
 }
 
-/** What every call takes beside the parameters of its operation. */
+export interface Operation extends OperationRow {
+  readonly id: string;
+}
+
+/** What every call takes beside its parameters and headers. */
 export interface CallOptions {
-  /** Sent along, over what the client sends by itself. */
-  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
   /** Ends the call, also while it waits for its next attempt; it then throws an `AbortError`. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds for each attempt, from connecting to the last byte of the answer. Default: the client's. */
@@ -30,20 +32,17 @@ export interface CallOptions {
   readonly deadlineMs?: number | undefined;
   /** Attempts after the first one; 0 means none. Default: the client's. */
   readonly retries?: number | undefined;
-}
-
-/** What a call of an operation takes that accepts an `Idempotency-Key`. */
-export interface IdempotentCallOptions extends CallOptions {
   /**
-   * 1 to 256 characters, the same on all attempts. By default each call gets a new key; `false` sends none, and such a
-   * call is never repeated.
+   * The `Idempotency-Key` of a POST, 1 to 256 characters, the same on all attempts; other methods take none. By default
+   * each call gets a new key; `false` sends none, and such a POST is never repeated.
    */
   readonly idempotencyKey?: string | false | undefined;
 }
 
 /** The input of any operation, as the run-time core sees it; the generated methods narrow it. */
-export interface CallInput extends IdempotentCallOptions {
+export interface CallInput extends CallOptions {
   readonly pathParams?: object | undefined;
   readonly query?: object | undefined;
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
   readonly body?: unknown;
 }

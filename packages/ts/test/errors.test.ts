@@ -131,6 +131,7 @@ describe("the credential", () => {
     ["a text", { status: 502, body: echo }],
     ["a header", { status: 302, headers: { location: `https://strait.dev/?token=${apiKey}` } }],
     ["a page that is not JSON", { status: 200, body: echo, headers: { "content-type": apiKey } }],
+    ["a page that is nothing else", { status: 200, body: apiKey }],
   ])("is taken out of an error when %s repeats it", async (_where, reply) => {
     const error = await givenFailure(reply);
 

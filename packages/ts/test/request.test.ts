@@ -207,16 +207,16 @@ test("a body that is not JSON is refused before anything is sent", async () => {
   expect(arrived).toEqual([]);
 });
 
-test("a replaced fetch gets plain values: no Request, no Headers", async () => {
+test("a replaced fetch gets plain values, no Request and no Headers, and no receiver", async () => {
   const seen: unknown[] = [];
   const client = givenClient("https://strait.dev", {
-    fetch: async (url, init) => {
-      seen.push(url, init.headers.constructor, init.method, init.redirect);
+    async fetch(this: unknown, url, init) {
+      seen.push(this, url, init.headers.constructor, init.method, init.redirect);
       return Response.json({});
     },
   });
 
   await client.getV1Events({ query: { limit: 1 } });
 
-  expect(seen).toEqual(["https://strait.dev/v1/events?limit=1", Object, "GET", "manual"]);
+  expect(seen).toEqual([undefined, "https://strait.dev/v1/events?limit=1", Object, "GET", "manual"]);
 });

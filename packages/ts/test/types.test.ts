@@ -139,14 +139,18 @@ describe("the input of a call", () => {
       operationsPromise.getV1Events({ query: { status: "done" } });
       // @ts-expect-error: no such field in the body
       operationsPromise.postV1EventsByEventKeySend({ pathParams: { eventKey: "k" }, body: { payloads: 1 } });
-      // @ts-expect-error: a GET takes no idempotency key
-      operationsPromise.getV1Events({ idempotencyKey: "k" });
     });
   });
 
   test("takes the options of every call", () => {
     neverCalled(() => {
-      operationsPromise.getV1Events({ signal: AbortSignal.timeout(1), timeoutMs: 1, retries: 0, headers: { a: "b" } });
+      operationsPromise.getV1Events({
+        signal: AbortSignal.timeout(1),
+        timeoutMs: 1,
+        deadlineMs: 2,
+        retries: 0,
+        headers: { a: "b" },
+      });
       operationsPromise.postV1EventsByEventKeySend({
         pathParams: { eventKey: "k" },
         body: {},

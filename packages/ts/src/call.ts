@@ -1,0 +1,122 @@
+import { ValidationError } from "./errors.ts";
+import { type Config, headerFault, limitFault } from "./options.ts";
+import type { CallInput, Operation } from "./runtime.ts";
+
+/** One call on its way: what every attempt sends, and how far it has come. */
+export interface Call {
+  readonly operationId: string;
+  /** With its values filled in, without the query. */
+  readonly path: string;
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** 0 when a repetition would not be safe. */
+  readonly retries: number;
+  readonly timeoutMs: number;
+  /** Milliseconds since the epoch; Infinity when the call has no deadline. */
+  readonly deadlineAt: number;
+  /** Requests sent so far. */
+  attempts: number;
+}
+
+/**
+ * Turns the input of an operation into what every attempt sends.
+ *
+ * @param now - Milliseconds since the epoch, from which the deadline counts.
+ * @throws {ValidationError} When something in the input cannot be sent.
+ */
+export function prepareCall(config: Config, operation: Operation, input: CallInput, now: number): Call {
+  const { id, method } = operation;
+  const headers = { ...(operation.auth === 0 ? config.publicHeaders : config.headers) };
+  if (input.headers) addHeaders(id, headers, input.headers);
+  const body = encodeBody(id, input.body);
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const hasKey = operation.idempotent && setIdempotencyKey(id, headers, input.idempotencyKey);
+
+  const retries = limit(id, "retries", input.retries, config.retries);
+  return {
+    operationId: id,
+    path: buildPath(id, operation.path, input.pathParams),
+    method,
+    headers,
+    body,
+    signal: input.signal,
+    retries: hasKey || isIdempotent(method) ? retries : 0,
+    timeoutMs: limit(id, "timeoutMs", input.timeoutMs, config.timeoutMs),
+    deadlineAt: now + limit(id, "deadlineMs", input.deadlineMs, config.deadlineMs),
+    attempts: 0,
+  };
+}
+
+/** The error for an input that cannot be sent; `wrong` ends the sentence that `field` begins. */
+export function invalidInput(operationId: string, field: string, wrong: string): ValidationError {
+  return new ValidationError(`${operationId}: ${field} ${wrong}`, { operationId, attempts: 0, field });
+}
+
+function addHeaders(id: string, headers: Record<string, string>, added: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(added)) {
+    if (value === undefined || value === null) continue;
+    const wrong = headerFault(name, String(value));
+    if (wrong) throw invalidInput(id, `headers["${name}"]`, wrong);
+    headers[name.toLowerCase()] = String(value);
+  }
+}
+
+function buildPath(id: string, parts: readonly string[], params: object | undefined): string {
+  let path = "";
+  for (const [index, part] of parts.entries()) {
+    path += index % 2 === 0 ? part : encodePathValue(id, part, params && Reflect.get(params, part));
+  }
+  return path;
+}
+
+function encodePathValue(id: string, name: string, value: unknown): string {
+  const field = `pathParams.${name}`;
+  if (value === undefined || value === null) throw invalidInput(id, field, "is missing");
+  if (value === "" || value === "." || value === "..") {
+    throw invalidInput(id, field, `must not be "${value}": URLs swallow it, and another operation would be called`);
+  }
+  if (typeof value !== "string" && typeof value !== "number") throw invalidInput(id, field, "must be a string");
+  try {
+    return encodeURIComponent(value);
+  } catch {
+    throw invalidInput(id, field, "holds half of a surrogate pair, which a URL cannot carry");
+  }
+}
+
+function encodeBody(id: string, body: unknown): string | undefined {
+  try {
+    return JSON.stringify(body);
+  } catch (error) {
+    throw invalidInput(id, "body", `cannot be written as JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** Sees to the call's `Idempotency-Key`. False means that it goes without one. */
+function setIdempotencyKey(id: string, headers: Record<string, string>, key: string | false | undefined): boolean {
+  if (headers["idempotency-key"] !== undefined || headers["x-idempotency-key"] !== undefined) return true;
+  if (key === false) return false;
+  if (key !== undefined && !/^[\x20-\x7e]{1,256}$/.test(key)) {
+    throw invalidInput(id, "idempotencyKey", "must be 1 to 256 printable ASCII characters, or false");
+  }
+  headers["idempotency-key"] = key ?? newIdempotencyKey();
+  return true;
+}
+
+function newIdempotencyKey(): string {
+  // Browsers have randomUUID only on secure origins, which a server on the local network is not.
+  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function isIdempotent(method: string): boolean {
+  return method === "GET" || method === "DELETE" || method === "PUT" || method === "HEAD";
+}
+
+function limit(id: string, name: string, value: number | undefined, fallback: number): number {
+  if (value === undefined) return fallback;
+  const wrong = limitFault(name, value);
+  if (wrong) throw invalidInput(id, name, wrong);
+  return value;
+}
