@@ -244,7 +244,7 @@ describe("an abort", () => {
     const controller = new AbortController();
     const { baseUrl, arrived } = await givenServer(() => controller.abort());
 
-    const call = givenClient(baseUrl).getV1Events({ signal: controller.signal });
+    const call = givenClient(baseUrl, { retries: 0 }).getV1Events({ signal: controller.signal });
 
     await expect(call).rejects.toMatchObject({ _tag: "AbortError", attempts: 1 });
     expect(arrived).toHaveLength(1);
