@@ -1,0 +1,248 @@
+import type { Context, Worker } from "../service/context.ts";
+import type { RunOutcome, RunResult } from "../service/finish-run.ts";
+import { resumeTaken } from "../service/finish-run.ts";
+import type { Lane } from "../service/lane.ts";
+import { type RunTokens, TOKEN_GRACE_SECS } from "../service/run-token.ts";
+import type { Signer } from "../service/signing.ts";
+import * as runs from "../store/runs.ts";
+import type { ClaimedRun } from "../store/runs.ts";
+import { asciiJson } from "./ascii-json.ts";
+import type { Circuits } from "./circuits.ts";
+import { failureOf, isWorthFallback, outcomeOfAnswer, outcomeOfFailure } from "./dispatch-outcome.ts";
+import type { LeaseKeeper } from "./lease-keeper.ts";
+import type { CallResult, Outbound } from "./outbound.ts";
+
+export interface DispatcherOptions {
+  /** Runs that this process executes at once. */
+  readonly room: number;
+  readonly lease: LeaseKeeper;
+  readonly outbound: Outbound;
+  readonly circuits: Circuits;
+  readonly tokens: RunTokens;
+  readonly signer: Signer;
+  readonly onError: (error: unknown) => void;
+  /** Called when there is room again after there was none. */
+  readonly onRoom: () => void;
+}
+
+/** A call that is under way. */
+interface Flight {
+  readonly run: ClaimedRun;
+  abort: () => void;
+}
+
+/** Checkpoints up to this size travel in a header; larger ones are read through the API. */
+const MAX_CHECKPOINT_HEADER = 64 * 1024;
+const MAX_PREVIOUS_ERROR = 1024;
+const MAX_SNOOZES = 50;
+
+/**
+ * Sends executing runs to their endpoints and turns what comes back into moves. Holds nothing that a kill would lose: a
+ * run in flight is a row with this process's lease.
+ */
+export class Dispatcher implements Worker {
+  readonly #options: DispatcherOptions;
+  readonly #flights = new Map<string, Flight>();
+  readonly #perProject = new Map<string, number>();
+  #reserved = 0;
+  #accepting = true;
+  #context: Context | undefined;
+  #outcomes: Lane<RunOutcome, RunResult> | undefined;
+  /** Whether something may stand in the queue. While it does, new runs queue up behind it. */
+  backlog = true;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  /** Ties the dispatcher to the use cases that it serves and uses. */
+  connect(context: Context, outcomes: Lane<RunOutcome, RunResult>): void {
+    this.#context = context;
+    this.#outcomes = outcomes;
+  }
+
+  /** How many runs may be claimed now. */
+  get room(): number {
+    if (!this.#accepting || this.#options.lease.claimable === null) return 0;
+    return Math.max(0, this.#options.room - this.#flights.size - this.#reserved);
+  }
+
+  get inFlight(): number {
+    return this.#flights.size;
+  }
+
+  /** Whether this process makes the call of that dispatch. */
+  holds(run: { readonly project_id: string; readonly id: string; readonly dispatch_seq: number }): boolean {
+    return this.#flights.has(flightOf(run));
+  }
+
+  reserve(projectId: string): number | null {
+    if (this.backlog || this.room === 0) return null;
+    const taken = this.#perProject.get(projectId) ?? 0;
+    // One project takes at most half of the room without going through the queue, where it waits its turn (L3).
+    if (taken >= this.#options.room / 2) return null;
+    this.#count(projectId, 1);
+    this.#reserved++;
+    return this.#options.lease.claimable;
+  }
+
+  release(projectId: string, count: number): void {
+    this.#reserved -= count;
+    this.#count(projectId, -count);
+  }
+
+  start(claimed: readonly ClaimedRun[]): void {
+    this.#reserved -= claimed.length;
+    this.#options.lease.claimed(claimed.length);
+    for (const run of claimed) this.#fly(run);
+  }
+
+  /** Sends runs that were claimed from the queue; their room was not reserved one by one. */
+  startClaimed(claimed: readonly ClaimedRun[]): void {
+    this.#options.lease.claimed(claimed.length);
+    for (const run of claimed) {
+      this.#count(run.project_id, 1);
+      this.#fly(run);
+    }
+  }
+
+  abort(projectId: string, runId: string): void {
+    for (const flight of this.#flights.values()) {
+      if (flight.run.project_id === projectId && flight.run.id === runId) flight.abort();
+    }
+  }
+
+  /** Ends every call at once: this life is over, and somebody else may start the same runs. */
+  abortAll(): void {
+    for (const flight of this.#flights.values()) flight.abort();
+  }
+
+  /** Stops claiming and waits for the calls under way, at most `timeoutMs`; what is left then is put back. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#accepting = false;
+    const deadline = Date.now() + timeoutMs;
+    while (this.#flights.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    const left = [...this.#flights.values()];
+    for (const flight of left) flight.abort();
+    if (left.length > 0) {
+      const items = left.map(({ run }) => ({ ...keyOf(run), move: "putBack" as const, resume_reason: "lost" }));
+      await Promise.all(items.map((item) => this.#outcomes?.add(item)));
+    }
+    await this.#outcomes?.idle();
+  }
+
+  #fly(run: ClaimedRun): void {
+    const flight: Flight = { run, abort: () => {} };
+    this.#flights.set(flightOf(run), flight);
+    this.#send(flight)
+      .catch(this.#options.onError)
+      .finally(() => this.#land(run));
+  }
+
+  #land(run: ClaimedRun): void {
+    const wasFull = this.room === 0;
+    this.#flights.delete(flightOf(run));
+    this.#count(run.project_id, -1);
+    if (wasFull || (this.backlog && this.#flights.size < this.#options.room / 2)) this.#options.onRoom();
+  }
+
+  #count(projectId: string, by: number): void {
+    const count = (this.#perProject.get(projectId) ?? 0) + by;
+    if (count === 0) this.#perProject.delete(projectId);
+    else this.#perProject.set(projectId, count);
+  }
+
+  async #send(flight: Flight): Promise<void> {
+    const { run } = flight;
+    const { circuits } = this.#options;
+    const waitMs = await circuits.admit(run.project_id, run.endpoint_url);
+    if (waitMs > 0) return this.#snooze(run, waitMs);
+
+    let result = await this.#call(flight, run.endpoint_url);
+    if (result.kind === "aborted") return;
+    circuits.report(run.project_id, run.endpoint_url, failureOf(result));
+    if (run.fallback_endpoint_url !== null && isWorthFallback(result)) {
+      const second = await this.#call(flight, run.fallback_endpoint_url);
+      if (second.kind === "aborted") return;
+      if (failureOf(second) === undefined) result = second;
+    }
+    await this.#finish(run, result);
+  }
+
+  #call(flight: Flight, url: string): Promise<CallResult> {
+    const { run } = flight;
+    return this.#options.outbound.post({
+      url,
+      headers: this.#headersOf(run),
+      body: run.payload,
+      timeoutMs: run.timeout_secs * 1000,
+      onAbortable: (abort) => {
+        flight.abort = abort;
+      },
+    });
+  }
+
+  async #finish(run: ClaimedRun, result: CallResult): Promise<void> {
+    if (!this.#context || !this.#outcomes) return;
+    const failure = failureOf(result);
+    const ended =
+      failure === undefined && result.kind === "answer"
+        ? outcomeOfAnswer(result)
+        : outcomeOfFailure(run, failure ?? { error_class: "unknown", message: "the call ended without an answer" });
+    if (ended === "parked") {
+      const [detached] = await runs.detach(this.#context.db, run.project_id, run.id, run.dispatch_seq);
+      if (!detached) await resumeTaken(this.#context, run.project_id, run.id, run.dispatch_seq);
+      return;
+    }
+    const what = await this.#outcomes.add({ ...keyOf(run), ...ended });
+    if (what === "taken") await resumeTaken(this.#context, run.project_id, run.id, run.dispatch_seq);
+  }
+
+  async #snooze(run: ClaimedRun, waitMs: number): Promise<void> {
+    const tooOften = run.snooze_count >= MAX_SNOOZES;
+    await this.#outcomes?.add(
+      tooOften
+        ? { ...keyOf(run), move: "giveUp", error: "the endpoint's circuit stayed open too long", error_class: "connection" }
+        : { ...keyOf(run), move: "putBack", delay_ms: Math.max(waitMs, 1000) },
+    );
+  }
+
+  #headersOf(run: ClaimedRun): Record<string, string> {
+    const { tokens, signer } = this.#options;
+    const nowMs = this.#context?.clock.nowMs() ?? Date.now();
+    const token = tokens.sign(
+      { runId: run.id, projectId: run.project_id, attempt: run.attempt, dispatchSeq: run.dispatch_seq },
+      run.timeout_secs + TOKEN_GRACE_SECS,
+    );
+    const headers: Record<string, string> = {
+      "content-type": "application/json",
+      "x-run-id": run.id,
+      "x-job-id": run.job_id,
+      "x-attempt": String(run.attempt),
+      "x-dispatch": String(run.dispatch_seq),
+      "x-run-token": token,
+      ...signer.headersFor({
+        projectId: run.project_id,
+        signingVersion: run.signing_version,
+        id: `${run.id}:${run.dispatch_seq}`,
+        timestampSecs: Math.floor(nowMs / 1000),
+        body: run.payload,
+      }),
+    };
+    if (run.resume_reason !== null) headers["x-resume-reason"] = run.resume_reason;
+    if (run.checkpoint !== null) {
+      const checkpoint = asciiJson(run.checkpoint);
+      if (checkpoint.length <= MAX_CHECKPOINT_HEADER) headers["x-last-checkpoint"] = checkpoint;
+      if (run.checkpoint_at !== null) headers["x-checkpoint-at"] = run.checkpoint_at;
+    }
+    if (run.error !== null && run.attempt > 1) {
+      headers["x-previous-error"] = encodeURIComponent(run.error.slice(0, MAX_PREVIOUS_ERROR));
+    }
+    return headers;
+  }
+}
+
+const flightOf = (run: { readonly project_id: string; readonly id: string; readonly dispatch_seq: number }): string =>
+  `${run.project_id}/${run.id}/${run.dispatch_seq}`;
+
+const keyOf = ({ project_id, id, dispatch_seq }: ClaimedRun) => ({ project_id, id, dispatch_seq });

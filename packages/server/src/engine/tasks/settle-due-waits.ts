@@ -1,0 +1,36 @@
+import { type Context, SYSTEM } from "../../service/context.ts";
+import { announceSettled, settleWaits, timedOut, type WaitEnd } from "../../service/settle-waits.ts";
+import * as triggers from "../../store/triggers.ts";
+import type { Task } from "../loop.ts";
+
+const BATCH = 500;
+const HORIZON_MS = 1_000;
+
+/** Ends the waits whose deadline has come: a sleep is over, an event came too late. */
+export function settleDueWaits(context: Context): Task {
+  return {
+    name: "settle-due-waits",
+    idleMs: HORIZON_MS,
+    async tick() {
+      const due = await triggers.due(context.db, BATCH);
+      const sleeps = due.filter((trigger) => trigger.trigger_type === "sleep").map(slept);
+      const waits = due.filter((trigger) => trigger.trigger_type !== "sleep").map((wait) => timedOut(wait.project_id, wait.id));
+      const settled = [
+        ...(sleeps.length > 0 ? await settleWaits(context, context.db, "receive", true, sleeps) : []),
+        ...(waits.length > 0 ? await settleWaits(context, context.db, "timeOut", true, waits) : []),
+      ];
+      announceSettled(context, settled);
+      return { handled: settled.length, nextMs: await triggers.msUntilDue(context.db, HORIZON_MS) };
+    },
+  };
+}
+
+function slept(trigger: triggers.DueTrigger): WaitEnd {
+  return {
+    projectId: trigger.project_id,
+    triggerId: trigger.id,
+    actor: SYSTEM,
+    error: null,
+    payload: JSON.stringify({ slept_for_secs: Math.round(trigger.slept_secs), completed_at: trigger.now }),
+  };
+}

@@ -1,0 +1,115 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Scope } from "@strait/contract";
+import { forbidden, notFound, unauthorized } from "../domain/errors.ts";
+import type { Caller, Context } from "../service/context.ts";
+import type { RunTokens } from "../service/run-token.ts";
+import type { RunCaller } from "../service/wait-for-event.ts";
+import * as apiKeys from "../store/api-keys.ts";
+import * as projects from "../store/projects.ts";
+
+/** What the operation table says about who may call. */
+export interface Access {
+  readonly auth: readonly string[];
+  readonly scope: string | null;
+}
+
+export interface Credentials {
+  readonly authorization: string | undefined;
+  readonly internalSecret: string | undefined;
+  readonly projectId: string | undefined;
+  /** `?token=` of a stream, which a browser's EventSource needs. */
+  readonly queryToken: string | undefined;
+}
+
+export interface Authenticator {
+  authenticate(access: Access, credentials: Credentials, path: Record<string, string>): Promise<Caller | RunCaller>;
+  /** Forgets what is cached about keys, after one was revoked. */
+  forget(): void;
+}
+
+const BEARER = /^Bearer ([\x21-\x7e]+)$/i;
+/** How long a revoked key may still work in another process; in this one it ends at once. */
+const CACHED_MS = 5_000;
+const MAX_CACHED = 10_000;
+/** `last_used_at` is written this often, for all keys at once. */
+const MARK_USED_MS = 10_000;
+
+/** A system caller of a project: the internal secret speaks for every project that it names. */
+const INTERNAL: readonly Scope[] = ["*"];
+
+export function authenticator(
+  { db }: Pick<Context, "db">,
+  tokens: RunTokens,
+  internalSecret: string,
+  onError: (error: unknown) => void,
+): Authenticator {
+  const cache = new Map<string, { owner: Promise<apiKeys.KeyOwner | undefined>; until: number }>();
+  const used = new Map<string, apiKeys.KeyOwner>();
+  let markedAt = 0;
+
+  function ownerOf(key: string): Promise<apiKeys.KeyOwner | undefined> {
+    const hash = createHash("sha256").update(key).digest("hex");
+    const now = Date.now();
+    const cached = cache.get(hash);
+    if (cached && cached.until > now) return cached.owner;
+    if (cache.size >= MAX_CACHED) cache.clear();
+    const owner = apiKeys.findUsable(db, hash);
+    cache.set(hash, { owner, until: now + CACHED_MS });
+    owner.then((found) => found === undefined && cache.delete(hash)).catch(() => cache.delete(hash));
+    return owner;
+  }
+
+  function markUsed(owner: apiKeys.KeyOwner): void {
+    used.set(owner.id, owner);
+    const now = Date.now();
+    if (now - markedAt < MARK_USED_MS) return;
+    markedAt = now;
+    const owners = [...used.values()];
+    used.clear();
+    apiKeys.markUsed(db, owners).catch(onError);
+  }
+
+  async function byApiKey(key: string, scope: string | null): Promise<Caller> {
+    const owner = await ownerOf(key);
+    if (!owner) throw unauthorized();
+    if (scope !== null && !owner.scopes.includes("*") && !owner.scopes.includes(scope as Scope)) {
+      throw forbidden(scope as Scope);
+    }
+    markUsed(owner);
+    const { project_id, environment_id, scopes, id } = owner;
+    return { projectId: project_id, environmentId: environment_id, scopes, actor: `apikey:${id}` };
+  }
+
+  async function byInternalSecret(given: string, projectId: string | undefined, needsProject: boolean): Promise<Caller> {
+    const digest = (text: string) => createHash("sha256").update(text).digest();
+    if (!timingSafeEqual(digest(given), digest(internalSecret))) throw unauthorized();
+    if (!needsProject) return { projectId: "", environmentId: "", scopes: INTERNAL, actor: "internal" };
+    const project = projectId === undefined ? undefined : await projects.find(db, projectId);
+    if (!project) {
+      if (projectId === undefined) throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
+      throw notFound("project", projectId);
+    }
+    return { projectId: project.id, environmentId: project.default_environment_id, scopes: INTERNAL, actor: "internal" };
+  }
+
+  function byRunToken(token: string, runId: string | undefined): RunCaller {
+    const claims = tokens.verify(token);
+    if (claims.runId !== runId) throw unauthorized("the run token is for another run; use the token of this run's dispatch");
+    const { projectId, dispatchSeq } = claims;
+    return { projectId, runId, dispatchSeq, actor: `run:${runId}` };
+  }
+
+  return {
+    async authenticate({ auth, scope }, credentials, path) {
+      const token = BEARER.exec(credentials.authorization ?? "")?.[1] ?? credentials.queryToken;
+      if (auth.length === 0) return { projectId: "", environmentId: "", scopes: [], actor: "anonymous" };
+      if (auth.includes("runToken") && token !== undefined) return byRunToken(token, path.runID);
+      if (auth.includes("internalSecret") && credentials.internalSecret !== undefined) {
+        return byInternalSecret(credentials.internalSecret, credentials.projectId, auth.includes("bearer"));
+      }
+      if (auth.includes("bearer") && token !== undefined) return byApiKey(token, scope);
+      throw unauthorized();
+    },
+    forget: () => cache.clear(),
+  };
+}

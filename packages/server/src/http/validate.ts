@@ -1,0 +1,112 @@
+import { type ErrorIssue, type OperationId, operations, requestSchemas, schemas } from "@strait/contract";
+import { findJsonProblem, jsonPointer } from "@strait/core";
+import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import formats from "ajv-formats";
+import { validationError } from "../domain/errors.ts";
+
+/** Checks of one operation's request, compiled once from the contract. */
+export interface RequestChecks {
+  path(value: Record<string, string>): void;
+  /** Fills in defaults, and turns texts into the numbers and booleans that the contract names. */
+  query(value: Record<string, unknown>): void;
+  /** Fills in defaults. */
+  body(value: unknown): void;
+  readonly bodyRequired: boolean;
+}
+
+/** An answer with hundreds of issues helps nobody. */
+const MAX_ISSUES = 20;
+
+const options = { allErrors: true, useDefaults: true, strict: false, ownProperties: true } as const;
+const bodies = new Ajv2020({ ...options, schemas: [schemas] });
+const parameters = new Ajv2020({ ...options, coerceTypes: true, schemas: [schemas] });
+formats.default(bodies);
+formats.default(parameters);
+
+export function requestChecks(id: OperationId): RequestChecks {
+  const { path, query, body, bodyRequired } = requestSchemas[id];
+  const checkPath = path && parameters.compile(path);
+  const checkQuery = parameters.compile({ type: "object", ...query, additionalProperties: false });
+  const checkBody = body && bodies.compile(body);
+  return {
+    bodyRequired,
+    path: (value) => check(checkPath, value, "/path"),
+    query(value) {
+      refuseUnstorable(value, "/query");
+      check(checkQuery, value, "/query");
+    },
+    body(value) {
+      refuseUnstorable(value, "");
+      check(checkBody, value, "");
+    },
+  };
+}
+
+function refuseUnstorable(value: unknown, base: string): void {
+  const problem = findJsonProblem(value);
+  if (problem) throw validationError([{ field: base + problem.pointer, rule: problem.rule, fix: problem.fix }]);
+}
+
+function check(validate: ValidateFunction | undefined, value: unknown, base: string): void {
+  if (!validate || validate(value)) return;
+  const [first, ...rest] = issuesOf(validate.errors ?? [], base);
+  if (first) throw validationError([first, ...rest]);
+}
+
+/** Turns ajv's errors into fields, rules and fixes. Those of branches that were only tried say nothing to a person. */
+function issuesOf(errors: readonly ErrorObject[], base: string): ErrorIssue[] {
+  const telling = errors.filter((error) => !["if", "oneOf", "anyOf", "allOf"].includes(error.keyword));
+  const chosen = telling.length > 0 ? telling : errors;
+  const issues = new Map<string, ErrorIssue>();
+  for (const error of chosen.slice(0, MAX_ISSUES)) {
+    const issue = issueOf(error, base);
+    issues.set(`${issue.field} ${issue.rule}`, issue);
+  }
+  return [...issues.values()];
+}
+
+function issueOf({ instancePath, keyword, params, message = "is not valid", schema }: ErrorObject, base: string): ErrorIssue {
+  const field = base + instancePath;
+  switch (keyword) {
+    case "additionalProperties":
+      return {
+        field: field + jsonPointer(String(params.additionalProperty)),
+        rule: "is not a field of this request",
+        fix: "remove it, or correct its name",
+      };
+    case "required":
+      return { field: field + jsonPointer(String(params.missingProperty)), rule: "is required", fix: "add it" };
+    case "type":
+      return { field, rule: `must be ${[params.type].flat().join(" or ")}`, fix: "send a value of this type" };
+    case "enum":
+      return {
+        field,
+        rule: "must be one of the known values",
+        fix: `send one of ${(params.allowedValues as unknown[]).map((value) => JSON.stringify(value)).join(", ")}`,
+      };
+    case "const":
+      return { field, rule: `must be ${JSON.stringify(params.allowedValue)}`, fix: "send this value" };
+    case "pattern":
+      return { field, rule: `must match ${String(schema ?? params.pattern)}`, fix: "remove the characters that do not" };
+    case "format":
+      return { field, rule: `must be a valid ${String(params.format)}`, fix: formatFix(String(params.format)) };
+    default:
+      return { field, rule: message, fix: "send a value within the limit" };
+  }
+}
+
+function formatFix(format: string): string {
+  switch (format) {
+    case "date-time":
+      return "send a time such as 2026-11-21T10:00:00Z";
+    case "uri":
+      return "send an absolute URL such as https://example.com/hook";
+    default:
+      return "send a value of this format";
+  }
+}
+
+/** Every operation's checks, compiled when the server starts. */
+export const checksOf: ReadonlyMap<OperationId, RequestChecks> = new Map(
+  (Object.keys(operations) as OperationId[]).map((id) => [id, requestChecks(id)]),
+);

@@ -1,0 +1,47 @@
+import type { ErrorIssue } from "@strait/contract";
+import ipaddr from "ipaddr.js";
+
+const FORBIDDEN_HOSTS: ReadonlySet<string> = new Set(["localhost", "metadata.google.internal"]);
+
+/**
+ * Whether an address is not on the public internet: loopback, private, link-local, carrier-grade NAT, unique local,
+ * multicast, unspecified and reserved ranges. An IPv4 address inside an IPv6 one is unwrapped first. A name is no address.
+ */
+export function isPrivateAddress(host: string): boolean {
+  const text = host.startsWith("[") ? host.slice(1, -1) : host;
+  if (!ipaddr.isValid(text)) return false;
+  return ipaddr.process(text).range() !== "unicast";
+}
+
+/**
+ * Checks a URL that the server is to call. The name is not resolved here: it is when the call is made, and what is dialed
+ * is what was checked.
+ *
+ * @param allowPrivate - Local use and tests; off for a server that others can reach.
+ */
+export function endpointIssue(field: string, url: string, allowPrivate: boolean): ErrorIssue | undefined {
+  const parsed = tryUrl(url);
+  if (!parsed || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) {
+    return { field, rule: "must be an http or https URL", fix: "send a URL such as https://executor.example.com/jobs/resize" };
+  }
+  if (parsed.username !== "" || parsed.password !== "") {
+    return { field, rule: "must not contain credentials", fix: "verify the request's signature instead" };
+  }
+  const host = parsed.hostname.toLowerCase().replace(/\.$/, "");
+  if (!allowPrivate && (FORBIDDEN_HOSTS.has(host) || host.endsWith(".localhost") || isPrivateAddress(host))) {
+    return {
+      field,
+      rule: "must not lead to a private address",
+      fix: "use a public host; for local development start the server on the loopback address or set STRAIT_ALLOW_PRIVATE_ENDPOINTS=true",
+    };
+  }
+  return undefined;
+}
+
+function tryUrl(url: string): URL | undefined {
+  try {
+    return new URL(url);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,407 @@
+import { createHash } from "node:crypto";
+import type { BufferedEvent, SentEvent } from "@strait/contract";
+import { canonicalJson } from "@strait/core";
+import { decideSend, type LatestTrigger, type Send, type SendDecision } from "../domain/decide-send.ts";
+import { idempotencyMismatch, unavailable } from "../domain/errors.ts";
+import type { Transaction } from "../store/database.ts";
+import * as events from "../store/events.ts";
+import * as idempotency from "../store/idempotency.ts";
+import * as triggers from "../store/triggers.ts";
+import type { Context } from "./context.ts";
+import { done, Lane, type Outcome, refused } from "./lane.ts";
+import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
+
+/** An event on its way to a key. */
+export interface SendEvent extends Send {
+  readonly project_id: string;
+  readonly environment_id: string;
+  /** Seconds that the event is kept when nobody waits yet. */
+  readonly ttl_secs: number;
+  readonly actor: string;
+  readonly channel: "api" | "emit";
+  readonly idempotency: idempotency.IdempotencyKey | null;
+}
+
+/** The stored answer of an idempotent request is given back with `replayed`. */
+export type SendAnswer = (
+  | { readonly status: 200; readonly body: SentEvent }
+  | { readonly status: 202; readonly body: BufferedEvent }
+) & { readonly replayed?: true };
+
+interface Sending extends SendEvent {
+  readonly event_id: string;
+  readonly payload_text: string;
+  readonly payload_digest: string;
+}
+
+/**
+ * Delivers events to the triggers that wait for them, in batches. A send first tries the conditional update of the waiting
+ * row; only a miss takes the row of its key and looks again (K4), in a transaction of its own, so that the hits of a batch
+ * do not wait for it.
+ */
+export function sendEventLane(context: Context): Lane<SendEvent, SendAnswer> {
+  const lane = new Lane<Sending, SendAnswer>({
+    sizeOf: (send) => send.payload_text.length,
+    async run(sends, repeated) {
+      const outcomes = new Map<Sending, Outcome<SendAnswer>>();
+      if (!repeated) await deliverHits(context, sends, outcomes);
+      const misses = sends.filter((send) => !outcomes.has(send));
+      if (misses.length > 0) await decideMisses(context, misses, outcomes, repeated);
+      return sends.map((send) => outcomes.get(send) ?? refused(unavailable("the event was not handled; send it again")));
+    },
+  });
+  return {
+    add: (send: SendEvent) => lane.add(prepared(context, send)),
+    idle: () => lane.idle(),
+  } as Lane<SendEvent, SendAnswer>;
+}
+
+function prepared({ clock }: Context, send: SendEvent): Sending {
+  return {
+    ...send,
+    event_id: clock.newId("evt"),
+    payload_text: JSON.stringify(send.payload),
+    payload_digest: createHash("sha256").update(canonicalJson(send.payload)).digest("hex"),
+  };
+}
+
+async function deliverHits(
+  context: Context,
+  sends: readonly Sending[],
+  outcomes: Map<Sending, Outcome<SendAnswer>>,
+): Promise<void> {
+  const candidates = firstOfEachKey(sends);
+  const reserved = new Map(candidates.map((send) => [send, context.worker.reserve(send.project_id)]));
+  let settled: triggers.SettledTrigger[] = [];
+  try {
+    const keyed = candidates.filter((send) => send.idempotency !== null);
+    settled =
+      keyed.length === 0
+        ? await triggers.settleByKey(context.db, candidates.map((send) => settlement(context, send, reserved.get(send))))
+        : await context.db.transaction((tx) => deliverKeyed(context, tx, candidates, keyed, reserved, outcomes));
+  } finally {
+    giveBack(context, candidates, reserved, settled);
+  }
+  const byKey = new Map(candidates.map((send) => [keyOf(send), send]));
+  for (const trigger of settled) {
+    const send = byKey.get(keyOf(trigger));
+    if (send) outcomes.set(send, done(delivered(trigger)));
+  }
+  announceSettled(context, settled);
+}
+
+/** The same for sends with an Idempotency-Key: key, effect and stored answer are one transaction. */
+async function deliverKeyed(
+  context: Context,
+  tx: Transaction,
+  candidates: readonly Sending[],
+  keyed: readonly Sending[],
+  reserved: ReadonlyMap<Sending, number | null>,
+  outcomes: Map<Sending, Outcome<SendAnswer>>,
+): Promise<triggers.SettledTrigger[]> {
+  const fresh = await takeKeys(tx, keyed, outcomes);
+  const tried = candidates.filter((send) => send.idempotency === null || fresh.has(send));
+  const settled = await triggers.settleByKey(
+    tx,
+    tried.map((send) => settlement(context, send, reserved.get(send))),
+  );
+  const hits = new Map(settled.map((trigger) => [keyOf(trigger), trigger]));
+  const answered = [...fresh].filter((send) => hits.has(keyOf(send)));
+  const missed = [...fresh].filter((send) => !hits.has(keyOf(send)));
+  await storeAnswers(tx, answered, (send) => {
+    const trigger = hits.get(keyOf(send));
+    return trigger && delivered(trigger);
+  });
+  if (missed.length > 0) await idempotency.release(tx, missed.flatMap(keyRow));
+  return settled;
+}
+
+async function decideMisses(
+  context: Context,
+  sends: readonly Sending[],
+  outcomes: Map<Sending, Outcome<SendAnswer>>,
+  repeated: boolean,
+): Promise<void> {
+  const reserved = new Map(sends.map((send) => [send, context.worker.reserve(send.project_id)]));
+  let settled: triggers.SettledTrigger[] = [];
+  try {
+    const decided = await context.db.transaction(async (tx) => {
+      const answers = new Map<Sending, Outcome<SendAnswer>>();
+      const fresh = await takeKeys(tx, sends.filter((send) => send.idempotency !== null), answers);
+      let open = sends.filter((send) => send.idempotency === null || fresh.has(send));
+      await triggers.lockKeys(tx, open);
+      if (repeated) open = await withoutRecorded(tx, open, answers);
+      const ended = await settleRounds(context, tx, open, reserved, answers);
+      await storeAnswers(tx, [...fresh], (send) => {
+        const outcome = answers.get(send);
+        return outcome?.ok ? outcome.value : undefined;
+      });
+      answerTwins(sends, fresh, answers);
+      const failed = [...fresh].filter((send) => answers.get(send)?.ok !== true);
+      if (failed.length > 0) await idempotency.release(tx, failed.flatMap(keyRow));
+      return { answers, ended };
+    });
+    settled = decided.ended;
+    for (const [send, outcome] of decided.answers) outcomes.set(send, outcome);
+  } finally {
+    giveBack(context, sends, reserved, settled);
+  }
+  announceSettled(context, settled);
+}
+
+/**
+ * Works off the sends of each key in the order of their arrival: one winner, and the others are answered as if they had
+ * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit.
+ */
+async function settleRounds(
+  context: Context,
+  tx: Transaction,
+  sends: readonly Sending[],
+  reserved: ReadonlyMap<Sending, number | null>,
+  answers: Map<Sending, Outcome<SendAnswer>>,
+): Promise<triggers.SettledTrigger[]> {
+  await triggers.lockWaiting(tx, sends);
+  const states = new Map<string, LatestTrigger>();
+  for (const state of await triggers.latestOf(tx, sends)) states.set(keyOf(state), state);
+
+  const overdue = [...states.values()].filter((state) => state.overdue);
+  const ended = await settleWaits(context, tx, "timeOut", true, overdue.map((state) => timedOut(state.project_id, state.id)));
+  for (const trigger of ended) states.set(keyOf(trigger), { ...trigger, overdue: false });
+
+  const decisions = new Map<Sending, SendDecision>();
+  const deliveries: Sending[] = [];
+  for (const send of sends) {
+    const state = states.get(keyOf(send));
+    const decision = decideSend(state, send);
+    decisions.set(send, decision);
+    if (decision.kind === "deliver" && state) {
+      deliveries.push(send);
+      states.set(keyOf(send), { ...state, status: "received", response_payload: send.payload });
+    }
+  }
+
+  const received = await triggers.settle(
+    tx,
+    "receive",
+    deliveries.map((send) => ({
+      ...settlement(context, send, reserved.get(send)),
+      id: states.get(keyOf(send))?.id ?? "",
+      due: false,
+    })),
+  );
+  for (const trigger of received) states.set(keyOf(trigger), { ...trigger, overdue: false });
+  const receivedKeys = new Set(received.map(keyOf));
+
+  const buffered = await record(tx, sends, states, decisions);
+  for (const send of sends) {
+    const decision = decisions.get(send);
+    const state = states.get(keyOf(send));
+    if (decision?.kind === "refuse") answers.set(send, refused(decision.error));
+    else if (decision?.kind === "buffer") answers.set(send, done(bufferedAnswer(send, buffered.get(send.event_id) ?? "")));
+    else if (decision && state && receivedKeys.has(keyOf(send)) && decision.kind === "deliver") {
+      answers.set(send, done(delivered(state)));
+    } else if (decision?.kind === "duplicate" && state) {
+      answers.set(send, done({ status: 200, body: { ...wire(state), disposition: "duplicate" } }));
+    }
+  }
+  return [...ended, ...received];
+}
+
+/** Writes the rows of sends that settled nothing; returns when buffered ones expire. */
+async function record(
+  tx: Transaction,
+  sends: readonly Sending[],
+  states: ReadonlyMap<string, LatestTrigger>,
+  decisions: ReadonlyMap<Sending, SendDecision>,
+): Promise<ReadonlyMap<string, string>> {
+  const rows = sends.flatMap((send): events.NewEvent[] => {
+    const decision = decisions.get(send);
+    const state = states.get(keyOf(send));
+    const disposition =
+      decision?.kind === "buffer"
+        ? "buffered"
+        : decision?.kind === "duplicate"
+          ? "duplicate"
+          : decision?.kind === "refuse"
+            ? decision.record
+            : null;
+    if (disposition === null) return [];
+    return [
+      {
+        project_id: send.project_id,
+        id: send.event_id,
+        environment_id: send.environment_id,
+        event_key: send.event_key,
+        trigger_id: state?.id ?? null,
+        generation: state?.generation ?? null,
+        disposition,
+        payload: send.payload_text,
+        payload_digest: send.payload_digest,
+        actor: send.actor,
+        channel: send.channel,
+        idempotency_key: send.idempotency?.key ?? null,
+        for_next: send.for_next,
+        ttl_secs: disposition === "buffered" ? send.ttl_secs : null,
+      },
+    ];
+  });
+  if (rows.length === 0) return new Map();
+  const written = await events.insert(tx, rows);
+  return new Map(written.map((row) => [row.id, row.expires_at ?? ""]));
+}
+
+/** After a broken connection: sends whose event stands already were committed, and are answered from what stands. */
+async function withoutRecorded(
+  tx: Transaction,
+  sends: readonly Sending[],
+  answers: Map<Sending, Outcome<SendAnswer>>,
+): Promise<Sending[]> {
+  const recorded = new Map((await events.findRecorded(tx, sends)).map((event) => [event.id, event]));
+  const latest = new Map((await triggers.latestOf(tx, sends)).map((state) => [state.id, state]));
+  return sends.filter((send) => {
+    const event = recorded.get(send.event_id);
+    if (!event) return true;
+    const trigger = latest.get(event.trigger_id ?? "");
+    if (event.disposition === "buffered") answers.set(send, done(bufferedAnswer(send, event.expires_at ?? "")));
+    else if (trigger && event.disposition === "delivered") answers.set(send, done(delivered(trigger)));
+    else return true;
+    return false;
+  });
+}
+
+/** Takes the idempotency keys of sends; those that were used answer from what was stored. */
+async function takeKeys(
+  tx: Transaction,
+  keyed: readonly Sending[],
+  answers: Map<Sending, Outcome<SendAnswer>>,
+): Promise<Set<Sending>> {
+  if (keyed.length === 0) return new Set();
+  const rows = keyed.flatMap(keyRow);
+  const taken = new Map((await idempotency.take(tx, rows)).map((row) => [idOf(row), row]));
+  const fresh = new Set<Sending>();
+  const used: Sending[] = [];
+  for (const send of keyed) {
+    const id = send.idempotency ? idOf(send.idempotency) : "";
+    if (taken.delete(id)) fresh.add(send);
+    else used.push(send);
+  }
+  if (used.length === 0) return fresh;
+  const stored = new Map((await idempotency.find(tx, used.flatMap(keyRow))).map((row) => [idOf(row), row]));
+  for (const send of used) {
+    const answer = stored.get(send.idempotency ? idOf(send.idempotency) : "");
+    if (!answer || answer.status === null) continue; // taken in this very batch: the next round finds its answer
+    if (answer.body_hash !== send.idempotency?.body_hash) answers.set(send, refused(idempotencyMismatch(answer.key)));
+    else answers.set(send, done(replayed(answer.status, answer.response)));
+  }
+  return fresh;
+}
+
+/** Of several sends with one idempotency key in one batch the first took it; the others repeat its answer. */
+function answerTwins(
+  sends: readonly Sending[],
+  fresh: ReadonlySet<Sending>,
+  answers: Map<Sending, Outcome<SendAnswer>>,
+): void {
+  const first = new Map([...fresh].flatMap((send) => (send.idempotency ? [[idOf(send.idempotency), send] as const] : [])));
+  for (const send of sends) {
+    if (answers.has(send) || !send.idempotency) continue;
+    const twin = first.get(idOf(send.idempotency));
+    const outcome = twin && answers.get(twin);
+    if (twin?.idempotency?.body_hash !== send.idempotency.body_hash) {
+      answers.set(send, refused(idempotencyMismatch(send.idempotency.key)));
+    } else if (outcome) {
+      answers.set(send, outcome.ok ? done({ ...outcome.value, replayed: true }) : outcome);
+    }
+  }
+}
+
+async function storeAnswers(
+  tx: Transaction,
+  sends: readonly Sending[],
+  answerOf: (send: Sending) => SendAnswer | undefined,
+): Promise<void> {
+  const rows = sends.flatMap((send) => {
+    const answer = answerOf(send);
+    if (!answer || !send.idempotency) return [];
+    const { project_id, target, key } = send.idempotency;
+    return [{ project_id, target, key, status: answer.status, response: JSON.stringify(answer.body) }];
+  });
+  if (rows.length > 0) await idempotency.answer(tx, rows);
+}
+
+function replayed(status: number, response: string | null): SendAnswer {
+  return { status, body: JSON.parse(response ?? "null"), replayed: true } as SendAnswer;
+}
+
+function settlement(context: Context, send: Sending, leaseId: number | null | undefined): triggers.KeySettlement {
+  return {
+    project_id: send.project_id,
+    environment_id: send.environment_id,
+    event_key: send.event_key,
+    generation: send.generation,
+    trigger_id: send.trigger_id,
+    payload: send.payload_text,
+    payload_digest: send.payload_digest,
+    actor: send.actor,
+    channel: send.channel,
+    event_id: send.event_id,
+    idempotency_key: send.idempotency?.key ?? null,
+    delivery_id: context.clock.newId("whd"),
+    error: null,
+    lease_id: leaseId ?? null,
+  };
+}
+
+/** Of several sends to one key only the first may try at once; the others come after it. */
+function firstOfEachKey(sends: readonly Sending[]): Sending[] {
+  const seen = new Set<string>();
+  const keys = new Set<string>();
+  return sends.filter((send) => {
+    const id = send.idempotency ? idOf(send.idempotency) : "";
+    if (seen.has(keyOf(send)) || keys.has(id)) return false;
+    seen.add(keyOf(send));
+    if (id !== "") keys.add(id);
+    return true;
+  });
+}
+
+function giveBack(
+  { worker }: Context,
+  sends: readonly Sending[],
+  reserved: ReadonlyMap<Sending, number | null>,
+  settled: readonly triggers.SettledTrigger[],
+): void {
+  const started = new Set(settled.filter((trigger) => trigger.claimed !== null).map(keyOf));
+  for (const send of sends) {
+    const used = started.delete(keyOf(send));
+    if (!used && reserved.get(send) != null) worker.release(send.project_id, 1);
+  }
+}
+
+const keyOf = (key: triggers.EventKey): string => `${key.project_id}\n${key.environment_id}\n${key.event_key}`;
+const idOf = (key: idempotency.IdempotencyKey): string => `${key.project_id}\n${key.target}\n${key.key}`;
+const keyRow = (send: Sending): idempotency.IdempotencyKey[] => (send.idempotency ? [send.idempotency] : []);
+
+/** A trigger as the wire has it: without what only this file needs. */
+function wire(trigger: LatestTrigger | triggers.SettledTrigger): Omit<SentEvent, "disposition"> {
+  const { overdue: _overdue, payload_schema: _schema, claimed: _claimed, owner_pending: _pending, ...rest } =
+    trigger as LatestTrigger & { payload_schema?: unknown; claimed?: unknown; owner_pending?: unknown };
+  return rest;
+}
+
+function delivered(trigger: LatestTrigger | triggers.SettledTrigger): SendAnswer {
+  return { status: 200, body: { ...wire(trigger), disposition: "delivered" } };
+}
+
+function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {
+  return {
+    status: 202,
+    body: {
+      status: "buffered",
+      disposition: "buffered",
+      id: send.event_id,
+      event_key: send.event_key,
+      expires_at: expiresAt,
+    },
+  };
+}

@@ -1,0 +1,74 @@
+import type { TriggerMove } from "@strait/core";
+import type { Topic } from "../store/channel.ts";
+import type { Queryable } from "../store/sql.ts";
+import * as triggers from "../store/triggers.ts";
+import { type Context, SYSTEM } from "./context.ts";
+
+export interface WaitEnd {
+  readonly projectId: string;
+  readonly triggerId: string;
+  readonly actor: string;
+  /** Why, for whoever waited; null when an event was received. */
+  readonly error: string | null;
+  /** JSON text of the output, for a sleep that is over. */
+  readonly payload?: string;
+}
+
+/**
+ * Ends waits without an event: a timeout, a cancellation, a sleep that is over. Together with `sendEvent` this is every
+ * way in which a wait can end, and both end in the same statement, so they cannot disagree.
+ *
+ * @param due - Whether the waits' deadlines must have passed. With `false` an overdue wait is left alone: it times out.
+ */
+export function settleWaits(
+  { clock }: Pick<Context, "clock">,
+  tx: Queryable,
+  move: TriggerMove,
+  due: boolean,
+  ends: readonly WaitEnd[],
+): Promise<triggers.SettledTrigger[]> {
+  return triggers.settle(
+    tx,
+    move,
+    ends.map((end) => ({
+      project_id: end.projectId,
+      id: end.triggerId,
+      payload: end.payload ?? null,
+      payload_digest: null,
+      actor: end.actor,
+      channel: null,
+      event_id: null,
+      idempotency_key: null,
+      delivery_id: clock.newId("whd"),
+      error: end.error,
+      due,
+      lease_id: null,
+    })),
+  );
+}
+
+/** What is said about a wait whose deadline passed. */
+export const timedOut = (projectId: string, triggerId: string): WaitEnd => ({
+  projectId,
+  triggerId,
+  actor: SYSTEM,
+  error: "event trigger timed out",
+});
+
+/** Tells, after the commit, everybody whom ended waits concern. */
+export function announceSettled(
+  { signals, worker }: Pick<Context, "signals" | "worker">,
+  settled: readonly triggers.SettledTrigger[],
+): void {
+  if (settled.length === 0) return;
+  const topics = new Set<Topic>();
+  for (const trigger of settled) {
+    topics.add(`trigger:${trigger.id}`);
+    if (trigger.job_run_id !== null) topics.add(`run:${trigger.job_run_id}`);
+    if (trigger.workflow_run_id !== null) topics.add(`workflow_run:${trigger.workflow_run_id}`);
+    if (trigger.owner_pending || trigger.workflow_run_id !== null) topics.add("wakes");
+    else if (trigger.claimed === null) topics.add("queue");
+  }
+  worker.start(settled.flatMap((trigger) => (trigger.claimed === null ? [] : [trigger.claimed])));
+  signals.publish([...topics]);
+}

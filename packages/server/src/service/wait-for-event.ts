@@ -1,0 +1,61 @@
+import type { OpenedEventTrigger } from "@strait/contract";
+import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
+import { isTerminalRunStatus } from "@strait/core";
+import type { RunFence } from "../store/runs.ts";
+import * as runs from "../store/runs.ts";
+import type { Context } from "./context.ts";
+import { openWait, type Wait } from "./open-wait.ts";
+import { announceSettled } from "./settle-waits.ts";
+
+/** A dispatch of a run that calls on its own behalf, as its token tells. */
+export interface RunCaller {
+  readonly projectId: string;
+  readonly runId: string;
+  readonly dispatchSeq: number;
+  readonly actor: string;
+}
+
+export interface RunWait extends Omit<Wait, "project_id" | "environment_id" | "owner" | "buffered_since" | "actor"> {
+  readonly accept_buffered: "any" | "since_run_start" | "none";
+}
+
+/** @throws {StraitError} when the run has ended, or another dispatch has replaced the caller's. */
+export function checkFence(caller: RunCaller, fence: RunFence | undefined): asserts fence is RunFence {
+  if (!fence) throw notFound("run", caller.runId);
+  if (isTerminalRunStatus(fence.status)) throw runClosed(caller.runId, fence.status);
+  if (fence.dispatch_seq !== caller.dispatchSeq) throw staleDispatch(caller.runId, caller.dispatchSeq, fence.dispatch_seq);
+}
+
+/**
+ * Parks the calling run until an event comes: it is dispatched again, with the event's payload as its checkpoint. When the
+ * event is there already the answer is a `received` trigger, and the run need not park; should its executor return all the
+ * same, the run is dispatched again just as if it had.
+ *
+ * @throws {StraitError} `illegal_move` when the run does not execute, `stale_dispatch`, `run_closed`, `key_in_use`.
+ */
+export async function waitForEvent(context: Context, caller: RunCaller, wait: RunWait): Promise<OpenedEventTrigger> {
+  const { trigger, ended } = await context.db.transaction(async (tx) => {
+    const fence = await runs.lockFence(tx, caller.projectId, caller.runId);
+    checkFence(caller, fence);
+    if (fence.status !== "executing") throw illegalMove("run", caller.runId, fence.status, "wait");
+    const { accept_buffered, ...rest } = wait;
+    const opened = await openWait(context, tx, {
+      ...rest,
+      project_id: caller.projectId,
+      environment_id: fence.environment_id,
+      owner: { job_run_id: caller.runId },
+      buffered_since: accept_buffered === "since_run_start" ? fence.created_at : accept_buffered === "none" ? "none" : null,
+      actor: caller.actor,
+    });
+    if (opened.trigger.status === "received") {
+      await runs.takeEvent(tx, caller.projectId, caller.runId, opened.trigger.response_payload);
+    } else {
+      const item = { project_id: caller.projectId, id: caller.runId, dispatch_seq: caller.dispatchSeq };
+      await runs.move(tx, "wait", [item], { actor: caller.actor });
+    }
+    return opened;
+  });
+  announceSettled(context, ended);
+  context.signals.publish([`trigger:${trigger.id}`, `run:${caller.runId}`]);
+  return { ...trigger, trigger_id: trigger.id };
+}

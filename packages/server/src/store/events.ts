@@ -1,0 +1,86 @@
+import type { Disposition } from "@strait/contract";
+import type { EventKey } from "./triggers.ts";
+import { type Queryable, records, sql } from "./sql.ts";
+
+/** One send, with what became of it. */
+export interface NewEvent {
+  readonly project_id: string;
+  readonly id: string;
+  readonly environment_id: string;
+  readonly event_key: string;
+  readonly trigger_id: string | null;
+  readonly generation: number | null;
+  readonly disposition: Disposition;
+  readonly payload: string;
+  readonly payload_digest: string;
+  readonly actor: string;
+  readonly channel: string;
+  readonly idempotency_key: string | null;
+  readonly for_next: boolean;
+  /** Seconds that a buffered event waits for its trigger; null for any other. */
+  readonly ttl_secs: number | null;
+}
+
+const newEventTypes = {
+  project_id: "text",
+  id: "text",
+  environment_id: "text",
+  event_key: "text",
+  trigger_id: "text",
+  generation: "int4",
+  disposition: "text",
+  payload: "text",
+  payload_digest: "text",
+  actor: "text",
+  channel: "text",
+  idempotency_key: "text",
+  for_next: "bool",
+  ttl_secs: "int4",
+} as const satisfies Record<keyof NewEvent, string>;
+
+/** Records sends that settled nothing; what settles a trigger is recorded by `triggers.settle`. */
+export function insert(
+  tx: Queryable,
+  rows: readonly NewEvent[],
+): Promise<{ id: string; event_key: string; expires_at: string | null }[]> {
+  return tx.query(sql`
+    INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
+      payload_digest, actor, channel, idempotency_key, for_next, expires_at)
+    SELECT project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload, payload_digest, actor,
+      channel, idempotency_key, for_next, strait_now() + make_interval(secs => ttl_secs)
+    FROM ${records("i", newEventTypes, rows)}
+    RETURNING id, event_key, expires_at`);
+}
+
+/** The oldest event that waits for the key and has not expired, whether or not a sweeper has been (B2, B7). */
+export async function oldestBuffered(
+  tx: Queryable,
+  key: EventKey,
+  since: string | null,
+): Promise<{ id: string } | undefined> {
+  const [event] = await tx.query<{ id: string }>(sql`
+    SELECT id FROM events
+    WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
+      AND disposition = 'buffered' AND expires_at > strait_now()
+      AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
+    ORDER BY id LIMIT 1`);
+  return event;
+}
+
+export interface RecordedEvent {
+  readonly id: string;
+  readonly trigger_id: string | null;
+  readonly disposition: Disposition;
+  readonly expires_at: string | null;
+}
+
+/** Which of the events stand already: asked after a broken connection, when nobody knows what was committed. */
+export function findRecorded(
+  tx: Queryable,
+  sends: readonly { readonly project_id: string; readonly event_id: string }[],
+): Promise<RecordedEvent[]> {
+  return tx.query<RecordedEvent>(sql`
+    SELECT e.id, e.trigger_id, e.disposition, e.expires_at
+    FROM ${records("i", { project_id: "text", event_id: "text" }, sends.map(({ project_id, event_id }) => ({ project_id, event_id })))}
+    JOIN events e ON e.project_id = i.project_id AND e.id = i.event_id`);
+}

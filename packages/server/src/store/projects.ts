@@ -1,0 +1,53 @@
+import { type Queryable, sql } from "./sql.ts";
+
+export interface ProjectRow {
+  readonly id: string;
+  readonly org_id: string | null;
+  readonly name: string;
+  readonly signing_version: number;
+  readonly default_environment_id: string;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+const columns = sql`id, org_id, name, signing_version, default_environment_id, created_at, updated_at`;
+
+/** Undefined: the id is taken. */
+export async function insert(
+  tx: Queryable,
+  project: { id: string; org_id: string | null; name: string; default_environment_id: string },
+): Promise<ProjectRow | undefined> {
+  const [row] = await tx.query<ProjectRow>(sql`
+    INSERT INTO projects (id, org_id, name, default_environment_id)
+    VALUES (${project.id}, ${project.org_id}, ${project.name}, ${project.default_environment_id})
+    ON CONFLICT (id) DO NOTHING RETURNING ${columns}`);
+  if (row) {
+    await tx.query(sql`
+      INSERT INTO environments (project_id, id, name) VALUES (${project.id}, ${project.default_environment_id}, 'default')`);
+  }
+  return row;
+}
+
+export async function find(db: Queryable, id: string): Promise<ProjectRow | undefined> {
+  const [row] = await db.query<ProjectRow>(sql`SELECT ${columns} FROM projects WHERE id = ${id}`);
+  return row;
+}
+
+/** Projects newest first. Their ids may be chosen by the caller, so the time comes first in the order. */
+export function list(
+  db: Queryable,
+  after: { readonly created_at: string; readonly id: string } | undefined,
+  orgId: string | undefined,
+  limit: number,
+): Promise<ProjectRow[]> {
+  return db.query<ProjectRow>(sql`
+    SELECT ${columns} FROM projects
+    WHERE (${orgId ?? null}::text IS NULL OR org_id = ${orgId ?? null})
+      AND (${after?.id ?? null}::text IS NULL OR (created_at, id) < (${after?.created_at ?? null}::timestamptz, ${after?.id ?? null}))
+    ORDER BY created_at DESC, id DESC LIMIT ${limit}`);
+}
+
+export async function hasEnvironment(db: Queryable, projectId: string, id: string): Promise<boolean> {
+  const rows = await db.query(sql`SELECT 1 FROM environments WHERE project_id = ${projectId} AND id = ${id}`);
+  return rows.length > 0;
+}

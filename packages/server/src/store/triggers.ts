@@ -1,0 +1,438 @@
+import type { EventTrigger, TriggerStatus } from "@strait/contract";
+import { runMoves, stepMoves, type TriggerMove, triggerMoves } from "@strait/core";
+import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
+import { type ClaimedRun, claimedColumns, claimedJoin, largeCheckpoints, savesCheckpoint } from "./runs.ts";
+import { type Queryable, records, type Statement, sql } from "./sql.ts";
+
+const columns = sql`
+  t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
+  t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
+  t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.error, t.notify_url, t.notify_status,
+  t.sent_by, t.on_timeout, t.on_cancel, t.tags`;
+
+/** One end for one trigger. */
+export interface Settlement {
+  readonly project_id: string;
+  readonly id: string;
+  /** JSON, as the text that was sent; null unless something was received. */
+  readonly payload: string | null;
+  /** Digest of the payload, for the event's row. */
+  readonly payload_digest: string | null;
+  readonly actor: string;
+  readonly channel: string | null;
+  /** The id of the event that settles it; null when none does (a timeout, a cancellation). */
+  readonly event_id: string | null;
+  readonly idempotency_key: string | null;
+  /** For the delivery to `notify_url`, where there is one. */
+  readonly delivery_id: string;
+  readonly error: string | null;
+  /** Whether the trigger's deadline must have passed (true) or must not (false). */
+  readonly due: boolean;
+  /** The lease on which a waiting run may go on at once; null sends it through the queue. */
+  readonly lease_id: number | null;
+}
+
+const settlementTypes = {
+  project_id: "text",
+  id: "text",
+  payload: "text",
+  payload_digest: "text",
+  actor: "text",
+  channel: "text",
+  event_id: "text",
+  idempotency_key: "text",
+  delivery_id: "text",
+  error: "text",
+  due: "bool",
+  lease_id: "int8",
+} as const satisfies Record<keyof Settlement, string>;
+
+/** One send: a settlement whose trigger is found by its key. */
+export interface KeySettlement extends Omit<Settlement, "id" | "due"> {
+  readonly environment_id: string;
+  readonly event_key: string;
+  readonly generation: number | null;
+  readonly trigger_id: string | null;
+}
+
+const { id: _id, due: _due, ...sendTypes } = settlementTypes;
+const keySettlementTypes = {
+  ...sendTypes,
+  environment_id: "text",
+  event_key: "text",
+  generation: "int4",
+  trigger_id: "text",
+} as const satisfies Record<keyof KeySettlement, string>;
+
+export interface SettledTrigger extends EventTrigger {
+  /** The run that goes on in this process, where a lease was given and the run was free. */
+  readonly claimed: ClaimedRun | null;
+  /** Whether the run that waited is still to be moved: a wake row stands for it. */
+  readonly owner_pending: boolean;
+}
+
+/**
+ * Ends waits: the one way in which a trigger's status changes. The trigger, the run or step that waited, the event, the
+ * webhook to send and the change rows are one statement, so either all of it is there after a kill or nothing.
+ *
+ * Locks go downward, so a run above is only tried (K2): where somebody holds it, or where it is to end rather than to go
+ * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing here ever blocks.
+ */
+export function settle(db: Queryable, name: TriggerMove, items: readonly Settlement[]): Promise<SettledTrigger[]> {
+  return settleTargets(db, name, leaseOf(items), sql`
+    SELECT t.id AS trigger_id, i.* FROM ${records("i", settlementTypes, items)}
+    JOIN event_triggers t ON t.project_id = i.project_id AND t.id = i.id
+    WHERE t.status = ANY(${triggerMoves[name].from}) AND i.due = coalesce(t.expires_at <= strait_now(), false)
+    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`);
+}
+
+/**
+ * Delivers events to the triggers that wait for their keys (K4: the first try of a send). Items that meet no clean hit
+ * are missing from the answer; the caller takes the key rows and looks again.
+ */
+export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Promise<SettledTrigger[]> {
+  return settleTargets(db, "receive", leaseOf(items), sql`
+    SELECT t.id AS trigger_id, i.*, false AS due FROM (
+      SELECT project_id, environment_id, event_key, generation, trigger_id AS wanted_id, payload, payload_digest, actor,
+        channel, event_id, idempotency_key, delivery_id, error, lease_id
+      FROM ${records("i", keySettlementTypes, items)}) i
+    JOIN event_triggers t ON t.project_id = i.project_id AND t.environment_id = i.environment_id
+      AND t.event_key = i.event_key AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
+    WHERE (t.expires_at IS NULL OR t.expires_at > strait_now())
+      AND t.payload_schema IS NULL
+      AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
+    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`);
+}
+
+function leaseOf(items: readonly { readonly lease_id: number | null }[]): number | null {
+  return items.find((item) => item.lease_id !== null)?.lease_id ?? null;
+}
+
+function settleTargets(
+  db: Queryable,
+  name: TriggerMove,
+  leaseId: number | null,
+  targets: Statement,
+): Promise<SettledTrigger[]> {
+  const { from, to } = triggerMoves[name];
+  const stepMove = name === "receive" ? "complete" : "fail";
+  return db.query<SettledTrigger>(sql`
+    WITH lease AS (SELECT id FROM leases WHERE id = ${leaseId} AND alive FOR KEY SHARE),
+    target AS (${targets}),
+    settled AS (
+      UPDATE event_triggers t SET status = ${to}, finished_at = strait_now(),
+        received_at = CASE WHEN ${to} = 'received' THEN strait_now() END,
+        response_payload = g.payload, sent_by = CASE WHEN g.event_id IS NOT NULL THEN g.actor END, error = g.error,
+        notify_status = CASE WHEN t.notify_url IS NOT NULL THEN 'pending' END, change_seq = t.change_seq + 1
+      FROM target g
+      WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${from})
+      RETURNING t.*, g.payload_digest, g.actor, g.channel, g.event_id, g.idempotency_key, g.delivery_id, g.lease_id,
+        CASE WHEN ${to} = 'received' THEN 'event'
+          WHEN ${to} = 'timed_out' AND t.on_timeout = 'resume' THEN 'timeout'
+          WHEN ${to} IN ('canceled', 'superseded') AND t.on_cancel = 'resume' THEN 'canceled' END AS resume_reason),
+    owner AS (
+      SELECT r.project_id, r.id, s.id AS trigger_id FROM settled s
+      JOIN runs r ON r.project_id = s.project_id AND r.id = s.job_run_id
+      WHERE s.resume_reason IS NOT NULL AND r.status = ANY(${runMoves.resume.from})
+      ORDER BY r.project_id, r.id FOR NO KEY UPDATE OF r SKIP LOCKED),
+    moved AS (
+      UPDATE runs r SET ${savesCheckpoint} resume_reason = i.resume_reason, detached = false,
+        status = CASE WHEN i.lease IS NOT NULL THEN ${runMoves.resumeNow.to} ELSE ${runMoves.resume.to} END,
+        lease_id = coalesce(i.lease, r.lease_id), dispatch_seq = r.dispatch_seq + (i.lease IS NOT NULL)::int,
+        started_at = CASE WHEN i.lease IS NOT NULL THEN strait_now() END, heartbeat_at = NULL, change_seq = r.change_seq + 1
+      FROM (
+        SELECT o.project_id, o.id AS run_id, s.response_payload AS checkpoint, 'event_trigger' AS checkpoint_source,
+          s.resume_reason, lease.id AS lease, s.id AS trigger_id
+        FROM owner o JOIN settled s ON s.project_id = o.project_id AND s.id = o.trigger_id
+        LEFT JOIN lease ON lease.id = s.lease_id) i
+      WHERE r.project_id = i.project_id AND r.id = i.run_id AND r.status = ANY(${runMoves.resume.from})
+      RETURNING r.*, i.checkpoint AS given_checkpoint, i.trigger_id, i.lease),
+    saved AS (${largeCheckpoints}),
+    queue AS (
+      INSERT INTO run_queue (project_id, priority, ready_at, run_id)
+      SELECT project_id, priority, strait_now(), id FROM moved WHERE lease IS NULL),
+    wake AS (
+      INSERT INTO run_wakes (project_id, run_id, trigger_id)
+      SELECT s.project_id, s.job_run_id, s.id FROM settled s
+      WHERE s.job_run_id IS NOT NULL AND NOT EXISTS (SELECT FROM moved m WHERE m.trigger_id = s.id)
+      RETURNING trigger_id),
+    step AS (
+      UPDATE step_runs p SET status = ${stepMoves[stepMove].to}, finished_at = strait_now(), change_seq = p.change_seq + 1,
+        output = CASE WHEN ${stepMove} = 'complete' THEN coalesce(s.response_payload, 'null') END,
+        error = CASE WHEN ${stepMove} = 'fail' THEN s.error END
+      FROM settled s
+      WHERE s.workflow_step_run_id IS NOT NULL AND p.project_id = s.project_id AND p.id = s.workflow_step_run_id
+        AND p.status = ANY(${stepMoves[stepMove].from})
+      RETURNING p.*, s.actor),
+    advance AS (
+      INSERT INTO workflow_advances (project_id, workflow_run_id) SELECT project_id, workflow_run_id FROM step),
+    event AS (
+      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
+        payload_digest, actor, channel, idempotency_key)
+      SELECT project_id, event_id, environment_id, event_key, id, generation, 'delivered', response_payload, payload_digest,
+        actor, channel, idempotency_key
+      FROM settled WHERE event_id IS NOT NULL),
+    delivery AS (
+      INSERT INTO webhook_deliveries (project_id, id, event_trigger_id, event_type, webhook_url, payload, next_retry_at)
+      SELECT project_id, delivery_id, id, 'trigger.' || status, notify_url, ${deliveryBody}, strait_now()
+      FROM settled t WHERE notify_url IS NOT NULL),
+    change AS (
+      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM settled
+      UNION ALL
+      SELECT m.project_id, m.id, m.change_seq, 'status', 'waiting', m.status, s.actor, m.workflow_run_id, NULL
+      FROM moved m JOIN settled s ON s.id = m.trigger_id
+      UNION ALL
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM step)
+    SELECT ${columns}, EXISTS (SELECT FROM wake w WHERE w.trigger_id = t.id) AS owner_pending,
+      (SELECT row_to_json(c) FROM (
+        SELECT ${claimedColumns} FROM moved r ${claimedJoin} WHERE r.trigger_id = t.id AND r.lease IS NOT NULL) c) AS claimed
+    FROM settled t`);
+}
+
+/** What `notify_url` receives, stored as the bytes that every attempt sends. `t` is a trigger's row. */
+const deliveryBody = sql`json_build_object(
+  'event', 'trigger.' || t.status, 'trigger_id', t.id, 'event_key', t.event_key, 'generation', t.generation,
+  'project_id', t.project_id, 'status', t.status, 'expires_at', t.expires_at, 'run_id', t.job_run_id,
+  'workflow_run_id', t.workflow_run_id)::text`;
+
+/** A wait to be opened; with a payload it is born received, having taken a buffered event. */
+export interface NewTrigger {
+  readonly project_id: string;
+  readonly id: string;
+  readonly environment_id: string;
+  readonly event_key: string;
+  readonly generation: number;
+  readonly source_type: string;
+  readonly trigger_type: string;
+  readonly workflow_run_id: string | null;
+  readonly workflow_step_run_id: string | null;
+  readonly job_run_id: string | null;
+  readonly request_payload: string | null;
+  readonly timeout_secs: number | null;
+  /** An absolute deadline; wins over `timeout_secs`. */
+  readonly deadline: string | null;
+  readonly notify_url: string | null;
+  readonly on_timeout: string | null;
+  readonly on_cancel: string | null;
+  readonly tags: string;
+  readonly actor: string;
+  readonly delivery_id: string;
+  /** The buffered event that it takes at once; null opens a waiting one. */
+  readonly event_id: string | null;
+}
+
+const newTriggerTypes = {
+  project_id: "text",
+  id: "text",
+  environment_id: "text",
+  event_key: "text",
+  generation: "int4",
+  source_type: "text",
+  trigger_type: "text",
+  workflow_run_id: "text",
+  workflow_step_run_id: "text",
+  job_run_id: "text",
+  request_payload: "json",
+  timeout_secs: "int4",
+  deadline: "timestamptz",
+  notify_url: "text",
+  on_timeout: "text",
+  on_cancel: "text",
+  tags: "json",
+  actor: "text",
+  delivery_id: "text",
+  event_id: "text",
+} as const satisfies Record<keyof NewTrigger, string>;
+
+/** Opens waits. The caller holds the rows of their keys, and has made sure that nobody waits on them. */
+export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<EventTrigger[]> {
+  return db.query<EventTrigger>(sql`
+    WITH item AS (SELECT i.* FROM ${records("i", newTriggerTypes, rows)}),
+    taken AS (
+      UPDATE events e SET disposition = 'delivered', trigger_id = i.id, generation = i.generation, expires_at = NULL
+      FROM item i WHERE i.event_id IS NOT NULL AND e.project_id = i.project_id AND e.id = i.event_id
+        AND e.disposition = 'buffered'
+      RETURNING e.id, e.payload, e.actor),
+    opened AS (
+      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
+        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, timeout_secs,
+        requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
+      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.source_type, i.trigger_type,
+        i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
+        i.request_payload, e.payload, i.timeout_secs, strait_now(),
+        CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
+        coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
+        i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.on_cancel, i.tags
+      FROM item i LEFT JOIN taken e ON e.id = i.event_id
+      RETURNING t.*),
+    delivery AS (
+      INSERT INTO webhook_deliveries (project_id, id, event_trigger_id, event_type, webhook_url, payload, next_retry_at)
+      SELECT t.project_id, i.delivery_id, t.id, 'trigger.' || t.status, t.notify_url, ${deliveryBody}, strait_now()
+      FROM opened t JOIN item i ON i.id = t.id WHERE t.notify_url IS NOT NULL),
+    change AS (
+      INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
+      SELECT t.project_id, t.id, 1, 'status', t.status, i.actor, t.workflow_run_id FROM opened t JOIN item i ON i.id = t.id)
+    SELECT ${columns} FROM opened t`);
+}
+
+/** Applies `name` to one trigger, and to nothing that hangs on it: what proves the table against the database. */
+export async function move(db: Queryable, projectId: string, id: string, name: TriggerMove): Promise<boolean> {
+  const settled = await settle(db, name, [
+    {
+      project_id: projectId,
+      id,
+      payload: name === "receive" ? "null" : null,
+      payload_digest: null,
+      actor: "system",
+      channel: null,
+      event_id: null,
+      idempotency_key: null,
+      delivery_id: id,
+      error: null,
+      due: false,
+      lease_id: null,
+    },
+  ]);
+  return settled.length > 0;
+}
+
+export async function find(db: Queryable, projectId: string, id: string): Promise<EventTrigger | undefined> {
+  const [trigger] = await db.query<EventTrigger>(sql`
+    SELECT ${columns} FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ${id}`);
+  return trigger;
+}
+
+/** The trigger of a key: the latest generation, which is the waiting one if any waits. */
+export async function findByKey(
+  db: Queryable,
+  projectId: string,
+  environmentId: string,
+  eventKey: string,
+): Promise<EventTrigger | undefined> {
+  const [trigger] = await db.query<EventTrigger>(sql`
+    SELECT ${columns} FROM event_keys k
+    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
+    WHERE k.project_id = ${projectId} AND k.environment_id = ${environmentId} AND k.event_key = ${eventKey}`);
+  return trigger;
+}
+
+export interface EventKey {
+  readonly project_id: string;
+  readonly environment_id: string;
+  readonly event_key: string;
+}
+
+const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
+
+export interface LockedKey extends EventKey {
+  readonly generation: number;
+}
+
+/** Locks the rows of keys, making those that are missing; in the order of the keys, so that two callers cannot deadlock. */
+export function lockKeys(tx: Queryable, keys: readonly EventKey[]): Promise<LockedKey[]> {
+  return tx.query<LockedKey>(sql`
+    INSERT INTO event_keys AS k (project_id, environment_id, event_key)
+    SELECT DISTINCT project_id, environment_id, event_key FROM ${records("i", eventKeyTypes, keys)}
+    ORDER BY project_id, environment_id, event_key
+    ON CONFLICT (project_id, environment_id, event_key) DO UPDATE SET updated_at = strait_now()
+    RETURNING k.project_id, k.environment_id, k.event_key, k.generation`);
+}
+
+/** Makes `trigger_id` the latest of its key, as the given generation. The key's row is locked. */
+export async function nameLatest(
+  tx: Queryable,
+  rows: readonly (EventKey & { readonly generation: number; readonly trigger_id: string })[],
+): Promise<void> {
+  await tx.query(sql`
+    UPDATE event_keys k SET generation = i.generation, latest_trigger_id = i.trigger_id, updated_at = strait_now()
+    FROM ${records("i", { ...eventKeyTypes, generation: "int4", trigger_id: "text" }, rows)}
+    WHERE k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key`);
+}
+
+export interface KeyState extends EventTrigger {
+  /** Whether the deadline has passed, by the database's clock, of a trigger that still waits. */
+  readonly overdue: boolean;
+  readonly payload_schema: unknown;
+}
+
+/** Locks what waits on the keys, whose rows the caller holds: owners before owned. */
+export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
+  await tx.query(sql`
+    SELECT t.id FROM ${records("i", eventKeyTypes, keys)}
+    JOIN event_triggers t ON t.project_id = i.project_id AND t.environment_id = i.environment_id
+      AND t.event_key = i.event_key AND t.status = 'waiting' AND t.trigger_type = 'event'
+    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
+}
+
+/** The latest trigger of each key. Read in a statement after the locks, so that the deadline is decided now. */
+export function latestOf(tx: Queryable, keys: readonly EventKey[]): Promise<KeyState[]> {
+  return tx.query<KeyState>(sql`
+    SELECT ${columns}, t.payload_schema, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys)}) i
+    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
+    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id`);
+}
+
+export interface DueTrigger {
+  readonly project_id: string;
+  readonly id: string;
+  readonly trigger_type: string;
+  readonly job_run_id: string | null;
+  readonly workflow_run_id: string | null;
+  readonly slept_secs: number;
+  readonly now: string;
+}
+
+/** Triggers whose time has come, in the order of their deadlines; not locked. */
+export function due(db: Queryable, limit: number): Promise<DueTrigger[]> {
+  return db.query<DueTrigger>(sql`
+    SELECT project_id, id, trigger_type, job_run_id, workflow_run_id,
+      extract(epoch FROM strait_now() - requested_at)::float8 AS slept_secs, strait_now() AS now
+    FROM event_triggers WHERE status = 'waiting' AND expires_at <= strait_now() ORDER BY expires_at LIMIT ${limit}`);
+}
+
+/** Milliseconds until the next deadline, at most `horizonMs`; negative when one has passed. */
+export async function msUntilDue(db: Queryable, horizonMs: number): Promise<number> {
+  const [row] = await db.query<{ ms: number | null }>(sql`
+    SELECT (extract(epoch FROM min(expires_at) - strait_now()) * 1000)::float8 AS ms FROM event_triggers
+    WHERE status = 'waiting' AND expires_at <= strait_now() + make_interval(secs => ${horizonMs / 1000}::float8)`);
+  return row?.ms ?? horizonMs;
+}
+
+/** What still waits for the given run or workflow run: to be closed with it. */
+export function waitingOf(
+  db: Queryable,
+  projectId: string,
+  owner: { readonly job_run_id: string } | { readonly workflow_run_id: string },
+): Promise<{ id: string }[]> {
+  return "job_run_id" in owner
+    ? db.query(sql`SELECT id FROM event_triggers WHERE project_id = ${projectId} AND job_run_id = ${owner.job_run_id}
+        AND status = 'waiting' ORDER BY id FOR NO KEY UPDATE`)
+    : db.query(sql`SELECT id FROM event_triggers WHERE project_id = ${projectId}
+        AND workflow_run_id = ${owner.workflow_run_id} AND status = 'waiting' ORDER BY id FOR NO KEY UPDATE`);
+}
+
+export interface TriggerFilter {
+  readonly status?: TriggerStatus | undefined;
+  readonly source_type?: string | undefined;
+  readonly workflow_run_id?: string | undefined;
+  readonly prefix?: string | undefined;
+}
+
+export async function list(
+  db: Queryable,
+  projectId: string,
+  filter: TriggerFilter,
+  page: PageRequest,
+): Promise<Page<EventTrigger>> {
+  const rows = await db.query<EventTrigger>(sql`
+    SELECT ${columns} FROM event_triggers t
+    WHERE t.project_id = ${projectId} AND ${olderThan("events", page)}
+      AND (${filter.status ?? null}::text IS NULL OR t.status = ${filter.status ?? null})
+      AND (${filter.source_type ?? null}::text IS NULL OR t.source_type = ${filter.source_type ?? null})
+      AND (${filter.workflow_run_id ?? null}::text IS NULL OR t.workflow_run_id = ${filter.workflow_run_id ?? null})
+      AND (${filter.prefix ?? null}::text IS NULL OR starts_with(t.event_key, ${filter.prefix ?? null}))
+    ORDER BY t.id DESC LIMIT ${fetchLimit(page)}`);
+  return toPage("events", page, rows);
+}
