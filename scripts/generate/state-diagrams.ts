@@ -3,7 +3,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { GeneratedFile } from "./emit.ts";
 
-const FILE = "ARCHITECTURE.md";
+const PAGE = "ARCHITECTURE.md";
 const BEGIN = "<!-- generated:states:begin -->";
 const END = "<!-- generated:states:end -->";
 
@@ -17,48 +17,64 @@ export interface MoveRow {
 
 export type MoveTable = Readonly<Record<string, MoveRow>>;
 
-/** The machines in the order of the page: a heading, the module of `packages/core` and its exports. */
-const MACHINES = [
-  { title: "Run", module: "run-status.ts", moves: "runMoves" },
-  { title: "Event trigger", module: "trigger-status.ts", moves: "triggerMoves" },
-  { title: "Step", module: "step-status.ts", moves: "stepMoves" },
-  { title: "Workflow run", module: "workflow-run-status.ts", moves: "workflowRunMoves" },
-  { title: "Webhook delivery", module: "delivery-status.ts", moves: "deliveryMoves" },
+/** One state machine of the page. */
+export interface Machine {
+  readonly title: string;
+  readonly moves: MoveTable;
+  /** The states in which it may begin. Absent: those that no move enters. */
+  readonly born?: readonly string[];
+}
+
+/** The machines in the order of the page: a heading, the module of `packages/core` and its export. */
+const TABLES = [
+  { title: "Run", module: "run-status.ts", table: "runMoves", born: ["delayed", "queued", "waiting", "executing"] },
+  { title: "Event trigger", module: "trigger-status.ts", table: "triggerMoves" },
+  { title: "Step", module: "step-status.ts", table: "stepMoves" },
+  { title: "Workflow run", module: "workflow-run-status.ts", table: "workflowRunMoves" },
+  { title: "Webhook delivery", module: "delivery-status.ts", table: "deliveryMoves" },
 ] as const;
 
 /**
- * ARCHITECTURE.md with the diagrams of the state machines between its markers, drawn from the tables that also guard
- * the SQL. Nothing while the page or its markers are not there.
+ * ARCHITECTURE.md with the diagrams of the state machines, drawn from the tables that also guard the SQL. Nothing while
+ * the page or its markers are not there.
  */
 export async function stateDiagrams(root: string): Promise<GeneratedFile[]> {
-  const page = path.join(root, FILE);
-  if (!existsSync(page)) return [];
-  const text = readFileSync(page, "utf8");
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) return [];
-
-  const diagrams: string[] = [];
-  for (const machine of MACHINES) {
-    diagrams.push(`### ${machine.title}\n\n${stateDiagram(await readMoves(root, machine))}`);
-  }
-  const content = `${text.slice(0, begin + BEGIN.length)}\n\n${diagrams.join("\n")}\n${text.slice(end)}`;
-  return [{ path: FILE, content }];
+  const file = path.join(root, PAGE);
+  const page = existsSync(file) ? readFileSync(file, "utf8") : "";
+  if (!hasMarkers(page)) return [];
+  return [{ path: PAGE, content: withDiagrams(page, await readMachines(root)) }];
 }
 
-async function readMoves(root: string, { module, moves }: (typeof MACHINES)[number]): Promise<MoveTable> {
-  const file = path.join(root, "packages", "core", "src", module);
-  const exports = (await import(pathToFileURL(file).href)) as Readonly<Record<string, MoveTable>>;
-  const table = exports[moves];
-  if (!table) throw new Error(`${file} has to export ${moves}`);
-  return table;
+function hasMarkers(page: string): boolean {
+  const begin = page.indexOf(BEGIN);
+  return begin >= 0 && page.indexOf(END) > begin;
+}
+
+/** The page with a diagram per machine between its markers, in place of what stood there. */
+export function withDiagrams(page: string, machines: readonly Machine[]): string {
+  const diagrams = machines.map((machine) => `### ${machine.title}\n\n${stateDiagram(machine)}`);
+  const before = page.slice(0, page.indexOf(BEGIN) + BEGIN.length);
+  return `${before}\n\n${diagrams.join("\n")}\n${page.slice(page.indexOf(END))}`;
+}
+
+/** Loads the tables of moves from `packages/core`. */
+export async function readMachines(root: string): Promise<Machine[]> {
+  const machines: Machine[] = [];
+  for (const { module, table, ...machine } of TABLES) {
+    const file = path.join(root, "packages", "core", "src", module);
+    const exports = (await import(pathToFileURL(file).href)) as Readonly<Record<string, MoveTable>>;
+    const moves = exports[table];
+    if (!moves) throw new Error(`${file} has to export ${table}`);
+    machines.push({ ...machine, moves });
+  }
+  return machines;
 }
 
 /**
  * A Mermaid state diagram, fenced. Moves between the same two states share an arrow; a state that only a move that
  * reopens can leave is final.
  */
-export function stateDiagram(moves: MoveTable): string {
+export function stateDiagram({ moves, born }: Omit<Machine, "title">): string {
   const arrows = new Map<string, string[]>();
   for (const [name, { from, to }] of Object.entries(moves)) {
     for (const state of from) {
@@ -70,7 +86,7 @@ export function stateDiagram(moves: MoveTable): string {
   const left = new Set(rows.flatMap(({ from, reopens }) => (reopens ? [] : from)));
   const entered = new Set(rows.filter(({ reopens }) => !reopens).map(({ to }) => to));
   const lines = [
-    ...[...left].filter((state) => !entered.has(state)).map((state) => `[*] --> ${state}`),
+    ...(born ?? [...left].filter((state) => !entered.has(state))).map((state) => `[*] --> ${state}`),
     ...[...arrows].map(([arrow, names]) => `${arrow}: ${names.join(", ")}`),
     ...[...entered].filter((state) => !left.has(state)).map((state) => `${state} --> [*]`),
   ];
