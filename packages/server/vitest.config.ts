@@ -5,5 +5,7 @@ export default defineConfig({
     name: "server",
     include: ["{src,test}/**/*.test.ts"],
     globalSetup: "test/global-setup.ts",
+    // Making a PostgreSQL takes a second, and several on a busy machine.
+    testTimeout: 20_000,
   },
 });

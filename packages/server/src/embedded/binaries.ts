@@ -52,7 +52,7 @@ async function findPackage(): Promise<{ directory: string; version: string }> {
 }
 
 /** Makes the missing library links, which cannot be packed into an npm package. False when the folder is not writable. */
-async function makeLinks(directory: string): Promise<boolean> {
+export async function makeLinks(directory: string): Promise<boolean> {
   const list = await readFile(join(directory, "pg-symlinks.json"), "utf8").catch(() => "[]");
   const links = JSON.parse(list) as { readonly source: string; readonly target: string }[];
   for (const { source, target } of links) {

@@ -17,18 +17,26 @@ export const isRoot = (): boolean => process.getuid?.() === 0;
  */
 export async function otherUser(existing: string): Promise<OsUser | undefined> {
   if (!isRoot()) return undefined;
+  const users = await namedUsers();
   const owner = await stat(existing).catch(() => undefined);
-  if (owner && owner.uid !== 0) return { name: `user ${owner.uid}`, uid: owner.uid, gid: owner.gid };
-
-  const users = (await readFile("/etc/passwd", "utf8").catch(() => "")).split("\n").map((line) => line.split(":"));
-  for (const name of ["postgres", "nobody"]) {
-    const [, , uid, gid] = users.find((fields) => fields[0] === name) ?? [];
-    // macOS writes 4294967294 as -2.
-    if (uid && gid) return { name, uid: Number(uid) >>> 0, gid: Number(gid) >>> 0 };
+  if (owner && owner.uid !== 0) {
+    const name = users.find((user) => user.uid === owner.uid)?.name ?? `user ${owner.uid}`;
+    return { name, uid: owner.uid, gid: owner.gid };
   }
+  const user = users.find(({ name }) => name === "postgres") ?? users.find(({ name }) => name === "nobody");
+  if (user) return user;
   throw new StartupError(
     'PostgreSQL does not run as root, and there is no user "postgres" or "nobody" to run it as; start as another user, or set DATABASE_URL to a PostgreSQL of your own.',
   );
+}
+
+async function namedUsers(): Promise<OsUser[]> {
+  const lines = (await readFile("/etc/passwd", "utf8").catch(() => "")).split("\n");
+  return lines.flatMap((line) => {
+    const [name, , uid, gid] = line.split(":");
+    // macOS writes 4294967294 as -2.
+    return name && uid && gid ? { name, uid: Number(uid) >>> 0, gid: Number(gid) >>> 0 } : [];
+  });
 }
 
 /** The folder above `path`, or `path` itself, that `user` may not enter, by its mode bits. Missing folders do not count. */

@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { StartupError } from "../startup-error.ts";
-import { isConnectionLoss, sqlState } from "../store/database.ts";
+import { sqlState } from "../store/database.ts";
 import { openSession, type Session } from "../store/session.ts";
 import { sql } from "../store/sql.ts";
 import { type Binaries, prepareBinaries } from "./binaries.ts";
 import { createCluster, readPassword, SUPERUSER, unusable } from "./cluster.ts";
 import { type Home, prepareHome } from "./home.ts";
-import { findPostmaster, type Postmaster, startPostmaster, stopPostmaster } from "./postmaster.ts";
+import { findPostmaster, POLL_MS, type Postmaster, startPostmaster, stopPostmaster } from "./postmaster.ts";
 import { explainFailure, type Program } from "./program.ts";
 
 export interface EmbeddedPostgresOptions {
@@ -66,7 +66,6 @@ const NOT_DURABLE = {
 
 /** Recovery after a crash can take long; nothing else does. */
 const PATIENCE_MS = 120_000;
-const POLL_MS = 10;
 /** The advisory lock, in the database `postgres`, that every user of the postmaster shares. Any number will do. */
 const USERS_LOCK = "7310451120063915";
 
@@ -95,7 +94,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     version: server?.version ?? String(binaries.major),
     fresh,
     stop() {
-      stopping ??= leave(binaries, home, session);
+      stopping ??= leave(binaries, home, session, postmaster.pid);
       return stopping;
     },
   };
@@ -159,13 +158,13 @@ async function checkWorthRepeating(home: Home, program: Program, port: number | 
   if (!wasStopped && !isRace) throw await explainFailure(home, program);
 }
 
-async function leave(binaries: Binaries, home: Home, session: Session): Promise<void> {
+async function leave(binaries: Binaries, home: Home, session: Session, pid: number): Promise<void> {
   try {
     await session.query(sql`SELECT pg_advisory_unlock_shared(${USERS_LOCK})`);
     const [last] = await session.query<{ alone: boolean }>(sql`SELECT pg_try_advisory_lock(${USERS_LOCK}) AS alone`);
-    if (last?.alone) await stopPostmaster(binaries, home);
-  } catch (error) {
-    if (!isConnectionLoss(error)) throw error;
+    if (last?.alone) await stopPostmaster(binaries, home, pid);
+  } catch {
+    // The connection broke, so the postmaster is gone already.
   } finally {
     await session.close();
   }

@@ -2,11 +2,14 @@ import { execFile } from "node:child_process";
 import { readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Binaries, executable } from "./binaries.ts";
 import type { Home } from "./home.ts";
 import { isRunning } from "./os-user.ts";
 import { type Program, startProgram } from "./program.ts";
+
+export const POLL_MS = 10;
 
 /** PostgreSQL's first process, as its lock file `postmaster.pid` describes it. */
 export interface Postmaster {
@@ -90,16 +93,12 @@ function freePort(port: number): Promise<number | undefined> {
   });
 }
 
-/** Fast shutdown: open transactions are rolled back, connections closed, everything written. Returns when it is done. */
-export async function stopPostmaster(binaries: Binaries, home: Home): Promise<void> {
-  const program = await startProgram(home, executable(binaries, "pg_ctl"), [
-    "stop",
-    "--silent",
-    "--mode=fast",
-    "--wait",
-    "--timeout=60",
-    "--pgdata",
-    home.data,
-  ]);
+/**
+ * Fast shutdown: open transactions are rolled back, connections closed, everything written. Returns when the postmaster
+ * has ended, however long that takes. (`pg_ctl stop` would also wait for one that somebody starts right after.)
+ */
+export async function stopPostmaster(binaries: Binaries, home: Home, pid: number): Promise<void> {
+  const program = await startProgram(home, executable(binaries, "pg_ctl"), ["kill", "INT", String(pid)]);
   await program.end;
+  while (await isPostmaster(pid, home.data, home)) await sleep(POLL_MS);
 }

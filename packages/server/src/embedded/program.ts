@@ -35,7 +35,6 @@ export async function startProgram(home: Home, file: string, args: readonly stri
     // Messages in English, and no search for the time zone's name. Windows needs variables of its own.
     ...(process.platform !== "win32" && { env: { LC_ALL: "C", TZ: "UTC" } }),
   });
-  await log.close();
 
   let result: Program["result"];
   const end = new Promise<void>((resolve) => {
@@ -48,6 +47,7 @@ export async function startProgram(home: Home, file: string, args: readonly stri
       resolve();
     });
   });
+  await log.close();
   return {
     file,
     pid: child.pid,
@@ -63,11 +63,11 @@ export async function startProgram(home: Home, file: string, args: readonly stri
 /** Says why a program could not run, or failed, and what to do. */
 export async function explainFailure(home: Home, program: Program): Promise<StartupError> {
   const error = program.result?.error;
-  const why = (error && (await explainSpawn(home, program.file, error))) ?? (await explainExit(program));
+  const why = await (error ? explainSpawn(home, program.file, error) : explainExit(program));
   return new StartupError(`The embedded PostgreSQL does not start: ${why}.`, { cause: error });
 }
 
-async function explainSpawn(home: Home, file: string, error: NodeJS.ErrnoException): Promise<string | undefined> {
+async function explainSpawn(home: Home, file: string, error: NodeJS.ErrnoException): Promise<string> {
   const user = home.user?.name ?? "this user";
   switch (error.code) {
     case "ENOENT":
