@@ -57,10 +57,16 @@ export async function runGenerators(root: string, check: boolean): Promise<Step[
     ({ document }) => [bundleFile(document)],
   );
   const source = typeSource(spec.document);
-  const closedTypes = await renderTypes(source);
-  await run("contract", () => contractFiles(spec, closedTypes), same);
+  const { types } = await run(
+    "contract",
+    async () => {
+      const closed = await renderTypes(source);
+      return { types: closed, files: contractFiles(spec, closed) };
+    },
+    ({ files }) => files,
+  );
   await run("client", async () => clientFiles(spec, await renderTypes(withOpenAnswers(source))), same);
-  await run("msw", () => mswFiles(spec, closedTypes), same);
+  await run("msw", () => mswFiles(spec, types), same);
   await run("state-diagrams", () => stateDiagrams(root), same);
   return steps;
 }
