@@ -22,7 +22,7 @@ const badRequest = {
       issues: [
         {
           field: "/timeout_secs",
-          rule: "must be at least 1",
+          rule: "minimum",
           fix: "send a whole number of seconds, or null for no deadline",
         },
       ],

@@ -302,7 +302,7 @@ export type ErrorDetails = {
 export interface ErrorIssue {
   /** Where, as a JSON pointer into the body (`/steps/1/event_key`). Other places start with `/query`, `/path` or `/headers`. Empty for the body as a whole. */
   field: string;
-  /** The rule that was broken, as a phrase that follows the name: `must be a duration`. */
+  /** The rule that was broken, as a stable keyword: `required`, `maxLength`, `duration`. Those of JSON Schema keep its names. */
   rule: string;
   /** What to do about it: `write "24h"`. */
   fix: string;
@@ -1025,10 +1025,10 @@ export interface WorkflowStepInput {
   /** @default fail_workflow */
   on_failure?: OnFailure;
   /** The job to run, by id or slug. It is looked up when the workflow is saved. */
-  job_id?: Reference;
+  job_id?: Reference | null;
   /** The payload of the job, with placeholders. Absent means the payload of the workflow run. */
   payload?: JsonValue;
-  event_key?: EventKeyTemplate;
+  event_key?: EventKeyTemplate | null;
   /** Seconds to wait for the event. Null is no deadline; absent is 3,600. */
   timeout_secs?: number | null;
   /** Another name of `timeout_secs`. */
@@ -1037,7 +1037,7 @@ export interface WorkflowStepInput {
   notify_url?: EndpointUrl | null;
   /** Another name of `notify_url`. */
   event_notify_url?: EndpointUrl | null;
-  sleep_duration?: SleepDuration;
+  sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
 }

@@ -13,7 +13,7 @@ const badRequest: ErrorResponse = {
       issues: [
         {
           field: "/timeout_secs",
-          rule: "must be at least 1",
+          rule: "minimum",
           fix: "send a whole number of seconds, or null for no deadline",
         },
       ],

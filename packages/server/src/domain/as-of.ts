@@ -20,7 +20,7 @@ const endings = ["finished_at", "received_at", "result", "response_payload", "er
  */
 export function asOf<Row extends Streamed>(row: Row, change: StatusChange, isTerminal: boolean): Row {
   if (change.after === null || change.after === row.status) return row;
-  const then: Record<string, unknown> = { ...row, status: change.after };
+  const then = { ...(row as object), status: change.after } as Record<string, unknown>;
   if (!isTerminal) for (const name of endings) if (name in then) then[name] = null;
   return then as unknown as Row;
 }

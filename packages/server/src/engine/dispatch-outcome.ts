@@ -82,8 +82,6 @@ export function outcomeOfFailure(
   );
   const told = { error: failure.message, error_class: failure.error_class };
   if (after.move === "retry") return { ...told, move: "retry", delay_ms: after.delayMs };
-  // Out of attempts by running into the limit each time: timed_out says more than dead_letter.
-  if (after.move === "bury" && failure.error_class === "timeout") return { ...told, move: "timeOut" };
   return { ...told, move: after.move };
 }
 

@@ -141,7 +141,7 @@ function decode(name: string, cursor: string): { life: string; position: string 
     throw validationError([
       {
         field: "/query/cursor",
-        rule: "must be an event id of this stream",
+        rule: "cursor",
         fix: "pass the id of the last event that this stream sent, or leave it out to start with a snapshot",
       },
     ]);

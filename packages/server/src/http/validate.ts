@@ -65,33 +65,33 @@ function issuesOf(errors: readonly ErrorObject[], base: string): ErrorIssue[] {
   return [...issues.values()];
 }
 
-function issueOf({ instancePath, keyword, params, message = "is not valid", schema }: ErrorObject, base: string): ErrorIssue {
+function issueOf({ instancePath, keyword, params, message = "is not valid" }: ErrorObject, base: string): ErrorIssue {
   const field = base + instancePath;
   switch (keyword) {
     case "additionalProperties":
       return {
         field: field + jsonPointer(String(params.additionalProperty)),
-        rule: "is not a field of this request",
-        fix: "remove it, or correct its name",
+        rule: keyword,
+        fix: "remove it, or correct its name: this request has no such field",
       };
     case "required":
-      return { field: field + jsonPointer(String(params.missingProperty)), rule: "is required", fix: "add it" };
+      return { field: field + jsonPointer(String(params.missingProperty)), rule: keyword, fix: "add it" };
     case "type":
-      return { field, rule: `must be ${[params.type].flat().join(" or ")}`, fix: "send a value of this type" };
+      return { field, rule: keyword, fix: `send a value of the type ${[params.type].flat().join(" or ")}` };
     case "enum":
       return {
         field,
-        rule: "must be one of the known values",
+        rule: keyword,
         fix: `send one of ${(params.allowedValues as unknown[]).map((value) => JSON.stringify(value)).join(", ")}`,
       };
     case "const":
-      return { field, rule: `must be ${JSON.stringify(params.allowedValue)}`, fix: "send this value" };
+      return { field, rule: keyword, fix: `send ${JSON.stringify(params.allowedValue)}` };
     case "pattern":
-      return { field, rule: `must match ${String(schema ?? params.pattern)}`, fix: "remove the characters that do not" };
+      return { field, rule: keyword, fix: `send a text that matches ${String(params.pattern)}` };
     case "format":
-      return { field, rule: `must be a valid ${String(params.format)}`, fix: formatFix(String(params.format)) };
+      return { field, rule: keyword, fix: formatFix(String(params.format)) };
     default:
-      return { field, rule: message, fix: "send a value within the limit" };
+      return { field, rule: keyword, fix: `send a value within the limit: it ${message}` };
   }
 }
 

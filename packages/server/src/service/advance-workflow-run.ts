@@ -3,6 +3,7 @@ import { checkEventKey, isTerminalWorkflowRunStatus, renderTemplate, renderText,
 import { StraitError } from "../domain/errors.ts";
 import { sleepSecs } from "../domain/normalize-steps.ts";
 import { planSteps, type StepAction } from "../domain/plan-steps.ts";
+import { stepPayload } from "../domain/step-payload.ts";
 import { joined, type Transaction } from "../store/database.ts";
 import * as jobs from "../store/jobs.ts";
 import * as stepRuns from "../store/step-runs.ts";
@@ -98,9 +99,9 @@ async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Pro
   let hasEnded = false;
   const ready: { step: WorkflowStep; stepId: string; payload: unknown; jobId: string }[] = [];
   for (const step of chosen) {
-    const rendered = renderTemplate(step.payload ?? {}, scopeOf(advance, step));
+    const rendered = renderTemplate(step.payload, scopeOf(advance, step));
     const stepId = stepIdOf(advance, step);
-    if (rendered.ok) ready.push({ step, stepId, payload: mergedPayload(advance, step, rendered.value), jobId: step.job_id ?? "" });
+    if (rendered.ok) ready.push({ step, stepId, payload: stepPayload(run.payload, rendered.value, outputsOf(advance, step.depends_on)), jobId: step.job_id ?? "" });
     else hasEnded = await failStep(advance, step, `/payload${rendered.pointer}: ${rendered.message}`);
   }
   const requests: (RunRequest & { readonly workflow: { readonly workflow_step_run_id: string } })[] = [];
@@ -241,19 +242,4 @@ function scopeOf(advance: Advance, step: WorkflowStep): TemplateScope {
     project_id: run.project_id,
     step_ref: step.step_ref,
   };
-}
-
-/**
- * What a step's job receives: the workflow's payload, overlaid by the step's own, and the outputs of its direct
- * dependencies as `parent_outputs`. Where one of the two is not an object they are not merged; the step's own wins.
- */
-function mergedPayload(advance: Advance, step: WorkflowStep, own: unknown): unknown {
-  const { payload } = advance.run;
-  const base = payload ?? {};
-  if (!isRecord(base) || !isRecord(own)) return step.payload === null ? payload : own;
-  return { ...base, ...own, parent_outputs: outputsOf(advance, step.depends_on) };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

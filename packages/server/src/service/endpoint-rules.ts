@@ -22,16 +22,16 @@ export function isPrivateAddress(host: string): boolean {
 export function endpointIssue(field: string, url: string, allowPrivate: boolean): ErrorIssue | undefined {
   const parsed = tryUrl(url);
   if (!parsed || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) {
-    return { field, rule: "must be an http or https URL", fix: "send a URL such as https://executor.example.com/jobs/resize" };
+    return { field, rule: "httpUrl", fix: "send a URL such as https://executor.example.com/jobs/resize" };
   }
   if (parsed.username !== "" || parsed.password !== "") {
-    return { field, rule: "must not contain credentials", fix: "verify the request's signature instead" };
+    return { field, rule: "noCredentials", fix: "remove user and password; verify the request's signature instead" };
   }
   const host = parsed.hostname.toLowerCase().replace(/\.$/, "");
   if (!allowPrivate && (FORBIDDEN_HOSTS.has(host) || host.endsWith(".localhost") || isPrivateAddress(host))) {
     return {
       field,
-      rule: "must not lead to a private address",
+      rule: "publicAddress",
       fix: "use a public host; for local development start the server on the loopback address or set STRAIT_ALLOW_PRIVATE_ENDPOINTS=true",
     };
   }

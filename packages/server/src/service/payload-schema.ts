@@ -26,8 +26,8 @@ export function payloadIssues(schema: unknown, payload: unknown, base: string): 
   if (validate(payload)) return [];
   return (validate.errors ?? []).slice(0, MAX_ISSUES).map((error) => ({
     field: base + error.instancePath + missing(error),
-    rule: `${error.message ?? "does not fit"} (${error.keyword})`,
-    fix: "send a payload that fits the schema",
+    rule: error.keyword,
+    fix: `send a payload that fits the schema: it ${error.message ?? "does not"}`,
   }));
 }
 

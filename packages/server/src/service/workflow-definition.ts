@@ -48,7 +48,7 @@ export async function checkSteps(
     if (id === undefined) {
       issues.push({
         field: `/steps/${index}/job_id`,
-        rule: "must be the id or slug of a job of this project",
+        rule: "knownJob",
         fix: `create the job ${JSON.stringify(step.job_id)} first, or correct the reference`,
       });
     }
@@ -68,10 +68,10 @@ export function describeGraph(steps: readonly WorkflowStep[]): { step_count: num
 export async function createWorkflow(
   { db, clock, allowPrivateEndpoints }: Context,
   caller: Caller,
-  input: WorkflowInput & { readonly name: string; readonly slug: string; readonly steps: StepInputs },
+  input: WorkflowInput & { readonly name: string; readonly slug: string },
 ): Promise<Workflow> {
   return db.transaction(async (tx) => {
-    const steps = await checkSteps(tx, caller.projectId, input.steps, allowPrivateEndpoints);
+    const steps = await checkSteps(tx, caller.projectId, input.steps ?? [], allowPrivateEndpoints);
     const workflow = await workflows.insert(tx, {
       id: clock.newId("wf"),
       project_id: caller.projectId,

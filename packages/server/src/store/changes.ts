@@ -1,4 +1,5 @@
-import type { Page, PageRequest } from "./page.ts";
+import type { RunEvent } from "@strait/contract";
+import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
 import { type Queryable, sql } from "./sql.ts";
 
 /** One row per move, or per report of a run, in the order of its subject. */
@@ -29,32 +30,16 @@ export function ofSubject(
     ORDER BY sequence LIMIT ${limit}`);
 }
 
-export interface ChangeFilter {
-  readonly type?: string | undefined;
-  readonly level?: string | undefined;
-}
-
-export interface ListedChange extends Change {
-  readonly id: string;
-  readonly run_id: string;
-}
-
-/** A run's log, newest first. The cursor is the number of the last change shown. */
-export async function list(
-  db: Queryable,
-  projectId: string,
-  runId: string,
-  filter: ChangeFilter,
-  page: PageRequest & { readonly before: number | null },
-): Promise<Pick<Page<ListedChange>, "data" | "has_more">> {
-  const rows = await db.query<ListedChange>(sql`
-    SELECT subject_id || ':' || sequence AS id, subject_id AS run_id, ${columns} FROM changes
-    WHERE project_id = ${projectId} AND subject_id = ${runId}
-      AND (${page.before}::int IS NULL OR sequence < ${page.before}::int)
-      AND (${filter.type ?? null}::text IS NULL OR kind = ${filter.type ?? null})
-      AND (${filter.level ?? null}::text IS NULL OR level = ${filter.level ?? null})
-    ORDER BY sequence DESC LIMIT ${page.limit + 1}`);
-  return { data: rows.slice(0, page.limit), has_more: rows.length > page.limit };
+/** A run's log, in the order in which it happened. */
+export async function list(db: Queryable, projectId: string, runId: string, page: PageRequest): Promise<Page<RunEvent>> {
+  const after = positionOf("run-events", page, /^\d{1,9}$/);
+  const rows = await db.query<RunEvent>(sql`
+    SELECT subject_id || ':' || sequence AS id, subject_id AS run_id, sequence, kind AS type, level, message,
+      coalesce(data, CASE kind WHEN 'status' THEN json_build_object('from', before, 'to', after) END) AS data, created_at
+    FROM changes
+    WHERE project_id = ${projectId} AND subject_id = ${runId} AND sequence > ${Number(after ?? 0)}
+    ORDER BY sequence LIMIT ${fetchLimit(page)}`);
+  return cutPage("run-events", page, rows, (row) => String(row.sequence));
 }
 
 /** A place in a feed: this database's life, and the last row read. */
@@ -70,9 +55,14 @@ export async function epoch(db: Queryable): Promise<string> {
   return row.epoch;
 }
 
+export interface FeedChange extends Omit<FeedPosition, "epoch"> {
+  /** Whether no transaction still runs that might commit a change before this one. */
+  readonly is_settled: boolean;
+}
+
 /**
- * Changes of a workflow run, its steps, its runs and its waits, after a position. Only below the oldest running
- * transaction: identity columns are not ordered by commit, and a reader that went past a slow one would skip it for ever.
+ * Changes of a workflow run, its steps, its runs and its waits, after a position. A reader may only go on as far as they
+ * are settled: identity columns are not ordered by commit, and one that went past a slow commit would skip it for ever.
  */
 export function ofWorkflowRun(
   db: Queryable,
@@ -80,11 +70,10 @@ export function ofWorkflowRun(
   workflowRunId: string,
   after: Omit<FeedPosition, "epoch">,
   limit: number,
-): Promise<Omit<FeedPosition, "epoch">[]> {
-  return db.query(sql`
-    SELECT xid::text AS xid, seq FROM changes
+): Promise<FeedChange[]> {
+  return db.query<FeedChange>(sql`
+    SELECT xid::text AS xid, seq, xid < pg_snapshot_xmin(pg_current_snapshot()) AS is_settled FROM changes
     WHERE project_id = ${projectId} AND workflow_run_id = ${workflowRunId}
       AND (xid, seq) > (${after.xid}::xid8, ${after.seq}::bigint)
-      AND xid < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY xid, seq LIMIT ${limit}`);
 }

@@ -38,6 +38,12 @@ export async function find(db: Queryable, projectId: string, idOrSlug: string): 
   return row;
 }
 
+/** A job by its id, also one that was deleted: its runs live on. */
+export async function findAny(db: Queryable, projectId: string, id: string): Promise<Job | undefined> {
+  const [row] = await db.query<Job>(sql`SELECT ${columns} FROM jobs WHERE project_id = ${projectId} AND id = ${id}`);
+  return row;
+}
+
 /** Locks the job against other updates, so that none is lost. */
 export async function lock(tx: Queryable, projectId: string, idOrSlug: string): Promise<Job | undefined> {
   const found = await find(tx, projectId, idOrSlug);
@@ -51,14 +57,11 @@ export async function lock(tx: Queryable, projectId: string, idOrSlug: string): 
 export async function list(
   db: Queryable,
   projectId: string,
-  tag: { readonly key?: string | undefined; readonly value?: string | undefined },
   page: PageRequest,
 ): Promise<Page<Job>> {
   const rows = await db.query<Job>(sql`
     SELECT ${columns} FROM jobs
     WHERE project_id = ${projectId} AND deleted_at IS NULL AND ${olderThan("jobs", page)}
-      AND (${tag.key ?? null}::text IS NULL OR tags ->> ${tag.key ?? null} IS NOT NULL)
-      AND (${tag.value ?? null}::text IS NULL OR tags ->> ${tag.key ?? null} = ${tag.value ?? null})
     ORDER BY id DESC LIMIT ${fetchLimit(page)}`);
   return toPage("jobs", page, rows);
 }

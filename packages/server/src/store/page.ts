@@ -14,38 +14,48 @@ export interface PageRequest {
 }
 
 /**
- * Lists are newest first, by id: ids are made from the database's time and are unique, so one column orders them and
- * none is lost or shown twice between two pages. The cursor names its list, so that a foreign one is refused.
+ * Most lists are newest first, by id: ids are made from the database's time and are unique, so one column orders them and
+ * none is lost or shown twice between two pages.
  */
 export function olderThan(list: string, page: PageRequest): Statement {
-  return page.cursor === undefined ? sql`true` : sql`id < ${decode(list, page.cursor)}`;
+  const id = positionOf(list, page, /^[a-z]+_[0-9a-z]{26}$/);
+  return id === undefined ? sql`true` : sql`id < ${id}`;
 }
 
 /** How many rows to fetch so that `toPage` can tell whether there are more. */
 export const fetchLimit = (page: PageRequest): number => page.limit + 1;
 
 export function toPage<Row extends { id: string }>(list: string, page: PageRequest, rows: Row[]): Page<Row> {
+  return cutPage(list, page, rows, (row) => row.id);
+}
+
+/** A page of rows that were fetched with `fetchLimit`; the cursor is the position of the last one shown. */
+export function cutPage<Row>(list: string, page: PageRequest, rows: Row[], positionOfRow: (row: Row) => string): Page<Row> {
   const has_more = rows.length > page.limit;
   const data = has_more ? rows.slice(0, page.limit) : rows;
   const last = data.at(-1);
-  return { data, next_cursor: has_more && last ? encode(list, last.id) : null, has_more };
+  const next_cursor = has_more && last !== undefined ? Buffer.from(`${list}:${positionOfRow(last)}`).toString("base64url") : null;
+  return { data, next_cursor, has_more };
 }
 
-function encode(list: string, id: string): string {
-  return Buffer.from(`${list}:${id}`).toString("base64url");
-}
-
-function decode(list: string, cursor: string): string {
+/**
+ * The position behind which a page begins; undefined for the first page. A cursor names its list, so a foreign one is
+ * refused.
+ *
+ * @throws {StraitError} `validation_error` when the cursor is not one of this list.
+ */
+export function positionOf(list: string, { cursor }: PageRequest, shape: RegExp): string | undefined {
+  if (cursor === undefined) return undefined;
   const text = Buffer.from(cursor, "base64url").toString();
-  const id = text.slice(list.length + 1);
-  if (!text.startsWith(`${list}:`) || !/^[a-z]+_[0-9a-z]{26}$/.test(id)) {
+  const position = text.slice(list.length + 1);
+  if (!text.startsWith(`${list}:`) || !shape.test(position)) {
     throw validationError([
       {
         field: "/query/cursor",
-        rule: "must be a next_cursor of this list",
-        fix: "pass next_cursor of the previous page unchanged, or leave cursor out to start at the first page",
+        rule: "cursor",
+        fix: "pass next_cursor of the previous page of this list unchanged, or leave cursor out to start at the first page",
       },
     ]);
   }
-  return id;
+  return position;
 }

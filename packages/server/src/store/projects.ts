@@ -1,3 +1,4 @@
+import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
 import { type Queryable, sql } from "./sql.ts";
 
 export interface ProjectRow {
@@ -34,17 +35,14 @@ export async function find(db: Queryable, id: string): Promise<ProjectRow | unde
 }
 
 /** Projects newest first. Their ids may be chosen by the caller, so the time comes first in the order. */
-export function list(
-  db: Queryable,
-  after: { readonly created_at: string; readonly id: string } | undefined,
-  orgId: string | undefined,
-  limit: number,
-): Promise<ProjectRow[]> {
-  return db.query<ProjectRow>(sql`
+export async function list(db: Queryable, page: PageRequest): Promise<Page<ProjectRow>> {
+  const after = positionOf("projects", page, /^\S+ [a-z0-9][a-z0-9_-]*$/)?.split(" ");
+  const [createdAt = null, id = null] = after ?? [];
+  const rows = await db.query<ProjectRow>(sql`
     SELECT ${columns} FROM projects
-    WHERE (${orgId ?? null}::text IS NULL OR org_id = ${orgId ?? null})
-      AND (${after?.id ?? null}::text IS NULL OR (created_at, id) < (${after?.created_at ?? null}::timestamptz, ${after?.id ?? null}))
-    ORDER BY created_at DESC, id DESC LIMIT ${limit}`);
+    WHERE (${id}::text IS NULL OR (created_at, id) < (${createdAt}::timestamptz, ${id}))
+    ORDER BY created_at DESC, id DESC LIMIT ${fetchLimit(page)}`);
+  return cutPage("projects", page, rows, (row) => `${row.created_at} ${row.id}`);
 }
 
 export async function hasEnvironment(db: Queryable, projectId: string, id: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 import type { Checkpoint, RunEvent, RunOutput, RunState } from "@strait/contract";
+import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
 import { largeCheckpoints, savesCheckpoint } from "./runs.ts";
 import { json, type Queryable, type Statement, sql } from "./sql.ts";
 
@@ -126,9 +127,17 @@ export async function setState(
   return row;
 }
 
-export function listState(db: Queryable, projectId: string, runId: string): Promise<RunState[]> {
-  return db.query<RunState>(sql`
-    SELECT run_id, key, value, updated_at FROM run_state WHERE project_id = ${projectId} AND run_id = ${runId} ORDER BY key`);
+export async function listState(
+  db: Queryable,
+  projectId: string,
+  runId: string,
+  page: PageRequest,
+): Promise<Page<RunState>> {
+  const after = positionOf("state", page, /^[^]{1,256}$/);
+  const rows = await db.query<RunState>(sql`
+    SELECT run_id, key, value, updated_at FROM run_state
+    WHERE project_id = ${projectId} AND run_id = ${runId} AND key > ${after ?? ""} ORDER BY key LIMIT ${fetchLimit(page)}`);
+  return cutPage("state", page, rows, (row) => row.key);
 }
 
 export async function findState(

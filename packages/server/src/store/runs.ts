@@ -453,6 +453,12 @@ export async function lockFence(tx: Queryable, projectId: string, id: string): P
   return fence;
 }
 
+/** The same without a lock. */
+export async function findFence(db: Queryable, projectId: string, id: string): Promise<RunFence | undefined> {
+  const [fence] = await fences(db, [{ project_id: projectId, id }]);
+  return fence;
+}
+
 /** The same without a lock, for many; none for none. */
 export async function fences(
   db: Queryable,
@@ -485,6 +491,19 @@ export async function takeEvent(tx: Queryable, projectId: string, id: string, pa
 export async function find(db: Queryable, projectId: string, id: string): Promise<Run | undefined> {
   const [run] = await db.query<Run>(sql`SELECT ${columns} FROM runs r WHERE r.project_id = ${projectId} AND r.id = ${id}`);
   return run;
+}
+
+/** The run, and the number of its last change, from one statement. */
+export async function findNumbered(
+  db: Queryable,
+  projectId: string,
+  id: string,
+): Promise<{ row: Run; sequence: number } | undefined> {
+  const [numbered] = await db.query<Run & { change_seq: number }>(sql`
+    SELECT ${columns}, r.change_seq FROM runs r WHERE r.project_id = ${projectId} AND r.id = ${id}`);
+  if (!numbered) return undefined;
+  const { change_seq, ...row } = numbered;
+  return { row: row as Run, sequence: change_seq };
 }
 
 export interface RunFilter {

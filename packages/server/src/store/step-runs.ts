@@ -1,5 +1,6 @@
 import type { StepRun } from "@strait/contract";
 import { type StepMove, stepMoves, terminalStepStatuses } from "@strait/core";
+import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
 import { type Queryable, records, sql } from "./sql.ts";
 
 const columns = sql`
@@ -87,3 +88,20 @@ export function list(db: Queryable, projectId: string, workflowRunId: string): P
     ORDER BY position`);
 }
 
+
+/** A page of the steps, in the order of the definition. */
+export async function page(
+  db: Queryable,
+  projectId: string,
+  workflowRunId: string,
+  request: PageRequest,
+): Promise<Page<StepRun>> {
+  const after = positionOf("steps", request, /^\d{1,6}$/);
+  const rows = await db.query<StepRun & { position?: number }>(sql`
+    SELECT ${columns}, position FROM step_runs
+    WHERE project_id = ${projectId} AND workflow_run_id = ${workflowRunId} AND position > ${Number(after ?? -1)}
+    ORDER BY position LIMIT ${fetchLimit(request)}`);
+  const steps = cutPage("steps", request, rows, (row) => String(row.position));
+  for (const row of steps.data) delete row.position;
+  return steps;
+}

@@ -303,6 +303,19 @@ export async function find(db: Queryable, projectId: string, id: string): Promis
   return trigger;
 }
 
+/** The trigger, and the number of its last change, from one statement. */
+export async function findNumbered(
+  db: Queryable,
+  projectId: string,
+  id: string,
+): Promise<{ row: EventTrigger; sequence: number } | undefined> {
+  const [numbered] = await db.query<EventTrigger & { change_seq: number }>(sql`
+    SELECT ${columns}, t.change_seq FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ${id}`);
+  if (!numbered) return undefined;
+  const { change_seq, ...row } = numbered;
+  return { row, sequence: change_seq };
+}
+
 /** The trigger of a key: the latest generation, which is the waiting one if any waits. */
 export async function findByKey(
   db: Queryable,

@@ -1,0 +1,152 @@
+import { hostname } from "node:os";
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import { circuits as createCircuits } from "./engine/circuits.ts";
+import { Dispatcher } from "./engine/dispatcher.ts";
+import { createEngine, type Engine } from "./engine/engine.ts";
+import { LeaseKeeper } from "./engine/lease-keeper.ts";
+import { openOutbound } from "./engine/outbound.ts";
+import { createApp } from "./http/app.ts";
+import { authenticator as createAuthenticator } from "./http/authenticate.ts";
+import type { Services } from "./http/handlers.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Context } from "./service/context.ts";
+import { enqueueRunLane } from "./service/enqueue-run.ts";
+import { finishRunLane } from "./service/finish-run.ts";
+import { runTokens } from "./service/run-token.ts";
+import { sendEventLane } from "./service/send-event.ts";
+import { signer as createSigner } from "./service/signing.ts";
+import { openSignals } from "./store/channel.ts";
+import { databaseClock } from "./store/clock.ts";
+import { openDatabase } from "./store/database.ts";
+
+export interface Server {
+  fetch(request: Request): Response | Promise<Response>;
+  readonly engine: Engine;
+  readonly context: Context;
+  /** Drains: stops claiming, lets calls and requests under way end, and closes every connection. */
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  readonly config: Config;
+  readonly secrets: Secrets;
+  readonly databaseUrl: string;
+  readonly log: Logger;
+}
+
+const CONNECTIONS_PER_ORIGIN = 64;
+const CLOCK_MS = 10_000;
+
+/** Puts the server together on a migrated database. The only file that knows every folder. */
+export async function createServer({ config, secrets, databaseUrl, log }: ServerOptions): Promise<Server> {
+  const onError = (where: string) => (error: unknown) => log.error({ err: error, where }, "background work failed");
+  const connect = (maxConnections: number, applicationName: string) =>
+    openDatabase({ url: databaseUrl, maxConnections, applicationName, onIdleError: onError("database") });
+  const db = connect(config.database.maxConnections, "strait");
+  const heartbeats = connect(1, "strait heartbeat");
+  const clock = databaseClock();
+  await clock.synchronize(db);
+  const clockTimer = setInterval(() => clock.synchronize(db).catch(onError("clock")), CLOCK_MS);
+  clockTimer.unref();
+  const signals = await openSignals(db, databaseUrl, onError("signals"));
+
+  const tokens = runTokens(secrets.jwtSigningKey, () => clock.nowMs());
+  const signer = createSigner(secrets.jwtSigningKey);
+  const outbound = openOutbound({
+    allowPrivate: config.worker.allowPrivateEndpoints,
+    maxResponseBytes: config.worker.maxResultBytes,
+    connections: CONNECTIONS_PER_ORIGIN,
+  });
+  const lease = new LeaseKeeper({
+    db: heartbeats,
+    process: `${hostname()}:${process.pid}`,
+    durationMs: config.worker.leaseMs,
+    onPeers: (present) => signals.setPeers(present),
+    onLost: () => {
+      log.error("this process was taken for dead: its calls are aborted, and it begins a new life");
+      dispatcher.abortAll();
+      lease.open().catch(onError("lease"));
+    },
+    onError: onError("heartbeat"),
+    monotonicMs: () => performance.now(),
+  });
+  const circuits = createCircuits(db, onError("circuits"));
+  const dispatcher = new Dispatcher({
+    room: config.mode === "api" ? 0 : config.worker.concurrency,
+    lease,
+    outbound,
+    circuits,
+    tokens,
+    signer,
+    onError: onError("dispatch"),
+    onRoom: () => signals.publish(["queue"]),
+  });
+  const context: Context = {
+    db,
+    clock,
+    signals,
+    worker: dispatcher,
+    allowPrivateEndpoints: config.worker.allowPrivateEndpoints,
+  };
+  const lanes = {
+    enqueue: enqueueRunLane(context),
+    send: sendEventLane(context),
+    finish: finishRunLane(context),
+  };
+  dispatcher.connect(context, lanes.finish);
+  const engine = createEngine({
+    context,
+    dispatcher,
+    lease,
+    circuits,
+    leaseMs: config.worker.leaseMs,
+    drainTimeoutMs: config.worker.drainTimeoutMs,
+    onError: (error, task) => onError(task)(error),
+  });
+
+  let isDraining = false;
+  const authenticator = createAuthenticator(context, tokens, secrets.internalSecret, onError("authenticate"));
+  const services: Services = {
+    context,
+    lanes,
+    tokens,
+    signer,
+    limits: {
+      maxBodyBytes: config.http.maxBodyBytes,
+      maxResultBytes: config.worker.maxResultBytes,
+      keepaliveMs: config.http.keepaliveMs,
+    },
+    isDraining: () => isDraining,
+    forgetKeys: () => authenticator.forget(),
+  };
+  const app = createApp({
+    services,
+    authenticator,
+    allowedOrigins: config.http.allowedOrigins,
+    sealingKey: secrets.jwtSigningKey,
+    onError: (error, request) => log.error({ err: error, ...request }, "request failed"),
+  });
+
+  if (config.mode !== "api") {
+    await lease.open();
+    await lease.beat();
+    engine.start();
+  }
+
+  return {
+    fetch: (request) => app.fetch(request),
+    engine,
+    context,
+    async close() {
+      isDraining = true;
+      await Promise.all([lanes.enqueue.idle(), lanes.send.idle()]);
+      await engine.stop();
+      clearInterval(clockTimer);
+      await outbound.close();
+      await signals.close();
+      await heartbeats.close();
+      await db.close();
+    },
+  };
+}

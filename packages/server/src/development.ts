@@ -1,0 +1,24 @@
+import { createHash } from "node:crypto";
+import { createProject } from "./service/create-project.ts";
+import { insertKey } from "./service/api-keys.ts";
+import type { Context } from "./service/context.ts";
+import * as apiKeys from "./store/api-keys.ts";
+import * as projects from "./store/projects.ts";
+
+const PROJECT = "dev";
+
+/** Makes sure that a development server has a project, and that the key which it prints works. */
+export async function ensureDevelopmentKey(context: Context, key: string): Promise<void> {
+  const { db, clock } = context;
+  const hash = createHash("sha256").update(key).digest("hex");
+  if (await apiKeys.findUsable(db, hash)) return;
+  const project = (await projects.find(db, PROJECT)) ?? (await createProject(context, { id: PROJECT, name: "Development" }));
+  const { id, default_environment_id } = project;
+  await insertKey(
+    db,
+    clock.newId("key"),
+    id,
+    { name: "Development", scopes: ["*"], environment_id: default_environment_id, expires_in_days: null },
+    key,
+  );
+}

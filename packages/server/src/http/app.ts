@@ -1,0 +1,228 @@
+import { randomUUID } from "node:crypto";
+import { type ErrorCode, errorStatus, type OperationId, operations } from "@strait/contract";
+import { type Context as HonoContext, Hono } from "hono";
+import { cors } from "hono/cors";
+import { StraitError, unavailable, validationError } from "../domain/errors.ts";
+import type { Caller } from "../service/context.ts";
+import type { RunCaller } from "../service/wait-for-event.ts";
+import { isConnectionLoss } from "../store/database.ts";
+import type { Authenticator } from "./authenticate.ts";
+import { readBody } from "./body.ts";
+import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
+import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
+import { apiKeysRoutes } from "./routes/api-keys.ts";
+import { eventsRoutes } from "./routes/events.ts";
+import { health } from "./routes/health.ts";
+import { jobsRoutes } from "./routes/jobs.ts";
+import { projectsRoutes } from "./routes/projects.ts";
+import { runsRoutes } from "./routes/runs.ts";
+import { sdkRunsRoutes } from "./routes/sdk-runs.ts";
+import { workflowRunsRoutes } from "./routes/workflow-runs.ts";
+import { workflowsRoutes } from "./routes/workflows.ts";
+import { sseResponse } from "./sse.ts";
+import { checksOf } from "./validate.ts";
+
+/** Every operation of the contract has a handler: one that is missing, or one too many, does not compile. */
+const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
+  ...health,
+  ...projectsRoutes,
+  ...apiKeysRoutes,
+  ...jobsRoutes,
+  ...runsRoutes,
+  ...eventsRoutes,
+  ...workflowsRoutes,
+  ...workflowRunsRoutes,
+  ...sdkRunsRoutes,
+} satisfies HandlersOf<Tag>;
+
+type Tag = (typeof operations)[OperationId]["tag"];
+
+export interface AppOptions {
+  readonly services: Services;
+  readonly authenticator: Authenticator;
+  readonly allowedOrigins: readonly string[];
+  /** Encrypts and decrypts stored answers that hold a secret. */
+  readonly sealingKey: string;
+  readonly onError: (error: unknown, request: { readonly requestId: string; readonly operation: string }) => void;
+}
+
+/** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
+const HEADERS = {
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "content-security-policy": "default-src 'none'",
+  "referrer-policy": "no-referrer",
+  "x-api-version": "v1",
+} as const;
+
+/** These write their own answers down: their effects and those of others are one statement. */
+const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set(["postV1JobsByJobIDTrigger", "postV1EventsByEventKeySend"]);
+
+/** The operation table as routes: authentication, validation, idempotency, and the error envelope, each in one place. */
+export function createApp(options: AppOptions): { fetch(request: Request): Response | Promise<Response> } {
+  const app = new Hono();
+  app.use(
+    cors({
+      origin: options.allowedOrigins.includes("*") ? "*" : [...options.allowedOrigins],
+      allowMethods: ["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+      allowHeaders: ["Authorization", "Content-Type", "Idempotency-Key", "X-Idempotency-Key", "Last-Event-ID"],
+      exposeHeaders: ["X-Request-Id", "Idempotency-Replayed", "Retry-After"],
+      maxAge: 300,
+    }),
+  );
+  for (const operation of Object.values(operations)) {
+    const path = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
+    app.on(operation.method, path, (c) => serve(options, operation.id, c));
+  }
+  app.notFound((c) => {
+    const error = new StraitError("not_found", `there is no ${c.req.method} ${c.req.path}; the operations are in the API reference`);
+    return errorResponse(error, randomUUID());
+  });
+  app.onError((error) => {
+    const requestId = randomUUID();
+    return errorResponse(toStraitError(options, error, requestId, "unknown"), requestId);
+  });
+  return app;
+}
+
+async function serve(options: AppOptions, id: OperationId, c: HonoContext): Promise<Response> {
+  const requestId = randomUUID();
+  try {
+    return await answer(options, id, c, requestId);
+  } catch (error) {
+    return errorResponse(toStraitError(options, error, requestId, id), requestId);
+  }
+}
+
+async function answer(options: AppOptions, id: OperationId, c: HonoContext, requestId: string): Promise<Response> {
+  const { services, authenticator } = options;
+  const operation = operations[id];
+  const checks = checksOf.get(id);
+  if (!checks) throw new Error(`operation ${id} has no checks`);
+  const path = pathOf(c);
+  const query: Record<string, unknown> = Object.fromEntries(new URL(c.req.url).searchParams);
+  const isStream = operation.media === "sse";
+  const caller = await authenticator.authenticate(
+    operation,
+    {
+      authorization: c.req.header("authorization"),
+      internalSecret: c.req.header("x-internal-secret"),
+      projectId: c.req.header("x-project-id"),
+      queryToken: isStream && typeof query.token === "string" ? query.token : undefined,
+    },
+    path,
+  );
+  checks.path(path);
+  checks.query(query);
+  const hasBody = operation.method === "POST" || operation.method === "PATCH";
+  const { value: body, text } = hasBody ? await readBody(c.req.raw, checks.bodyRequired, services.limits.maxBodyBytes) : NO_BODY;
+  if (body !== undefined) checks.body(body);
+
+  const key = operation.idempotent ? keyOf(c.req.header("idempotency-key"), c.req.header("x-idempotency-key")) : undefined;
+  const idempotency =
+    key === undefined
+      ? null
+      : { project_id: caller.projectId, target: `${id} ${Object.values(path).join(" ")} ${scopeOf(caller)}`, key, body_hash: bodyHash(text) };
+
+  const stop = new AbortController();
+  const request = {
+    caller,
+    path,
+    query,
+    headers: { "Last-Event-ID": c.req.header("last-event-id") },
+    body,
+    idempotency,
+    signal: stop.signal,
+  };
+  const handle = (given: Services) => (handlers[id] as Handler<OperationId>)({ ...given, ...request } as unknown as Call<OperationId>);
+
+  if (isStream) {
+    const events = await handle(services);
+    if (events === undefined) return new Response(null, { status: 204, headers: headersOf(requestId) });
+    c.req.raw.signal.addEventListener("abort", () => stop.abort());
+    return sseResponse(events as AsyncIterable<never>, stop, headersOf(requestId), (error) =>
+      options.onError(error, { requestId, operation: id }),
+    );
+  }
+  if (idempotency === null || STORES_ITS_ANSWER.has(id)) return respond(id, await handle(services), requestId);
+  const { response, isReplayed } = await onceOnly(services.context, idempotency, options.sealingKey, async (context) =>
+    plain(id, await handle({ ...services, context })),
+  );
+  return jsonResponse(response.status, response.text, requestId, isReplayed);
+}
+
+const NO_BODY = { value: undefined, text: "" } as const;
+
+/** Path parameters, decoded exactly once: `aml%3Auser-456` is `aml:user-456`, and `%2F` stays within its segment. */
+function pathOf(c: HonoContext): Record<string, string> {
+  for (const segment of new URL(c.req.url).pathname.split("/")) {
+    try {
+      decodeURIComponent(segment);
+    } catch {
+      throw validationError([
+        { field: "/path", rule: "percentEncoding", fix: "encode path values as UTF-8 with encodeURIComponent" },
+      ]);
+    }
+  }
+  return c.req.param();
+}
+
+function scopeOf(caller: Caller | RunCaller): string {
+  return "environmentId" in caller ? caller.environmentId : caller.runId;
+}
+
+interface Plain {
+  readonly status: number;
+  readonly text: string | null;
+}
+
+/** A handler's answer as status and text. Operations with several success statuses name theirs. */
+function plain(id: OperationId, result: unknown): Plain {
+  const { success, media } = operations[id];
+  const [status = 200] = success;
+  if (media === "none") return { status, text: null };
+  if (success.length > 1) {
+    const { status: chosen, body } = result as { status: number; body: unknown };
+    return { status: chosen, text: JSON.stringify(body) };
+  }
+  return { status, text: JSON.stringify(result ?? null) };
+}
+
+function respond(id: OperationId, result: unknown, requestId: string): Response {
+  const { status, text } = plain(id, result);
+  const isReplayed = typeof result === "object" && result !== null && "replayed" in result;
+  const isHit = id === "postV1JobsByJobIDTrigger" && text?.includes('"idempotency_hit":true') === true;
+  return jsonResponse(status, text, requestId, isReplayed || isHit);
+}
+
+function jsonResponse(status: number, text: string | null, requestId: string, isReplayed: boolean): Response {
+  const headers: Record<string, string> = headersOf(requestId);
+  if (isReplayed) headers["idempotency-replayed"] = "true";
+  if (text !== null) headers["content-type"] = "application/json";
+  return new Response(text, { status, headers });
+}
+
+function headersOf(requestId: string): Record<string, string> {
+  return { ...HEADERS, "x-request-id": requestId };
+}
+
+/** Anything that is not ours is a bug or an outage: it is logged, and says nothing to the caller. */
+function toStraitError({ onError }: AppOptions, error: unknown, requestId: string, operation: string): StraitError {
+  if (error instanceof StraitError) {
+    if (errorStatus[error.code] >= 500) onError(error.cause ?? error, { requestId, operation });
+    return error;
+  }
+  onError(error, { requestId, operation });
+  if (isConnectionLoss(error)) return unavailable("the database cannot be reached now; try again", { retryAfterSecs: 1 });
+  return new StraitError("internal_error", "something went wrong in the server; its log has more under the request id");
+}
+
+function errorResponse(error: StraitError, requestId: string): Response {
+  const { code, message, details } = error;
+  const headers: Record<string, string> = { ...headersOf(requestId), "content-type": "application/json" };
+  if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
+  if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
+  const status = errorStatus[code as ErrorCode];
+  return new Response(JSON.stringify({ error: { code, message, details }, request_id: requestId }), { status, headers });
+}

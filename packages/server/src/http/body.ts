@@ -1,0 +1,44 @@
+import { payloadTooLarge, unsupportedMediaType, validationError } from "../domain/errors.ts";
+
+/**
+ * Reads a JSON body, at most `maxBytes` of it.
+ *
+ * @returns The value and its text; undefined and "" where no body was sent and none is required.
+ * @throws {StraitError} `payload_too_large`, `unsupported_media_type`, `validation_error`.
+ */
+export async function readBody(
+  request: Request,
+  isRequired: boolean,
+  maxBytes: number,
+): Promise<{ value: unknown; text: string }> {
+  const text = await readText(request, maxBytes);
+  if (text === "") {
+    if (!isRequired) return { value: undefined, text };
+    throw validationError([{ field: "", rule: "required", fix: "send a JSON body" }]);
+  }
+  const type = request.headers.get("content-type") ?? undefined;
+  if (type === undefined || !/^application\/(json|[\w.-]+\+json)\s*(;|$)/i.test(type)) throw unsupportedMediaType(type);
+  try {
+    return { value: JSON.parse(text), text };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "it cannot be parsed";
+    throw validationError([{ field: "", rule: "json", fix: `send valid JSON: ${reason}` }]);
+  }
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+  const announced = request.headers.get("content-length");
+  if (announced !== null) {
+    if (Number(announced) > maxBytes) throw payloadTooLarge("body", maxBytes);
+    return request.text();
+  }
+  // Of unknown length: counted as it comes.
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw payloadTooLarge("body", maxBytes);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}

@@ -1,0 +1,79 @@
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { idempotencyMismatch, unavailable, validationError } from "../domain/errors.ts";
+import { type Context, joinedContext } from "../service/context.ts";
+import * as idempotency from "../store/idempotency.ts";
+
+export const bodyHash = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+const MAX_LENGTH = 256;
+
+/**
+ * The idempotency key of a request: `Idempotency-Key`, or the original's `X-Idempotency-Key`.
+ *
+ * @throws {StraitError} `validation_error` when it is empty or too long, or when the two headers differ.
+ */
+export function keyOf(standard: string | undefined, original: string | undefined): string | undefined {
+  const key = standard ?? original;
+  if (key === undefined) return undefined;
+  const field = standard === undefined ? "/headers/X-Idempotency-Key" : "/headers/Idempotency-Key";
+  if (standard !== undefined && original !== undefined && standard !== original) {
+    throw validationError([{ field, rule: "sameKey", fix: "send one of the two headers, or the same key in both" }]);
+  }
+  if (key === "" || key.length > MAX_LENGTH) {
+    throw validationError([{ field, rule: "maxLength", fix: `send 1 to ${MAX_LENGTH} characters` }]);
+  }
+  return key;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly text: string | null;
+}
+
+/**
+ * Runs `work` once per key: its effects and its answer are one transaction, so a repeat either finds both or neither. Of
+ * two at the same time the second waits for the first. A refusal is not kept: the same request may do better later.
+ *
+ * Answers are encrypted, since some of them hold a secret that is stored nowhere else.
+ *
+ * @throws {StraitError} `idempotency_mismatch` when the key was used with another body; whatever `work` throws.
+ */
+export function onceOnly(
+  context: Context,
+  key: idempotency.IdempotencyKey,
+  sealingKey: string,
+  work: (context: Context) => Promise<Answer>,
+): Promise<{ response: Answer; isReplayed: boolean }> {
+  return context.db.transaction(async (tx) => {
+    const [taken] = await idempotency.take(tx, [key]);
+    if (taken) {
+      const response = await work(joinedContext(context, tx));
+      const stored = response.text === null ? null : seal(response.text, sealingKey);
+      await idempotency.answer(tx, [{ ...key, status: response.status, response: stored }]);
+      return { response, isReplayed: false };
+    }
+    const [stored] = await idempotency.find(tx, [key]);
+    if (!stored || stored.status === null) throw unavailable("the first request with this key has not ended; send it again");
+    if (stored.body_hash !== key.body_hash) throw idempotencyMismatch(key.key);
+    const text = stored.response === null ? null : unseal(stored.response, sealingKey);
+    return { response: { status: stored.status, text }, isReplayed: true };
+  });
+}
+
+const ALGORITHM = "aes-256-gcm";
+
+function seal(text: string, key: string): string {
+  const iv = randomBytes(12);
+  const cipher = createCipheriv(ALGORITHM, derive(key), iv);
+  const body = Buffer.concat([cipher.update(text, "utf8"), cipher.final()]);
+  return Buffer.concat([iv, cipher.getAuthTag(), body]).toString("base64");
+}
+
+function unseal(sealed: string, key: string): string {
+  const bytes = Buffer.from(sealed, "base64");
+  const decipher = createDecipheriv(ALGORITHM, derive(key), bytes.subarray(0, 12));
+  decipher.setAuthTag(bytes.subarray(12, 28));
+  return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString();
+}
+
+const derive = (key: string): Buffer => createHash("sha256").update(`idempotency:${key}`).digest();

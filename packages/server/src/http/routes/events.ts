@@ -1,0 +1,63 @@
+import { checkEventKey, isTerminalTriggerStatus } from "@strait/core";
+import type { TriggerStatus } from "@strait/contract";
+import { asOf } from "../../domain/as-of.ts";
+import { notFound, validationError } from "../../domain/errors.ts";
+import { cancelEvent } from "../../service/cancel-event.ts";
+import * as triggers from "../../store/triggers.ts";
+import type { HandlersOf } from "../handlers.ts";
+import { pageOf } from "../page.ts";
+import { openStream } from "../streams.ts";
+import { subjectSource } from "../subject-source.ts";
+
+/** The key in its one form, or 400. */
+export function eventKeyOf(text: string, field: string): string {
+  const checked = checkEventKey(text);
+  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
+  return checked.value;
+}
+
+const IN_PATH = "/path/eventKey";
+
+export const eventsRoutes: HandlersOf<"events"> = {
+  getV1Events: ({ context, caller, query }) => triggers.list(context.db, caller.projectId, query, pageOf(query)),
+
+  async getV1EventsByEventKey({ context, caller, path }) {
+    const key = eventKeyOf(path.eventKey, IN_PATH);
+    const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
+    if (!trigger) throw notFound("event trigger", key);
+    return trigger;
+  },
+
+  deleteV1EventsByEventKey: ({ context, caller, path, query }) =>
+    cancelEvent(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.reason),
+
+  async postV1EventsByEventKeySend({ caller, path, body, idempotency, lanes }) {
+    return lanes.send.add({
+      project_id: caller.projectId,
+      environment_id: caller.environmentId,
+      event_key: eventKeyOf(path.eventKey, IN_PATH),
+      payload: body?.payload ?? null,
+      if_no_waiter: body?.if_no_waiter ?? "buffer",
+      ttl_secs: body?.ttl_secs ?? 604_800,
+      for_next: body?.for_next ?? false,
+      generation: body?.generation ?? null,
+      trigger_id: body?.trigger_id ?? null,
+      actor: caller.actor,
+      channel: "api",
+      idempotency,
+    });
+  },
+
+  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, limits, signal }) {
+    const key = eventKeyOf(path.eventKey, IN_PATH);
+    const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
+    if (!trigger) throw notFound("event trigger", key);
+    const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
+      read: () => triggers.findNumbered(context.db, caller.projectId, trigger.id),
+      isTerminal: (row) => isTerminalTriggerStatus(row.status),
+      asOf: (row, change) => asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
+    });
+    const cursor = headers["Last-Event-ID"] ?? query.cursor;
+    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+  },
+};

@@ -1,0 +1,59 @@
+import { notFound } from "../../domain/errors.ts";
+import { createJob, deleteJob, updateJob } from "../../service/job-definition.ts";
+import { dryRunTrigger, type TriggerInput, triggerJob, triggerJobInBulk } from "../../service/trigger-job.ts";
+import * as jobs from "../../store/jobs.ts";
+import type { HandlersOf } from "../handlers.ts";
+import { pageOf } from "../page.ts";
+
+interface TriggerBody {
+  readonly payload?: unknown;
+  readonly tags?: Record<string, string>;
+  readonly scheduled_at?: string;
+  readonly priority?: number;
+  readonly ttl_secs?: number;
+}
+
+function inputOf(body: TriggerBody | undefined, idempotencyKey: string | undefined): TriggerInput {
+  return {
+    payload: body?.payload ?? null,
+    tags: body?.tags ?? {},
+    scheduled_at: body?.scheduled_at ?? null,
+    priority: body?.priority ?? 0,
+    ttl_secs: body?.ttl_secs ?? null,
+    idempotency_key: idempotencyKey ?? null,
+  };
+}
+
+export const jobsRoutes: HandlersOf<"jobs"> = {
+  postV1Jobs: ({ context, caller, body }) => createJob(context, caller, body),
+
+  getV1Jobs: ({ context, caller, query }) => jobs.list(context.db, caller.projectId, pageOf(query)),
+
+  async getV1JobsByJobID({ context, caller, path }) {
+    const job = await jobs.find(context.db, caller.projectId, path.jobID);
+    if (!job) throw notFound("job", path.jobID);
+    return job;
+  },
+
+  patchV1JobsByJobID: ({ context, caller, path, body }) => updateJob(context, caller, path.jobID, body ?? {}),
+
+  async deleteV1JobsByJobID({ context, caller, path }) {
+    await deleteJob(context, caller, path.jobID);
+    return undefined;
+  },
+
+  async postV1JobsByJobIDTrigger({ caller, path, body, idempotency, lanes, ...deps }) {
+    const input = inputOf(body, idempotency?.key);
+    if (body?.dry_run) return { status: 200, body: await dryRunTrigger(deps, caller, path.jobID, input) };
+    const run = await triggerJob(deps, lanes.enqueue, caller, path.jobID, input);
+    return { status: run.idempotency_hit ? 200 : 201, body: run };
+  },
+
+  postV1JobsByJobIDTriggerBulk: ({ caller, path, body, ...deps }) =>
+    triggerJobInBulk(
+      deps,
+      caller,
+      path.jobID,
+      body.items.map((item) => inputOf(item, item.idempotency_key)),
+    ),
+};

@@ -1,0 +1,40 @@
+import { isTerminalRunStatus } from "@strait/core";
+import { asOf } from "../../domain/as-of.ts";
+import { notFound } from "../../domain/errors.ts";
+import { cancelRun } from "../../service/cancel-run.ts";
+import * as changes from "../../store/changes.ts";
+import * as runs from "../../store/runs.ts";
+import type { HandlersOf } from "../handlers.ts";
+import { pageOf } from "../page.ts";
+import { openStream } from "../streams.ts";
+import { subjectSource } from "../subject-source.ts";
+
+export const runsRoutes: HandlersOf<"runs"> = {
+  getV1Runs: ({ context, caller, query }) => runs.list(context.db, caller.projectId, query, pageOf(query)),
+
+  async getV1RunsByRunID({ context, caller, path }) {
+    const run = await runs.find(context.db, caller.projectId, path.runID);
+    if (!run) throw notFound("run", path.runID);
+    return run;
+  },
+
+  deleteV1RunsByRunID: ({ context, caller, path, query }) => cancelRun(context, caller, path.runID, query.reason),
+
+  async getV1RunsByRunIDEvents({ context, caller, path, query }) {
+    const run = await runs.find(context.db, caller.projectId, path.runID);
+    if (!run) throw notFound("run", path.runID);
+    return changes.list(context.db, caller.projectId, path.runID, pageOf(query));
+  },
+
+  async getV1RunsByRunIDStream({ context, caller, path, query, headers, limits, signal }) {
+    const read = () => runs.findNumbered(context.db, caller.projectId, path.runID);
+    if (!(await read())) throw notFound("run", path.runID);
+    const source = subjectSource(context.db, caller.projectId, path.runID, `run:${path.runID}`, {
+      read,
+      isTerminal: (run) => isTerminalRunStatus(run.status),
+      asOf: (run, change) => asOf(run, change, change.after !== null && isTerminalRunStatus(change.after as typeof run.status)),
+    });
+    const cursor = headers["Last-Event-ID"] ?? query.cursor;
+    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+  },
+};

@@ -1,0 +1,91 @@
+import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
+import * as report from "../../service/report-run.ts";
+import { completeRun, failRun } from "../../service/run-outcome.ts";
+import { waitForEvent } from "../../service/wait-for-event.ts";
+import { endpointIssue } from "../../service/endpoint-rules.ts";
+import * as reports from "../../store/run-reports.ts";
+import * as runs from "../../store/runs.ts";
+import type { HandlersOf } from "../handlers.ts";
+import { pageOf } from "../page.ts";
+import { eventKeyOf } from "./events.ts";
+
+const DEFAULT_TIMEOUT_SECS = 3_600;
+const MAX_STATE_BYTES = 64 * 1024;
+
+export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
+  async getSdkV1RunsByRunIDPayload({ context, caller }) {
+    const payload = await runs.findPayload(context.db, caller.projectId, caller.runId);
+    if (payload === undefined) throw notFound("run", caller.runId);
+    return payload;
+  },
+
+  postSdkV1RunsByRunIDLog: ({ context, caller, body }) =>
+    report.logRun(context, caller, { level: body.level ?? "info", message: body.message, data: body.data ?? null }),
+
+  postSdkV1RunsByRunIDProgress: ({ context, caller, body }) =>
+    report.reportProgress(context, caller, { ...body, step: body.step ?? null, eta_seconds: body.eta_seconds ?? null }),
+
+  postSdkV1RunsByRunIDHeartbeat: ({ context, caller }) => report.heartbeat(context, caller),
+
+  postSdkV1RunsByRunIDCheckpoint: ({ context, caller, body }) =>
+    report.saveCheckpoint(context, caller, body.source ?? "sdk", body.state),
+
+  async getSdkV1RunsByRunIDCheckpoint({ context, caller }) {
+    const checkpoint = await reports.findCheckpoint(context.db, caller.projectId, caller.runId);
+    if (!checkpoint) throw notFound("checkpoint of run", caller.runId);
+    return checkpoint;
+  },
+
+  postSdkV1RunsByRunIDAnnotate: ({ context, caller, body }) => report.annotateRun(context, caller, body.annotations),
+
+  async postSdkV1RunsByRunIDState({ context, caller, body }) {
+    if (Buffer.byteLength(JSON.stringify(body.value)) > MAX_STATE_BYTES) throw payloadTooLarge("value", MAX_STATE_BYTES);
+    return report.setState(context, caller, body.key, body.value);
+  },
+
+  getSdkV1RunsByRunIDState: ({ context, caller, query }) =>
+    reports.listState(context.db, caller.projectId, caller.runId, pageOf(query)),
+
+  async getSdkV1RunsByRunIDStateByKey({ context, caller, path }) {
+    const state = await reports.findState(context.db, caller.projectId, caller.runId, path.key);
+    if (!state) throw notFound("state", path.key);
+    return state;
+  },
+
+  async deleteSdkV1RunsByRunIDStateByKey({ context, caller, path }) {
+    await report.removeState(context, caller, path.key);
+    return undefined;
+  },
+
+  postSdkV1RunsByRunIDOutput: ({ context, caller, body }) =>
+    report.setOutput(context, caller, body.output_key, body.value),
+
+  async postSdkV1RunsByRunIDComplete({ context, caller, body, limits }) {
+    const result = body?.result ?? null;
+    if (Buffer.byteLength(JSON.stringify(result)) > limits.maxResultBytes) throw payloadTooLarge("result", limits.maxResultBytes);
+    return completeRun(context, caller, result);
+  },
+
+  postSdkV1RunsByRunIDFail: ({ context, caller, body }) =>
+    failRun(context, caller, body.error, body.retryable ?? true),
+
+  async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
+    if (body.deadline !== undefined && body.timeout_secs !== undefined) {
+      throw validationError([{ field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" }]);
+    }
+    const notifyUrl = body.notify_url ?? null;
+    const issue = notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
+    if (issue) throw validationError([issue]);
+    return waitForEvent(context, caller, {
+      event_key: eventKeyOf(body.event_key, "/event_key"),
+      timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
+      deadline: body.deadline ?? null,
+      notify_url: notifyUrl,
+      on_timeout: body.on_timeout ?? "fail",
+      on_cancel: body.on_cancel ?? "fail",
+      accept_buffered: body.accept_buffered ?? "any",
+      request_payload: body.request_payload ?? null,
+      tags: body.tags ?? {},
+    });
+  },
+};

@@ -1,0 +1,36 @@
+import { notFound } from "../../domain/errors.ts";
+import { cancelWorkflowRun } from "../../service/cancel-workflow-run.ts";
+import * as stepRuns from "../../store/step-runs.ts";
+import * as workflowRuns from "../../store/workflow-runs.ts";
+import type { HandlersOf } from "../handlers.ts";
+import { pageOf } from "../page.ts";
+import { openStream } from "../streams.ts";
+import { workflowRunSource } from "../workflow-run-source.ts";
+
+export const workflowRunsRoutes: HandlersOf<"workflow-runs"> = {
+  getV1WorkflowRuns: ({ context, caller, query }) =>
+    workflowRuns.list(context.db, caller.projectId, query, pageOf(query)),
+
+  async getV1WorkflowRunsByWorkflowRunID({ context, caller, path }) {
+    const run = await workflowRuns.find(context.db, caller.projectId, path.workflowRunID);
+    if (!run) throw notFound("workflow run", path.workflowRunID);
+    return run;
+  },
+
+  async getV1WorkflowRunsByWorkflowRunIDSteps({ context, caller, path, query }) {
+    const run = await workflowRuns.find(context.db, caller.projectId, path.workflowRunID);
+    if (!run) throw notFound("workflow run", path.workflowRunID);
+    return stepRuns.page(context.db, caller.projectId, run.id, pageOf(query));
+  },
+
+  deleteV1WorkflowRunsByWorkflowRunID: ({ context, caller, path, query }) =>
+    cancelWorkflowRun(context, caller, path.workflowRunID, query.reason),
+
+  async getV1WorkflowRunsByWorkflowRunIDStream({ context, caller, path, query, headers, limits, signal }) {
+    const run = await workflowRuns.find(context.db, caller.projectId, path.workflowRunID);
+    if (!run) throw notFound("workflow run", path.workflowRunID);
+    const source = workflowRunSource(context.db, caller.projectId, run.id);
+    const cursor = headers["Last-Event-ID"] ?? query.cursor;
+    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+  },
+};

@@ -1,0 +1,106 @@
+import { createAdaptorServer } from "@hono/node-server";
+import type { Server as NodeServer } from "node:http";
+import { pino } from "pino";
+import { createServer, type Server } from "./compose.ts";
+import { type Config, readConfig } from "./config.ts";
+import { ensureDevelopmentKey } from "./development.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/postgres.ts";
+import { readSecrets } from "./secrets.ts";
+import { StartupError } from "./startup-error.ts";
+import { migrate } from "./store/migrate.ts";
+import { welcome } from "./welcome.ts";
+
+/** The process: reads the configuration, starts, and stops on a signal. */
+async function main(): Promise<void> {
+  const config = readConfig();
+  const log = pino({ level: config.log.level, name: "strait" }, pino.destination({ dest: 2, sync: false }));
+  for (const warning of config.warnings) log.warn(warning);
+
+  const embedded = config.database.url === undefined ? await startEmbedded(config) : undefined;
+  const databaseUrl = config.database.url ?? embedded?.url ?? "";
+  try {
+    const applied = await migrate(databaseUrl, { log: (message) => log.debug(message) });
+    if (applied.length > 0) log.info({ applied }, "the database is up to date");
+    const secrets = await readSecrets(config);
+    const server = await createServer({ config, secrets, databaseUrl, log });
+    const http = await listen(config, server);
+    const port = portOf(http);
+    process.stdout.write(`listening on http://${config.http.host}:${port}\n`);
+    if (secrets.developmentApiKey !== undefined) {
+      await ensureDevelopmentKey(server.context, secrets.developmentApiKey);
+      process.stdout.write(welcome(`http://${config.http.host}:${port}`, secrets.developmentApiKey));
+    }
+    stopOnSignal(async () => {
+      log.info("stopping: no new work, what is under way ends or is put back");
+      http.close();
+      await server.close();
+      http.closeAllConnections();
+      await embedded?.stop();
+    });
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+function startEmbedded({ files }: Config): Promise<EmbeddedPostgres> {
+  return startEmbeddedPostgres({
+    dataDir: `${files.dataDir}/postgres`,
+    ...(files.fallbackDir === undefined ? {} : { fallbackDir: files.fallbackDir }),
+    log: (message) => process.stderr.write(`${message}\n`),
+  });
+}
+
+async function listen({ http: { host, port, requestTimeoutMs } }: Config, server: Server): Promise<NodeServer> {
+  const http = createAdaptorServer({ fetch: server.fetch }) as NodeServer;
+  http.requestTimeout = requestTimeoutMs;
+  http.keepAliveTimeout = 65_000;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      http.once("error", reject);
+      http.listen(port, host, resolve);
+    });
+  } catch (error) {
+    await server.close();
+    throw cannotListen(host, port, error);
+  }
+  return http;
+}
+
+function cannotListen(host: string, port: number, error: unknown): StartupError {
+  const code = (error as NodeJS.ErrnoException).code;
+  const fix =
+    code === "EADDRINUSE"
+      ? `Port ${port} on ${host} is taken; stop what uses it, or set PORT to another one (0 takes any that is free).`
+      : `Cannot listen on ${host}:${port} (${code}); set HOST and PORT to an address of this machine that you may use.`;
+  return new StartupError(fix, { cause: error });
+}
+
+function portOf(http: NodeServer): number {
+  const address = http.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** The first signal drains; a second one ends at once, which is safe too. */
+function stopOnSignal(stop: () => Promise<void>): void {
+  let isStopping = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          process.stderr.write(`${String(error)}\n`);
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+main().catch((error: unknown) => {
+  const isExpected = error instanceof StartupError;
+  process.stderr.write(`${isExpected ? error.message : String((error as Error).stack)}\n`);
+  process.exit(1);
+});

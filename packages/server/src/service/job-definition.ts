@@ -1,0 +1,103 @@
+import type { CreateJob, ErrorIssue, Job, UpdateJob } from "@strait/contract";
+import { conflict, notFound, validationError } from "../domain/errors.ts";
+import * as jobs from "../store/jobs.ts";
+import * as runs from "../store/runs.ts";
+import type { Caller, Context } from "./context.ts";
+import { endpointIssue } from "./endpoint-rules.ts";
+import { schemaProblem } from "./payload-schema.ts";
+
+const DEFAULTS = {
+  description: null,
+  fallback_endpoint_url: null,
+  payload_schema: null,
+  tags: {},
+  max_attempts: 3,
+  timeout_secs: 300,
+  run_ttl_secs: null,
+  retry_strategy: "exponential",
+  retry_delays_secs: [],
+  default_run_metadata: {},
+  on_worker_lost: "retry",
+  enabled: true,
+} as const satisfies Partial<jobs.JobDefinition>;
+
+/** @throws {StraitError} `conflict` when the slug is taken; `validation_error`; `not_found` for a foreign project. */
+export async function createJob(
+  { db, clock, allowPrivateEndpoints }: Context,
+  caller: Caller,
+  { project_id, environment_id, ...input }: CreateJob,
+): Promise<Job> {
+  checkOwner(caller, project_id, environment_id);
+  const definition: jobs.JobDefinition = { ...DEFAULTS, ...defined(input), name: input.name, slug: input.slug, endpoint_url: input.endpoint_url };
+  checkDefinition(definition, allowPrivateEndpoints);
+  const job = await jobs.insert(db, {
+    ...definition,
+    id: clock.newId("job"),
+    project_id: caller.projectId,
+    environment_id: caller.environmentId,
+  });
+  if (!job) throw slugTaken(definition.slug);
+  return job;
+}
+
+/** Writes the next version of a job. @throws {StraitError} `not_found`; `conflict`; `validation_error`. */
+export async function updateJob(
+  { db, allowPrivateEndpoints }: Context,
+  caller: Caller,
+  reference: string,
+  changes: UpdateJob,
+): Promise<Job> {
+  return db.transaction(async (tx) => {
+    const current = await jobs.lock(tx, caller.projectId, reference);
+    if (!current) throw notFound("job", reference);
+    const next: Job = { ...current, ...defined(changes) };
+    checkDefinition(next, allowPrivateEndpoints);
+    const updated = await jobs.update(tx, next);
+    if (!updated) throw slugTaken(next.slug);
+    return updated;
+  });
+}
+
+/** @throws {StraitError} `not_found`; `conflict` while a run has not ended. */
+export async function deleteJob({ db }: Context, caller: Caller, reference: string): Promise<void> {
+  await db.transaction(async (tx) => {
+    const job = await jobs.lock(tx, caller.projectId, reference);
+    if (!job) throw notFound("job", reference);
+    if (await runs.hasLive(tx, caller.projectId, job.id)) {
+      throw conflict(`job ${JSON.stringify(job.slug)} has runs that have not ended; cancel them or let them end first`);
+    }
+    await jobs.remove(tx, caller.projectId, job.id);
+  });
+}
+
+/** A body may name the project and environment; they must be the caller's, since the credentials are what decides. */
+export function checkOwner(caller: Caller, projectId: string | undefined, environmentId: string | undefined): void {
+  if (projectId !== undefined && projectId !== caller.projectId) throw notFound("project", projectId);
+  if (environmentId !== undefined && environmentId !== caller.environmentId) throw notFound("environment", environmentId);
+}
+
+function checkDefinition(job: jobs.JobDefinition, allowPrivate: boolean): void {
+  const issues: ErrorIssue[] = [];
+  const urls = { endpoint_url: job.endpoint_url, fallback_endpoint_url: job.fallback_endpoint_url };
+  for (const [name, url] of Object.entries(urls)) {
+    const issue = url === null ? undefined : endpointIssue(`/${name}`, url, allowPrivate);
+    if (issue) issues.push(issue);
+  }
+  const problem = job.payload_schema === null ? undefined : schemaProblem(job.payload_schema);
+  if (problem !== undefined) {
+    issues.push({ field: "/payload_schema", rule: "jsonSchema", fix: `send a JSON Schema (2020-12) that compiles: ${problem}` });
+  }
+  if (job.retry_strategy === "custom" && job.retry_delays_secs.length === 0) {
+    issues.push({ field: "/retry_delays_secs", rule: "required", fix: 'add the delays in seconds, or choose another retry_strategy than "custom"' });
+  }
+  const [first, ...rest] = issues;
+  if (first) throw validationError([first, ...rest]);
+}
+
+const slugTaken = (slug: string) =>
+  conflict(`the slug ${JSON.stringify(slug)} is taken by another job of this project; choose another one`);
+
+/** Without the fields that are absent. */
+function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
+}

@@ -1,0 +1,134 @@
+import type { DryRun, Job, TriggeredRun } from "@strait/contract";
+import { conflict, notFound, payloadMismatch, validationError } from "../domain/errors.ts";
+import * as jobs from "../store/jobs.ts";
+import { sql } from "../store/sql.ts";
+import type { Caller, Context } from "./context.ts";
+import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
+import type { Lane } from "./lane.ts";
+import { payloadIssues } from "./payload-schema.ts";
+import { type RunTokens, TOKEN_GRACE_SECS } from "./run-token.ts";
+
+/** What a caller says about one run. */
+export interface TriggerInput {
+  readonly payload: unknown;
+  readonly tags: Record<string, string>;
+  readonly scheduled_at: string | null;
+  readonly priority: number;
+  readonly ttl_secs: number | null;
+  readonly idempotency_key: string | null;
+}
+
+interface Deps {
+  readonly context: Context;
+  readonly tokens: RunTokens;
+}
+
+/**
+ * Starts one run of a job.
+ *
+ * @throws {StraitError} `not_found`; `conflict` when the job is disabled; `payload_mismatch`; `idempotency_mismatch`.
+ */
+export async function triggerJob(
+  { context, tokens }: Deps,
+  lane: Lane<RunRequest, EnqueuedRun>,
+  caller: Caller,
+  reference: string,
+  input: TriggerInput,
+): Promise<TriggeredRun> {
+  const job = await triggerable(context, caller, reference, [input], () => "/payload");
+  const run = await lane.add(toRequest(caller, job, input, null));
+  return toTriggered(tokens, job, run);
+}
+
+/** What a trigger would do, without doing it. */
+export async function dryRunTrigger({ context }: Deps, caller: Caller, reference: string, input: TriggerInput): Promise<DryRun> {
+  const job = await triggerable(context, caller, reference, [input], () => "/payload");
+  const [time] = await context.db.query<{ expires_at: string | null; scheduled_at: string | null }>(sql`
+    SELECT ${input.scheduled_at}::timestamptz AS scheduled_at,
+      coalesce(${input.scheduled_at}::timestamptz, strait_now())
+        + make_interval(secs => ${input.ttl_secs ?? job.run_ttl_secs}::int) AS expires_at`);
+  return {
+    dry_run: true,
+    job_id: job.id,
+    payload_hash: payloadHash(input.payload),
+    payload: input.payload,
+    scheduled_at: time?.scheduled_at ?? null,
+    expires_at: time?.expires_at ?? null,
+  };
+}
+
+/**
+ * Starts many runs of a job, all or none.
+ *
+ * @throws {StraitError} As `triggerJob`; also when two items have one idempotency key.
+ */
+export async function triggerJobInBulk(
+  { context, tokens }: Deps,
+  caller: Caller,
+  reference: string,
+  items: readonly TriggerInput[],
+): Promise<{ batch_id: string; results: TriggeredRun[]; total: number; created: number }> {
+  refuseTwins(items);
+  const job = await triggerable(context, caller, reference, items, (index) => `/items/${index}/payload`);
+  const batch_id = context.clock.newId("batch");
+  const outcomes = await enqueueRuns(
+    context,
+    context.db,
+    items.map((item) => toRequest(caller, job, item, batch_id)),
+  );
+  const results = outcomes.map((outcome) => {
+    if (!outcome.ok) throw outcome.error;
+    return toTriggered(tokens, job, outcome.value);
+  });
+  return { batch_id, results, total: results.length, created: results.filter((run) => !run.idempotency_hit).length };
+}
+
+async function triggerable(
+  { db }: Context,
+  caller: Caller,
+  reference: string,
+  items: readonly TriggerInput[],
+  fieldOf: (index: number) => string,
+): Promise<Job> {
+  const job = await jobs.find(db, caller.projectId, reference);
+  if (!job) throw notFound("job", reference);
+  if (!job.enabled) throw conflict(`job ${JSON.stringify(job.slug)} is disabled; enable it to run it`);
+  if (job.payload_schema !== null) {
+    const issues = items.flatMap((item, index) => payloadIssues(job.payload_schema, item.payload, fieldOf(index)));
+    const [first, ...rest] = issues;
+    if (first) throw payloadMismatch([first, ...rest]);
+  }
+  return job;
+}
+
+function refuseTwins(items: readonly TriggerInput[]): void {
+  const seen = new Map<string, number>();
+  for (const [index, { idempotency_key }] of items.entries()) {
+    if (idempotency_key === null) continue;
+    const twin = seen.get(idempotency_key);
+    if (twin !== undefined) {
+      const fix = `give it a key of its own: item ${twin} has the same`;
+      throw validationError([{ field: `/items/${index}/idempotency_key`, rule: "unique", fix }]);
+    }
+    seen.set(idempotency_key, index);
+  }
+}
+
+function toRequest(caller: Caller, job: Job, input: TriggerInput, batch_id: string | null): RunRequest {
+  return {
+    ...input,
+    job,
+    environmentId: caller.environmentId,
+    batch_id,
+    triggered_by: "manual",
+    actor: caller.actor,
+  };
+}
+
+/** The token is for the run's first dispatch; a repeated trigger gets none, since that one may be over. */
+function toTriggered(tokens: RunTokens, job: Job, run: EnqueuedRun): TriggeredRun {
+  const { id, status, payload_hash, idempotency_hit, attempt, dispatch_seq } = run;
+  const claims = { runId: id, projectId: job.project_id, attempt, dispatchSeq: dispatch_seq };
+  const run_token = idempotency_hit ? null : tokens.sign(claims, job.timeout_secs + TOKEN_GRACE_SECS);
+  return { id, status, payload_hash, run_token, idempotency_hit };
+}
