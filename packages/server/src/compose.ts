@@ -23,6 +23,7 @@ import { openDatabase } from "./store/database.ts";
 export interface Server {
   fetch(request: Request): Response | Promise<Response>;
   readonly engine: Engine;
+  readonly dispatcher: Dispatcher;
   readonly context: Context;
   /** Drains: stops claiming, lets calls and requests under way end, and closes every connection. */
   close(): Promise<void>;
@@ -33,13 +34,16 @@ export interface ServerOptions {
   readonly secrets: Secrets;
   readonly databaseUrl: string;
   readonly log: Logger;
+  /** False leaves the tasks to whoever calls their `tick()`: tests that decide what happens when. */
+  readonly runsEngine?: boolean;
 }
 
 const CONNECTIONS_PER_ORIGIN = 64;
 const CLOCK_MS = 10_000;
 
 /** Puts the server together on a migrated database. The only file that knows every folder. */
-export async function createServer({ config, secrets, databaseUrl, log }: ServerOptions): Promise<Server> {
+export async function createServer(options: ServerOptions): Promise<Server> {
+  const { config, secrets, databaseUrl, log, runsEngine = true } = options;
   const onError = (where: string) => (error: unknown) => log.error({ err: error, where }, "background work failed");
   const connect = (maxConnections: number, applicationName: string) =>
     openDatabase({ url: databaseUrl, maxConnections, applicationName, onIdleError: onError("database") });
@@ -131,12 +135,13 @@ export async function createServer({ config, secrets, databaseUrl, log }: Server
   if (config.mode !== "api") {
     await lease.open();
     await lease.beat();
-    engine.start();
+    if (runsEngine) engine.start();
   }
 
   return {
     fetch: (request) => app.fetch(request),
     engine,
+    dispatcher,
     context,
     async close() {
       isDraining = true;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { createProject } from "./service/create-project.ts";
 import { insertKey } from "./service/api-keys.ts";
 import type { Context } from "./service/context.ts";
+import { createProject } from "./service/create-project.ts";
 import * as apiKeys from "./store/api-keys.ts";
 import * as projects from "./store/projects.ts";
 
@@ -12,7 +12,8 @@ export async function ensureDevelopmentKey(context: Context, key: string): Promi
   const { db, clock } = context;
   const hash = createHash("sha256").update(key).digest("hex");
   if (await apiKeys.findUsable(db, hash)) return;
-  const project = (await projects.find(db, PROJECT)) ?? (await createProject(context, { id: PROJECT, name: "Development" }));
+  const project =
+    (await projects.find(db, PROJECT)) ?? (await createProject(context, { id: PROJECT, name: "Development" }));
   const { id, default_environment_id } = project;
   await insertKey(
     db,

@@ -1,10 +1,10 @@
-import { createAdaptorServer } from "@hono/node-server";
 import type { Server as NodeServer } from "node:http";
-import { pino } from "pino";
+import { createAdaptorServer } from "@hono/node-server";
 import { createServer, type Server } from "./compose.ts";
 import { type Config, readConfig } from "./config.ts";
 import { ensureDevelopmentKey } from "./development.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/postgres.ts";
+import { createLog } from "./log.ts";
 import { readSecrets } from "./secrets.ts";
 import { StartupError } from "./startup-error.ts";
 import { migrate } from "./store/migrate.ts";
@@ -13,7 +13,7 @@ import { welcome } from "./welcome.ts";
 /** The process: reads the configuration, starts, and stops on a signal. */
 async function main(): Promise<void> {
   const config = readConfig();
-  const log = pino({ level: config.log.level, name: "strait" }, pino.destination({ dest: 2, sync: false }));
+  const log = createLog(config);
   for (const warning of config.warnings) log.warn(warning);
 
   const embedded = config.database.url === undefined ? await startEmbedded(config) : undefined;

@@ -4,8 +4,8 @@ import { resumeTaken } from "../service/finish-run.ts";
 import type { Lane } from "../service/lane.ts";
 import { type RunTokens, TOKEN_GRACE_SECS } from "../service/run-token.ts";
 import type { Signer } from "../service/signing.ts";
-import * as runs from "../store/runs.ts";
 import type { ClaimedRun } from "../store/runs.ts";
+import * as runs from "../store/runs.ts";
 import { asciiJson } from "./ascii-json.ts";
 import type { Circuits } from "./circuits.ts";
 import { failureOf, isWorthFallback, outcomeOfAnswer, outcomeOfFailure } from "./dispatch-outcome.ts";
@@ -202,7 +202,12 @@ export class Dispatcher implements Worker {
     const tooOften = run.snooze_count >= MAX_SNOOZES;
     await this.#outcomes?.add(
       tooOften
-        ? { ...keyOf(run), move: "giveUp", error: "the endpoint's circuit stayed open too long", error_class: "connection" }
+        ? {
+            ...keyOf(run),
+            move: "giveUp",
+            error: "the endpoint's circuit stayed open too long",
+            error_class: "connection",
+          }
         : { ...keyOf(run), move: "putBack", delay_ms: Math.max(waitMs, 1000) },
     );
   }

@@ -5,7 +5,12 @@ import { isPrivateAddress } from "../service/endpoint-rules.ts";
 
 /** What came back from a call, or why nothing did. */
 export type CallResult =
-  | { readonly kind: "answer"; readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string }
+  | {
+      readonly kind: "answer";
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+    }
   | { readonly kind: "too_large" }
   | { readonly kind: "timeout" }
   | { readonly kind: "aborted" }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ErrorCode, errorStatus, type OperationId, operations } from "@strait/contract";
-import { type Context as HonoContext, Hono } from "hono";
+import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
 import { StraitError, unavailable, validationError } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
@@ -76,7 +76,10 @@ export function createApp(options: AppOptions): { fetch(request: Request): Respo
     app.on(operation.method, path, (c) => serve(options, operation.id, c));
   }
   app.notFound((c) => {
-    const error = new StraitError("not_found", `there is no ${c.req.method} ${c.req.path}; the operations are in the API reference`);
+    const error = new StraitError(
+      "not_found",
+      `there is no ${c.req.method} ${c.req.path}; the operations are in the API reference`,
+    );
     return errorResponse(error, randomUUID());
   });
   app.onError((error) => {
@@ -116,14 +119,23 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
   checks.path(path);
   checks.query(query);
   const hasBody = operation.method === "POST" || operation.method === "PATCH";
-  const { value: body, text } = hasBody ? await readBody(c.req.raw, checks.bodyRequired, services.limits.maxBodyBytes) : NO_BODY;
+  const { value: body, text } = hasBody
+    ? await readBody(c.req.raw, checks.bodyRequired, services.limits.maxBodyBytes)
+    : NO_BODY;
   if (body !== undefined) checks.body(body);
 
-  const key = operation.idempotent ? keyOf(c.req.header("idempotency-key"), c.req.header("x-idempotency-key")) : undefined;
+  const key = operation.idempotent
+    ? keyOf(c.req.header("idempotency-key"), c.req.header("x-idempotency-key"))
+    : undefined;
   const idempotency =
     key === undefined
       ? null
-      : { project_id: caller.projectId, target: `${id} ${Object.values(path).join(" ")} ${scopeOf(caller)}`, key, body_hash: bodyHash(text) };
+      : {
+          project_id: caller.projectId,
+          target: `${id} ${Object.values(path).join(" ")} ${scopeOf(caller)}`,
+          key,
+          body_hash: bodyHash(text),
+        };
 
   const stop = new AbortController();
   const request = {
@@ -135,7 +147,8 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
     idempotency,
     signal: stop.signal,
   };
-  const handle = (given: Services) => (handlers[id] as Handler<OperationId>)({ ...given, ...request } as unknown as Call<OperationId>);
+  const handle = (given: Services) =>
+    (handlers[id] as Handler<OperationId>)({ ...given, ...request } as unknown as Call<OperationId>);
 
   if (isStream) {
     const events = await handle(services);
@@ -214,7 +227,8 @@ function toStraitError({ onError }: AppOptions, error: unknown, requestId: strin
     return error;
   }
   onError(error, { requestId, operation });
-  if (isConnectionLoss(error)) return unavailable("the database cannot be reached now; try again", { retryAfterSecs: 1 });
+  if (isConnectionLoss(error))
+    return unavailable("the database cannot be reached now; try again", { retryAfterSecs: 1 });
   return new StraitError("internal_error", "something went wrong in the server; its log has more under the request id");
 }
 
@@ -224,5 +238,8 @@ function errorResponse(error: StraitError, requestId: string): Response {
   if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
   if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
   const status = errorStatus[code as ErrorCode];
-  return new Response(JSON.stringify({ error: { code, message, details }, request_id: requestId }), { status, headers });
+  return new Response(JSON.stringify({ error: { code, message, details }, request_id: requestId }), {
+    status,
+    headers,
+  });
 }

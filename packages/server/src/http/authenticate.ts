@@ -80,21 +80,32 @@ export function authenticator(
     return { projectId: project_id, environmentId: environment_id, scopes, actor: `apikey:${id}` };
   }
 
-  async function byInternalSecret(given: string, projectId: string | undefined, needsProject: boolean): Promise<Caller> {
+  async function byInternalSecret(
+    given: string,
+    projectId: string | undefined,
+    needsProject: boolean,
+  ): Promise<Caller> {
     const digest = (text: string) => createHash("sha256").update(text).digest();
     if (!timingSafeEqual(digest(given), digest(internalSecret))) throw unauthorized();
     if (!needsProject) return { projectId: "", environmentId: "", scopes: INTERNAL, actor: "internal" };
     const project = projectId === undefined ? undefined : await projects.find(db, projectId);
     if (!project) {
-      if (projectId === undefined) throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
+      if (projectId === undefined)
+        throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
       throw notFound("project", projectId);
     }
-    return { projectId: project.id, environmentId: project.default_environment_id, scopes: INTERNAL, actor: "internal" };
+    return {
+      projectId: project.id,
+      environmentId: project.default_environment_id,
+      scopes: INTERNAL,
+      actor: "internal",
+    };
   }
 
   function byRunToken(token: string, runId: string | undefined): RunCaller {
     const claims = tokens.verify(token);
-    if (claims.runId !== runId) throw unauthorized("the run token is for another run; use the token of this run's dispatch");
+    if (claims.runId !== runId)
+      throw unauthorized("the run token is for another run; use the token of this run's dispatch");
     const { projectId, dispatchSeq } = claims;
     return { projectId, runId, dispatchSeq, actor: `run:${runId}` };
   }

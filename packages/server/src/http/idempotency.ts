@@ -53,7 +53,8 @@ export function onceOnly(
       return { response, isReplayed: false };
     }
     const [stored] = await idempotency.find(tx, [key]);
-    if (!stored || stored.status === null) throw unavailable("the first request with this key has not ended; send it again");
+    if (!stored || stored.status === null)
+      throw unavailable("the first request with this key has not ended; send it again");
     if (stored.body_hash !== key.body_hash) throw idempotencyMismatch(key.key);
     const text = stored.response === null ? null : unseal(stored.response, sealingKey);
     return { response: { status: stored.status, text }, isReplayed: true };

@@ -1,8 +1,8 @@
 import type { StreamEvent } from "@strait/contract";
 import { validationError } from "../domain/errors.ts";
 import type { Context } from "../service/context.ts";
-import type { Topic } from "../store/channel.ts";
 import { epoch } from "../store/changes.ts";
+import type { Topic } from "../store/channel.ts";
 
 /** What a stream shows now, and how far that is. */
 export interface Snapshot {
@@ -137,7 +137,13 @@ function encode(name: string, life: string, position: string): string {
 
 function decode(name: string, cursor: string): { life: string; position: string } {
   const [given, life, position, ...rest] = Buffer.from(cursor, "base64url").toString().split("|");
-  if (given !== name || life === undefined || position === undefined || rest.length > 0 || !/^\d+(\.\d+)?$/.test(position)) {
+  if (
+    given !== name ||
+    life === undefined ||
+    position === undefined ||
+    rest.length > 0 ||
+    !/^\d+(\.\d+)?$/.test(position)
+  ) {
     throw validationError([
       {
         field: "/query/cursor",

@@ -1,5 +1,11 @@
 import type { StepRun, WorkflowRun, WorkflowStep } from "@strait/contract";
-import { checkEventKey, isTerminalWorkflowRunStatus, renderTemplate, renderText, type TemplateScope } from "@strait/core";
+import {
+  checkEventKey,
+  isTerminalWorkflowRunStatus,
+  renderTemplate,
+  renderText,
+  type TemplateScope,
+} from "@strait/core";
 import { StraitError } from "../domain/errors.ts";
 import { sleepSecs } from "../domain/normalize-steps.ts";
 import { planSteps, type StepAction } from "../domain/plan-steps.ts";
@@ -59,7 +65,8 @@ export async function advanceLocked(context: Context, tx: Transaction, projectId
 /** True: nothing that was applied calls for another plan. */
 async function apply(advance: Advance, actions: readonly StepAction[]): Promise<boolean> {
   const { context, tx, run, steps } = advance;
-  const refsOf = (kind: "skip" | "cancel") => actions.flatMap((action) => (action.kind === kind ? [action.step_ref] : []));
+  const refsOf = (kind: "skip" | "cancel") =>
+    actions.flatMap((action) => (action.kind === kind ? [action.step_ref] : []));
   const idOf = (ref: string) => steps.get(ref)?.id ?? "";
   const skipped = refsOf("skip").map((ref) => ({ id: idOf(ref) }));
   if (skipped.length > 0) await stepRuns.move(tx, run.project_id, "skip", skipped, SYSTEM);
@@ -85,7 +92,9 @@ async function startSteps(advance: Advance, refs: readonly string[]): Promise<bo
   );
   let hasEnded = endedJobs;
   // Waits take the rows of their keys, in the order of the keys, so that two workflow runs cannot deadlock (K1).
-  const waits = chosen.filter((step) => step.type === "wait_for_event").map((step) => ({ step, key: keyOf(advance, step) }));
+  const waits = chosen
+    .filter((step) => step.type === "wait_for_event")
+    .map((step) => ({ step, key: keyOf(advance, step) }));
   waits.sort((a, b) => compare(a.key.ok ? a.key.value : "", b.key.ok ? b.key.value : ""));
   for (const { step, key } of waits) hasEnded = (await startWait(advance, step, key)) || hasEnded;
   for (const step of chosen.filter((candidate) => candidate.type === "sleep")) await startSleep(advance, step);
@@ -101,7 +110,13 @@ async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Pro
   for (const step of chosen) {
     const rendered = renderTemplate(step.payload, scopeOf(advance, step));
     const stepId = stepIdOf(advance, step);
-    if (rendered.ok) ready.push({ step, stepId, payload: stepPayload(run.payload, rendered.value, outputsOf(advance, step.depends_on)), jobId: step.job_id ?? "" });
+    if (rendered.ok)
+      ready.push({
+        step,
+        stepId,
+        payload: stepPayload(run.payload, rendered.value, outputsOf(advance, step.depends_on)),
+        jobId: step.job_id ?? "",
+      });
     else hasEnded = await failStep(advance, step, `/payload${rendered.pointer}: ${rendered.message}`);
   }
   const requests: (RunRequest & { readonly workflow: { readonly workflow_step_run_id: string } })[] = [];

@@ -25,7 +25,12 @@ export interface NewKey {
 export async function createApiKey(
   { db, clock }: Context,
   caller: Caller,
-  input: { readonly name: string; readonly scopes: readonly Scope[]; readonly environment_id?: string; readonly expires_in_days?: number },
+  input: {
+    readonly name: string;
+    readonly scopes: readonly Scope[];
+    readonly environment_id?: string;
+    readonly expires_in_days?: number;
+  },
 ): Promise<CreatedApiKey> {
   for (const scope of input.scopes) {
     if (!caller.scopes.includes("*") && !caller.scopes.includes(scope)) throw forbidden(scope);
@@ -33,7 +38,11 @@ export async function createApiKey(
   const environment_id = input.environment_id ?? caller.environmentId;
   if (!(await projects.hasEnvironment(db, caller.projectId, environment_id))) {
     throw validationError([
-      { field: "/environment_id", rule: "knownEnvironment", fix: "use an environment of this project, or leave it out" },
+      {
+        field: "/environment_id",
+        rule: "knownEnvironment",
+        fix: "use an environment of this project, or leave it out",
+      },
     ]);
   }
   const { name, scopes, expires_in_days = null } = input;

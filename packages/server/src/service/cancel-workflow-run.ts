@@ -53,7 +53,13 @@ export async function closeSteps(
   const runIds = steps.flatMap((step) => step.job_run_id ?? []);
   await runs.lockAll(tx, projectId, runIds);
   await triggers.waitingOf(tx, projectId, { workflow_run_id: run.id });
-  await stepRuns.move(tx, projectId, "cancel", steps.map((step) => ({ id: step.id, error })), actor);
+  await stepRuns.move(
+    tx,
+    projectId,
+    "cancel",
+    steps.map((step) => ({ id: step.id, error })),
+    actor,
+  );
   const items = runIds.map((id) => ({ project_id: projectId, id, error }));
   await runs.move(tx, "cancel", items, { actor });
   const owner = { projectId, actor };

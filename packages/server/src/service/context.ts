@@ -1,6 +1,6 @@
 import type { Scope } from "@strait/contract";
-import type { Clock } from "../store/clock.ts";
 import type { Signals } from "../store/channel.ts";
+import type { Clock } from "../store/clock.ts";
 import { type Database, joined, type Transaction } from "../store/database.ts";
 import type { ClaimedRun } from "../store/runs.ts";
 

@@ -4,8 +4,8 @@ import { canonicalJson } from "@strait/core";
 import { conflict, idempotencyMismatch, unavailable } from "../domain/errors.ts";
 import type { Database, Transaction } from "../store/database.ts";
 import * as idempotency from "../store/idempotency.ts";
-import * as runs from "../store/runs.ts";
 import type { ClaimedRun } from "../store/runs.ts";
+import * as runs from "../store/runs.ts";
 import type { Queryable } from "../store/sql.ts";
 import type { Context } from "./context.ts";
 import { done, Lane, type Outcome, refused } from "./lane.ts";
@@ -118,7 +118,9 @@ async function enqueueKeyed(
     const holders = new Map((await idempotency.findRuns(tx, lost.map(runKey))).map((row) => [keyId(row), row]));
     for (const item of lost) answers.set(item, hit(item, holders.get(keyId(runKey(item)))));
   }
-  return items.map((item) => answers.get(item) ?? refused(unavailable("the run was not enqueued; send the request again")));
+  return items.map(
+    (item) => answers.get(item) ?? refused(unavailable("the run was not enqueued; send the request again")),
+  );
 }
 
 function hit(item: Enqueuing, holder: idempotency.KeyedRun | undefined): Outcome<EnqueuedRun> {

@@ -66,10 +66,16 @@ export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">):
  * Dispatches a run again whose executor returned after its wait had taken a buffered event: the two moves that parking
  * would have made, so that the next dispatch finds the event as every other does. False: there was nothing of the kind.
  */
-export async function resumeTaken({ db, signals }: Context, projectId: string, id: string, dispatchSeq: number): Promise<boolean> {
+export async function resumeTaken(
+  { db, signals }: Context,
+  projectId: string,
+  id: string,
+  dispatchSeq: number,
+): Promise<boolean> {
   const isResumed = await db.transaction(async (tx) => {
     const fence = await runs.lockFence(tx, projectId, id);
-    if (fence?.status !== "executing" || fence.dispatch_seq !== dispatchSeq || fence.taken_seq !== dispatchSeq) return false;
+    if (fence?.status !== "executing" || fence.dispatch_seq !== dispatchSeq || fence.taken_seq !== dispatchSeq)
+      return false;
     const item = { project_id: projectId, id, dispatch_seq: dispatchSeq };
     await runs.move(tx, "wait", [item], { actor: SYSTEM });
     await runs.move(tx, "resume", [{ ...item, resume_reason: "event" }], { actor: SYSTEM });

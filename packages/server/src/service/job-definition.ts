@@ -28,7 +28,13 @@ export async function createJob(
   { project_id, environment_id, ...input }: CreateJob,
 ): Promise<Job> {
   checkOwner(caller, project_id, environment_id);
-  const definition: jobs.JobDefinition = { ...DEFAULTS, ...defined(input), name: input.name, slug: input.slug, endpoint_url: input.endpoint_url };
+  const definition: jobs.JobDefinition = {
+    ...DEFAULTS,
+    ...defined(input),
+    name: input.name,
+    slug: input.slug,
+    endpoint_url: input.endpoint_url,
+  };
   checkDefinition(definition, allowPrivateEndpoints);
   const job = await jobs.insert(db, {
     ...definition,
@@ -73,7 +79,8 @@ export async function deleteJob({ db }: Context, caller: Caller, reference: stri
 /** A body may name the project and environment; they must be the caller's, since the credentials are what decides. */
 export function checkOwner(caller: Caller, projectId: string | undefined, environmentId: string | undefined): void {
   if (projectId !== undefined && projectId !== caller.projectId) throw notFound("project", projectId);
-  if (environmentId !== undefined && environmentId !== caller.environmentId) throw notFound("environment", environmentId);
+  if (environmentId !== undefined && environmentId !== caller.environmentId)
+    throw notFound("environment", environmentId);
 }
 
 function checkDefinition(job: jobs.JobDefinition, allowPrivate: boolean): void {
@@ -85,10 +92,18 @@ function checkDefinition(job: jobs.JobDefinition, allowPrivate: boolean): void {
   }
   const problem = job.payload_schema === null ? undefined : schemaProblem(job.payload_schema);
   if (problem !== undefined) {
-    issues.push({ field: "/payload_schema", rule: "jsonSchema", fix: `send a JSON Schema (2020-12) that compiles: ${problem}` });
+    issues.push({
+      field: "/payload_schema",
+      rule: "jsonSchema",
+      fix: `send a JSON Schema (2020-12) that compiles: ${problem}`,
+    });
   }
   if (job.retry_strategy === "custom" && job.retry_delays_secs.length === 0) {
-    issues.push({ field: "/retry_delays_secs", rule: "required", fix: 'add the delays in seconds, or choose another retry_strategy than "custom"' });
+    issues.push({
+      field: "/retry_delays_secs",
+      rule: "required",
+      fix: 'add the delays in seconds, or choose another retry_strategy than "custom"',
+    });
   }
   const [first, ...rest] = issues;
   if (first) throw validationError([first, ...rest]);

@@ -1,5 +1,5 @@
-import { isConnectionLoss, isTransient, sqlState } from "../store/database.ts";
 import { unavailable } from "../domain/errors.ts";
+import { isConnectionLoss, isTransient, sqlState } from "../store/database.ts";
 
 /** What became of one item of a batch. */
 export type Outcome<Answer> =

@@ -44,7 +44,8 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await triggers.lockKeys(tx, [key]);
   const ended = await closeOverdue(context, tx, key);
-  const buffered = wait.buffered_since === "none" ? undefined : await events.oldestBuffered(tx, key, wait.buffered_since);
+  const buffered =
+    wait.buffered_since === "none" ? undefined : await events.oldestBuffered(tx, key, wait.buffered_since);
   const id = context.clock.newId("trg");
   const generation = (locked?.generation ?? 0) + 1;
   await triggers.nameLatest(tx, [{ ...key, generation, trigger_id: id }]);

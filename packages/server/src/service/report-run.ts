@@ -34,14 +34,28 @@ export async function logRun(
 export async function reportProgress(
   context: Context,
   caller: RunCaller,
-  progress: { readonly percent: number; readonly message: string; readonly step: string | null; readonly eta_seconds: number | null },
+  progress: {
+    readonly percent: number;
+    readonly message: string;
+    readonly step: string | null;
+    readonly eta_seconds: number | null;
+  },
 ): Promise<RunEvent> {
   const { message, ...data } = progress;
-  const event = await reports.progress(context.db, reporterOf(caller), { kind: "progress", level: "info", message, data });
+  const event = await reports.progress(context.db, reporterOf(caller), {
+    kind: "progress",
+    level: "info",
+    message,
+    data,
+  });
   return announced(context, caller, await reported(context, caller, event));
 }
 
-export async function annotateRun(context: Context, caller: RunCaller, annotations: Record<string, string>): Promise<Run> {
+export async function annotateRun(
+  context: Context,
+  caller: RunCaller,
+  annotations: Record<string, string>,
+): Promise<Run> {
   const what = { kind: "annotation", level: "info", message: null, data: annotations };
   await reported(context, caller, await reports.annotate(context.db, reporterOf(caller), what));
   const run = await runs.find(context.db, caller.projectId, caller.runId);
@@ -56,7 +70,12 @@ export async function heartbeat(context: Context, caller: RunCaller): Promise<{ 
   return { status: "ok" };
 }
 
-export async function saveCheckpoint(context: Context, caller: RunCaller, source: string, state: unknown): Promise<Checkpoint> {
+export async function saveCheckpoint(
+  context: Context,
+  caller: RunCaller,
+  source: string,
+  state: unknown,
+): Promise<Checkpoint> {
   const checkpoint = await reports.saveCheckpoint(context.db, reporterOf(caller), source, state);
   return announced(context, caller, await reported(context, caller, checkpoint));
 }

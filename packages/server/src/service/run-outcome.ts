@@ -65,7 +65,9 @@ async function endRun(
     const moved = await runs.move(tx, move, [{ ...item, project_id: projectId, id: runId }], { actor });
     if (moved.length === 0) throw illegalMove("run", runId, fence.status, move);
     const ended = isTerminalRunStatus(moved[0]?.status ?? "completed");
-    const waits = ended ? await cancelWaitsOf(context, tx, caller, { job_run_id: runId }, `the run is ${moved[0]?.status}`) : [];
+    const waits = ended
+      ? await cancelWaitsOf(context, tx, caller, { job_run_id: runId }, `the run is ${moved[0]?.status}`)
+      : [];
     return { run: (await runs.find(tx, projectId, runId)) ?? current, settled: waits };
   });
   worker.abort(projectId, runId);

@@ -31,7 +31,15 @@ export function runTokens(key: string, nowMs: () => number): RunTokens {
   return {
     sign({ runId, projectId, attempt, dispatchSeq }, lifetimeSecs) {
       const iat = Math.floor(nowMs() / 1000);
-      const claims = { iss: ISSUER, sub: runId, pid: projectId, att: attempt, seq: dispatchSeq, iat, exp: iat + lifetimeSecs };
+      const claims = {
+        iss: ISSUER,
+        sub: runId,
+        pid: projectId,
+        att: attempt,
+        seq: dispatchSeq,
+        iat,
+        exp: iat + lifetimeSecs,
+      };
       const content = `${HEADER}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
       return `${content}.${signatureOf(content).toString("base64url")}`;
     },

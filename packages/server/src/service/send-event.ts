@@ -47,7 +47,9 @@ export function sendEventLane(context: Context): Lane<SendEvent, SendAnswer> {
       if (!repeated) await deliverHits(context, sends, outcomes);
       const misses = sends.filter((send) => !outcomes.has(send));
       if (misses.length > 0) await decideMisses(context, misses, outcomes, repeated);
-      return sends.map((send) => outcomes.get(send) ?? refused(unavailable("the event was not handled; send it again")));
+      return sends.map(
+        (send) => outcomes.get(send) ?? refused(unavailable("the event was not handled; send it again")),
+      );
     },
   });
   return {
@@ -77,7 +79,10 @@ async function deliverHits(
     const keyed = candidates.filter((send) => send.idempotency !== null);
     settled =
       keyed.length === 0
-        ? await triggers.settleByKey(context.db, candidates.map((send) => settlement(context, send, reserved.get(send))))
+        ? await triggers.settleByKey(
+            context.db,
+            candidates.map((send) => settlement(context, send, reserved.get(send))),
+          )
         : await context.db.transaction((tx) => deliverKeyed(context, tx, candidates, keyed, reserved, outcomes));
   } finally {
     giveBack(context, candidates, reserved, settled);
@@ -127,7 +132,11 @@ async function decideMisses(
   try {
     const decided = await context.db.transaction(async (tx) => {
       const answers = new Map<Sending, Outcome<SendAnswer>>();
-      const fresh = await takeKeys(tx, sends.filter((send) => send.idempotency !== null), answers);
+      const fresh = await takeKeys(
+        tx,
+        sends.filter((send) => send.idempotency !== null),
+        answers,
+      );
       let open = sends.filter((send) => send.idempotency === null || fresh.has(send));
       await triggers.lockKeys(tx, open);
       if (repeated) open = await withoutRecorded(tx, open, answers);
@@ -165,7 +174,13 @@ async function settleRounds(
   for (const state of await triggers.latestOf(tx, sends)) states.set(keyOf(state), state);
 
   const overdue = [...states.values()].filter((state) => state.overdue);
-  const ended = await settleWaits(context, tx, "timeOut", true, overdue.map((state) => timedOut(state.project_id, state.id)));
+  const ended = await settleWaits(
+    context,
+    tx,
+    "timeOut",
+    true,
+    overdue.map((state) => timedOut(state.project_id, state.id)),
+  );
   for (const trigger of ended) states.set(keyOf(trigger), { ...trigger, overdue: false });
 
   const decisions = new Map<Sending, SendDecision>();
@@ -197,7 +212,8 @@ async function settleRounds(
     const decision = decisions.get(send);
     const state = states.get(keyOf(send));
     if (decision?.kind === "refuse") answers.set(send, refused(decision.error));
-    else if (decision?.kind === "buffer") answers.set(send, done(bufferedAnswer(send, buffered.get(send.event_id) ?? "")));
+    else if (decision?.kind === "buffer")
+      answers.set(send, done(bufferedAnswer(send, buffered.get(send.event_id) ?? "")));
     else if (decision && state && receivedKeys.has(keyOf(send)) && decision.kind === "deliver") {
       answers.set(send, done(delivered(state)));
     } else if (decision?.kind === "duplicate" && state) {
@@ -302,7 +318,9 @@ function answerTwins(
   fresh: ReadonlySet<Sending>,
   answers: Map<Sending, Outcome<SendAnswer>>,
 ): void {
-  const first = new Map([...fresh].flatMap((send) => (send.idempotency ? [[idOf(send.idempotency), send] as const] : [])));
+  const first = new Map(
+    [...fresh].flatMap((send) => (send.idempotency ? [[idOf(send.idempotency), send] as const] : [])),
+  );
   for (const send of sends) {
     if (answers.has(send) || !send.idempotency) continue;
     const twin = first.get(idOf(send.idempotency));
@@ -384,8 +402,13 @@ const keyRow = (send: Sending): idempotency.IdempotencyKey[] => (send.idempotenc
 
 /** A trigger as the wire has it: without what only this file needs. */
 function wire(trigger: LatestTrigger | triggers.SettledTrigger): Omit<SentEvent, "disposition"> {
-  const { overdue: _overdue, payload_schema: _schema, claimed: _claimed, owner_pending: _pending, ...rest } =
-    trigger as LatestTrigger & { payload_schema?: unknown; claimed?: unknown; owner_pending?: unknown };
+  const {
+    overdue: _overdue,
+    payload_schema: _schema,
+    claimed: _claimed,
+    owner_pending: _pending,
+    ...rest
+  } = trigger as LatestTrigger & { payload_schema?: unknown; claimed?: unknown; owner_pending?: unknown };
   return rest;
 }
 

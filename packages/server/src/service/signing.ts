@@ -41,7 +41,9 @@ export function signer(masterKey: string): Signer {
     secretOf: (projectId, version) => `whsec_${keyOf(projectId, version).toString("base64")}`,
     headersFor({ projectId, signingVersion, id, timestampSecs, body }) {
       const key = keyOf(projectId, signingVersion);
-      const standard = createHmac("sha256", key).update(standardSignedContent(id, timestampSecs, body)).digest("base64");
+      const standard = createHmac("sha256", key)
+        .update(standardSignedContent(id, timestampSecs, body))
+        .digest("base64");
       const strait = createHmac("sha256", key).update(straitSignedContent(timestampSecs, body)).digest("hex");
       return {
         "webhook-id": id,

@@ -41,7 +41,12 @@ export async function triggerJob(
 }
 
 /** What a trigger would do, without doing it. */
-export async function dryRunTrigger({ context }: Deps, caller: Caller, reference: string, input: TriggerInput): Promise<DryRun> {
+export async function dryRunTrigger(
+  { context }: Deps,
+  caller: Caller,
+  reference: string,
+  input: TriggerInput,
+): Promise<DryRun> {
   const job = await triggerable(context, caller, reference, [input], () => "/payload");
   const [time] = await context.db.query<{ expires_at: string | null; scheduled_at: string | null }>(sql`
     SELECT ${input.scheduled_at}::timestamptz AS scheduled_at,

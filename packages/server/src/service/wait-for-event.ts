@@ -1,6 +1,6 @@
 import type { OpenedEventTrigger } from "@strait/contract";
-import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
 import { isTerminalRunStatus } from "@strait/core";
+import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
 import type { RunFence } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
@@ -23,7 +23,8 @@ export interface RunWait extends Omit<Wait, "project_id" | "environment_id" | "o
 export function checkFence(caller: RunCaller, fence: RunFence | undefined): asserts fence is RunFence {
   if (!fence) throw notFound("run", caller.runId);
   if (isTerminalRunStatus(fence.status)) throw runClosed(caller.runId, fence.status);
-  if (fence.dispatch_seq !== caller.dispatchSeq) throw staleDispatch(caller.runId, caller.dispatchSeq, fence.dispatch_seq);
+  if (fence.dispatch_seq !== caller.dispatchSeq)
+    throw staleDispatch(caller.runId, caller.dispatchSeq, fence.dispatch_seq);
 }
 
 /**
@@ -44,7 +45,8 @@ export async function waitForEvent(context: Context, caller: RunCaller, wait: Ru
       project_id: caller.projectId,
       environment_id: fence.environment_id,
       owner: { job_run_id: caller.runId },
-      buffered_since: accept_buffered === "since_run_start" ? fence.created_at : accept_buffered === "none" ? "none" : null,
+      buffered_since:
+        accept_buffered === "since_run_start" ? fence.created_at : accept_buffered === "none" ? "none" : null,
       actor: caller.actor,
     });
     if (opened.trigger.status === "received") {

@@ -29,7 +29,10 @@ export async function wakeOwner({ db, signals }: Context, projectId: string, run
           checkpoint: ended.response_payload,
           checkpoint_source: ended.response_payload === null ? null : "event_trigger",
           resume_reason,
-          error: move === "resume" ? null : (ended.error ?? `the wait on ${JSON.stringify(ended.event_key)} is ${ended.status}`),
+          error:
+            move === "resume"
+              ? null
+              : (ended.error ?? `the wait on ${JSON.stringify(ended.event_key)} is ${ended.status}`),
           error_class: move === "timeOut" ? "timeout" : null,
         },
       ],

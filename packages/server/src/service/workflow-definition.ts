@@ -2,8 +2,8 @@ import type { ErrorIssue, Workflow, WorkflowStep } from "@strait/contract";
 import { rootSteps, topologicalOrder } from "@strait/core";
 import { conflict, notFound, validationError } from "../domain/errors.ts";
 import { normalizeSteps } from "../domain/normalize-steps.ts";
-import type { Queryable } from "../store/sql.ts";
 import * as jobs from "../store/jobs.ts";
+import type { Queryable } from "../store/sql.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
 import * as workflows from "../store/workflows.ts";
 import type { Caller, Context } from "./context.ts";
@@ -60,7 +60,11 @@ export async function checkSteps(
 }
 
 /** The order in which steps can start, for a definition that is only to be looked at. */
-export function describeGraph(steps: readonly WorkflowStep[]): { step_count: number; roots: string[]; order: string[] } {
+export function describeGraph(steps: readonly WorkflowStep[]): {
+  step_count: number;
+  roots: string[];
+  order: string[];
+} {
   return { step_count: steps.length, roots: rootSteps(steps), order: topologicalOrder(steps) };
 }
 
@@ -123,11 +127,15 @@ export async function deleteWorkflow({ db }: Context, caller: Caller, reference:
     const workflow = await workflows.lock(tx, caller.projectId, reference);
     if (!workflow) throw notFound("workflow", reference);
     if (await workflowRuns.hasLive(tx, caller.projectId, workflow.id)) {
-      throw conflict(`workflow ${JSON.stringify(workflow.slug)} has runs that have not ended; cancel them or let them end first`);
+      throw conflict(
+        `workflow ${JSON.stringify(workflow.slug)} has runs that have not ended; cancel them or let them end first`,
+      );
     }
     await workflows.remove(tx, caller.projectId, workflow.id);
   });
 }
 
 const slugTaken = (slug: string) =>
-  conflict(`the slug ${JSON.stringify(slug)} is taken by another workflow of this project; choose another one`, { slug });
+  conflict(`the slug ${JSON.stringify(slug)} is taken by another workflow of this project; choose another one`, {
+    slug,
+  });

@@ -31,7 +31,12 @@ export function ofSubject(
 }
 
 /** A run's log, in the order in which it happened. */
-export async function list(db: Queryable, projectId: string, runId: string, page: PageRequest): Promise<Page<RunEvent>> {
+export async function list(
+  db: Queryable,
+  projectId: string,
+  runId: string,
+  page: PageRequest,
+): Promise<Page<RunEvent>> {
   const after = positionOf("run-events", page, /^\d{1,9}$/);
   const rows = await db.query<RunEvent>(sql`
     SELECT subject_id || ':' || sequence AS id, subject_id AS run_id, sequence, kind AS type, level, message,

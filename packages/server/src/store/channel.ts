@@ -3,7 +3,14 @@ import pg from "pg";
 import { type Queryable, sql } from "./sql.ts";
 
 /** Something that may have changed. `*` stands for all of them: the message had no room for the list. */
-export type Topic = `run:${string}` | `trigger:${string}` | `workflow_run:${string}` | "queue" | "wakes" | "schedule" | "*";
+export type Topic =
+  | `run:${string}`
+  | `trigger:${string}`
+  | `workflow_run:${string}`
+  | "queue"
+  | "wakes"
+  | "schedule"
+  | "*";
 
 /**
  * Hints that there is something to read. Within the process at once; to other processes by NOTIFY, after the commit, in
@@ -29,11 +36,7 @@ interface Message {
   readonly topics: readonly Topic[];
 }
 
-export async function openSignals(
-  db: Queryable,
-  url: string,
-  onError: (error: unknown) => void,
-): Promise<Signals> {
+export async function openSignals(db: Queryable, url: string, onError: (error: unknown) => void): Promise<Signals> {
   const me = randomUUID();
   const listeners = new Map<Topic, Set<() => void>>();
   const pending = new Set<Topic>();

@@ -111,7 +111,10 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAlive: true,
     types,
   });
-  pool.on("error", options.onIdleError);
+  let isClosing = false;
+  pool.on("error", (error) => {
+    if (!isClosing) options.onIdleError(error);
+  });
 
   async function attempt<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const client = await pool.connect();
@@ -152,7 +155,10 @@ export function openDatabase(options: DatabaseOptions): Database {
         }
       }
     },
-    close: () => pool.end(),
+    close() {
+      isClosing = true;
+      return pool.end();
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Disposition } from "@strait/contract";
-import type { EventKey } from "./triggers.ts";
 import { type Queryable, records, sql } from "./sql.ts";
+import type { EventKey } from "./triggers.ts";
 
 /** One send, with what became of it. */
 export interface NewEvent {
@@ -81,6 +81,10 @@ export function findRecorded(
 ): Promise<RecordedEvent[]> {
   return tx.query<RecordedEvent>(sql`
     SELECT e.id, e.trigger_id, e.disposition, e.expires_at
-    FROM ${records("i", { project_id: "text", event_id: "text" }, sends.map(({ project_id, event_id }) => ({ project_id, event_id })))}
+    FROM ${records(
+      "i",
+      { project_id: "text", event_id: "text" },
+      sends.map(({ project_id, event_id }) => ({ project_id, event_id })),
+    )}
     JOIN events e ON e.project_id = i.project_id AND e.id = i.event_id`);
 }

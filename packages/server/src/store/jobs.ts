@@ -1,6 +1,6 @@
 import type { Job } from "@strait/contract";
-import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
 import { sqlState } from "./database.ts";
+import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
 import { json, type Queryable, sql } from "./sql.ts";
 
 const columns = sql`
@@ -54,11 +54,7 @@ export async function lock(tx: Queryable, projectId: string, idOrSlug: string): 
   return row;
 }
 
-export async function list(
-  db: Queryable,
-  projectId: string,
-  page: PageRequest,
-): Promise<Page<Job>> {
+export async function list(db: Queryable, projectId: string, page: PageRequest): Promise<Page<Job>> {
   const rows = await db.query<Job>(sql`
     SELECT ${columns} FROM jobs
     WHERE project_id = ${projectId} AND deleted_at IS NULL AND ${olderThan("jobs", page)}

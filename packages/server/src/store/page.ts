@@ -30,11 +30,17 @@ export function toPage<Row extends { id: string }>(list: string, page: PageReque
 }
 
 /** A page of rows that were fetched with `fetchLimit`; the cursor is the position of the last one shown. */
-export function cutPage<Row>(list: string, page: PageRequest, rows: Row[], positionOfRow: (row: Row) => string): Page<Row> {
+export function cutPage<Row>(
+  list: string,
+  page: PageRequest,
+  rows: Row[],
+  positionOfRow: (row: Row) => string,
+): Page<Row> {
   const has_more = rows.length > page.limit;
   const data = has_more ? rows.slice(0, page.limit) : rows;
   const last = data.at(-1);
-  const next_cursor = has_more && last !== undefined ? Buffer.from(`${list}:${positionOfRow(last)}`).toString("base64url") : null;
+  const next_cursor =
+    has_more && last !== undefined ? Buffer.from(`${list}:${positionOfRow(last)}`).toString("base64url") : null;
   return { data, next_cursor, has_more };
 }
 

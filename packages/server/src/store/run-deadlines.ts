@@ -42,7 +42,9 @@ export function take(tx: Queryable, limit: number): Promise<DueRun[]> {
 /** Milliseconds until the next time that a run is due, by schedule or by deadline; at most `horizonMs`. */
 export async function msUntilDue(db: Queryable, table: "schedule" | "deadlines", horizonMs: number): Promise<number> {
   const next =
-    table === "schedule" ? sql`SELECT min(due_at) AS due FROM run_schedule` : sql`SELECT min(due_at) AS due FROM run_deadlines`;
+    table === "schedule"
+      ? sql`SELECT min(due_at) AS due FROM run_schedule`
+      : sql`SELECT min(due_at) AS due FROM run_deadlines`;
   const [row] = await db.query<{ ms: number | null }>(sql`
     SELECT (extract(epoch FROM due - strait_now()) * 1000)::float8 AS ms FROM (${next}) d`);
   return Math.min(row?.ms ?? horizonMs, horizonMs);

@@ -133,7 +133,7 @@ export async function listState(
   runId: string,
   page: PageRequest,
 ): Promise<Page<RunState>> {
-  const after = positionOf("state", page, /^[^]{1,256}$/);
+  const after = positionOf("state", page, /^[\s\S]{1,256}$/);
   const rows = await db.query<RunState>(sql`
     SELECT run_id, key, value, updated_at FROM run_state
     WHERE project_id = ${projectId} AND run_id = ${runId} AND key > ${after ?? ""} ORDER BY key LIMIT ${fetchLimit(page)}`);

@@ -396,7 +396,10 @@ export function claim(
 }
 
 /** Moves runs whose time has come from the schedule to the queue. */
-export function releaseDue(db: Queryable, limit: number): Promise<{ id: string; project_id: string; priority: number }[]> {
+export function releaseDue(
+  db: Queryable,
+  limit: number,
+): Promise<{ id: string; project_id: string; priority: number }[]> {
   const { from, to } = runMoves.release;
   return db.query(sql`
     WITH due AS (
@@ -474,7 +477,9 @@ export async function fences(
 
 /** Locks runs, in order, that are about to be ended together with what they own. */
 export async function lockAll(tx: Queryable, projectId: string, ids: readonly string[]): Promise<void> {
-  await tx.query(sql`SELECT 1 FROM runs WHERE project_id = ${projectId} AND id = ANY(${ids}) ORDER BY id FOR NO KEY UPDATE`);
+  await tx.query(
+    sql`SELECT 1 FROM runs WHERE project_id = ${projectId} AND id = ANY(${ids}) ORDER BY id FOR NO KEY UPDATE`,
+  );
 }
 
 /** Leaves the payload of an event that was there before its wait: the run goes on with it, and need not park. */
@@ -489,7 +494,9 @@ export async function takeEvent(tx: Queryable, projectId: string, id: string, pa
 }
 
 export async function find(db: Queryable, projectId: string, id: string): Promise<Run | undefined> {
-  const [run] = await db.query<Run>(sql`SELECT ${columns} FROM runs r WHERE r.project_id = ${projectId} AND r.id = ${id}`);
+  const [run] = await db.query<Run>(
+    sql`SELECT ${columns} FROM runs r WHERE r.project_id = ${projectId} AND r.id = ${id}`,
+  );
   return run;
 }
 

@@ -88,7 +88,6 @@ export function list(db: Queryable, projectId: string, workflowRunId: string): P
     ORDER BY position`);
 }
 
-
 /** A page of the steps, in the order of the definition. */
 export async function page(
   db: Queryable,

@@ -79,11 +79,16 @@ export interface SettledTrigger extends EventTrigger {
  * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing here ever blocks.
  */
 export function settle(db: Queryable, name: TriggerMove, items: readonly Settlement[]): Promise<SettledTrigger[]> {
-  return settleTargets(db, name, leaseOf(items), sql`
+  return settleTargets(
+    db,
+    name,
+    leaseOf(items),
+    sql`
     SELECT t.id AS trigger_id, i.* FROM ${records("i", settlementTypes, items)}
     JOIN event_triggers t ON t.project_id = i.project_id AND t.id = i.id
     WHERE t.status = ANY(${triggerMoves[name].from}) AND i.due = coalesce(t.expires_at <= strait_now(), false)
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`);
+    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`,
+  );
 }
 
 /**
@@ -91,7 +96,11 @@ export function settle(db: Queryable, name: TriggerMove, items: readonly Settlem
  * are missing from the answer; the caller takes the key rows and looks again.
  */
 export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Promise<SettledTrigger[]> {
-  return settleTargets(db, "receive", leaseOf(items), sql`
+  return settleTargets(
+    db,
+    "receive",
+    leaseOf(items),
+    sql`
     SELECT t.id AS trigger_id, i.*, false AS due FROM (
       SELECT project_id, environment_id, event_key, generation, trigger_id AS wanted_id, payload, payload_digest, actor,
         channel, event_id, idempotency_key, delivery_id, error, lease_id
@@ -101,7 +110,8 @@ export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Pro
     WHERE (t.expires_at IS NULL OR t.expires_at > strait_now())
       AND t.payload_schema IS NULL
       AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`);
+    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`,
+  );
 }
 
 function leaseOf(items: readonly { readonly lease_id: number | null }[]): number | null {

@@ -8,12 +8,16 @@ export interface WakingRun {
 
 /** Runs for which a wake row stands. Not tied to a project: whoever has room works them off. */
 export function runsToWake(db: Queryable, limit: number): Promise<WakingRun[]> {
-  return db.query<WakingRun>(sql`SELECT DISTINCT project_id, run_id FROM run_wakes ORDER BY project_id, run_id LIMIT ${limit}`);
+  return db.query<WakingRun>(
+    sql`SELECT DISTINCT project_id, run_id FROM run_wakes ORDER BY project_id, run_id LIMIT ${limit}`,
+  );
 }
 
 /** Deletes the wake rows of a run, which the caller has locked; returns the triggers that they name. */
 export function takeOfRun(tx: Queryable, projectId: string, runId: string): Promise<{ trigger_id: string }[]> {
-  return tx.query(sql`DELETE FROM run_wakes WHERE project_id = ${projectId} AND run_id = ${runId} RETURNING trigger_id`);
+  return tx.query(
+    sql`DELETE FROM run_wakes WHERE project_id = ${projectId} AND run_id = ${runId} RETURNING trigger_id`,
+  );
 }
 
 /** How a wait ended, as far as the run that waited must know. */
@@ -47,5 +51,7 @@ export function workflowRunsToAdvance(db: Queryable, limit: number): Promise<Adv
 
 /** Deletes the rows that ask for the workflow run, which the caller has locked. */
 export async function takeOfWorkflowRun(tx: Queryable, projectId: string, workflowRunId: string): Promise<void> {
-  await tx.query(sql`DELETE FROM workflow_advances WHERE project_id = ${projectId} AND workflow_run_id = ${workflowRunId}`);
+  await tx.query(
+    sql`DELETE FROM workflow_advances WHERE project_id = ${projectId} AND workflow_run_id = ${workflowRunId}`,
+  );
 }

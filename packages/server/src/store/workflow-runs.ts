@@ -9,7 +9,10 @@ const columns = sql`
 
 export async function insert(
   tx: Queryable,
-  run: Pick<WorkflowRun, "id" | "project_id" | "environment_id" | "workflow_id" | "workflow_version" | "triggered_by"> & {
+  run: Pick<
+    WorkflowRun,
+    "id" | "project_id" | "environment_id" | "workflow_id" | "workflow_version" | "triggered_by"
+  > & {
     readonly payload: string;
     readonly tags: Record<string, string>;
   },

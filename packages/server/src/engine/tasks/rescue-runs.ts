@@ -62,7 +62,12 @@ export function findStrays({ db, signals }: Context, dispatcher: Dispatcher, lea
       const strays = unknown.filter((run) => suspected.has(`${run.id} ${run.dispatch_seq}`));
       suspected = new Set(unknown.map((run) => `${run.id} ${run.dispatch_seq}`));
       if (strays.length > 0) {
-        const items = strays.map(({ project_id, id, dispatch_seq }) => ({ project_id, id, dispatch_seq, resume_reason: "lost" }));
+        const items = strays.map(({ project_id, id, dispatch_seq }) => ({
+          project_id,
+          id,
+          dispatch_seq,
+          resume_reason: "lost",
+        }));
         await runs.move(db, "putBack", items, { actor: SYSTEM });
         signals.publish(["queue"]);
       }

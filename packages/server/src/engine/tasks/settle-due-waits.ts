@@ -14,7 +14,9 @@ export function settleDueWaits(context: Context): Task {
     async tick() {
       const due = await triggers.due(context.db, BATCH);
       const sleeps = due.filter((trigger) => trigger.trigger_type === "sleep").map(slept);
-      const waits = due.filter((trigger) => trigger.trigger_type !== "sleep").map((wait) => timedOut(wait.project_id, wait.id));
+      const waits = due
+        .filter((trigger) => trigger.trigger_type !== "sleep")
+        .map((wait) => timedOut(wait.project_id, wait.id));
       const settled = [
         ...(sleeps.length > 0 ? await settleWaits(context, context.db, "receive", true, sleeps) : []),
         ...(waits.length > 0 ? await settleWaits(context, context.db, "timeOut", true, waits) : []),

@@ -1,5 +1,5 @@
-import { checkEventKey, isTerminalTriggerStatus } from "@strait/core";
 import type { TriggerStatus } from "@strait/contract";
+import { checkEventKey, isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
@@ -55,7 +55,8 @@ export const eventsRoutes: HandlersOf<"events"> = {
     const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
       read: () => triggers.findNumbered(context.db, caller.projectId, trigger.id),
       isTerminal: (row) => isTerminalTriggerStatus(row.status),
-      asOf: (row, change) => asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
+      asOf: (row, change) =>
+        asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
     });
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
     return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });

@@ -32,7 +32,8 @@ export const runsRoutes: HandlersOf<"runs"> = {
     const source = subjectSource(context.db, caller.projectId, path.runID, `run:${path.runID}`, {
       read,
       isTerminal: (run) => isTerminalRunStatus(run.status),
-      asOf: (run, change) => asOf(run, change, change.after !== null && isTerminalRunStatus(change.after as typeof run.status)),
+      asOf: (run, change) =>
+        asOf(run, change, change.after !== null && isTerminalRunStatus(change.after as typeof run.status)),
     });
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
     return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });

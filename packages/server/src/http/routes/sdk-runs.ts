@@ -1,8 +1,8 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
+import { endpointIssue } from "../../service/endpoint-rules.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
-import { endpointIssue } from "../../service/endpoint-rules.ts";
 import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
@@ -39,7 +39,8 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDAnnotate: ({ context, caller, body }) => report.annotateRun(context, caller, body.annotations),
 
   async postSdkV1RunsByRunIDState({ context, caller, body }) {
-    if (Buffer.byteLength(JSON.stringify(body.value)) > MAX_STATE_BYTES) throw payloadTooLarge("value", MAX_STATE_BYTES);
+    if (Buffer.byteLength(JSON.stringify(body.value)) > MAX_STATE_BYTES)
+      throw payloadTooLarge("value", MAX_STATE_BYTES);
     return report.setState(context, caller, body.key, body.value);
   },
 
@@ -62,19 +63,22 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
 
   async postSdkV1RunsByRunIDComplete({ context, caller, body, limits }) {
     const result = body?.result ?? null;
-    if (Buffer.byteLength(JSON.stringify(result)) > limits.maxResultBytes) throw payloadTooLarge("result", limits.maxResultBytes);
+    if (Buffer.byteLength(JSON.stringify(result)) > limits.maxResultBytes)
+      throw payloadTooLarge("result", limits.maxResultBytes);
     return completeRun(context, caller, result);
   },
 
-  postSdkV1RunsByRunIDFail: ({ context, caller, body }) =>
-    failRun(context, caller, body.error, body.retryable ?? true),
+  postSdkV1RunsByRunIDFail: ({ context, caller, body }) => failRun(context, caller, body.error, body.retryable ?? true),
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
     if (body.deadline !== undefined && body.timeout_secs !== undefined) {
-      throw validationError([{ field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" }]);
+      throw validationError([
+        { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
+      ]);
     }
     const notifyUrl = body.notify_url ?? null;
-    const issue = notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
+    const issue =
+      notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
     if (issue) throw validationError([issue]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),

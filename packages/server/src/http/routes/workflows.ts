@@ -1,7 +1,13 @@
 import { notFound } from "../../domain/errors.ts";
 import { checkOwner } from "../../service/job-definition.ts";
 import { startWorkflowRun } from "../../service/start-workflow-run.ts";
-import { checkSteps, createWorkflow, deleteWorkflow, describeGraph, updateWorkflow } from "../../service/workflow-definition.ts";
+import {
+  checkSteps,
+  createWorkflow,
+  deleteWorkflow,
+  describeGraph,
+  updateWorkflow,
+} from "../../service/workflow-definition.ts";
 import * as workflows from "../../store/workflows.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
