@@ -70,7 +70,6 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     onLost: () => {
       log.error("this process was taken for dead: its calls are aborted, and it begins a new life");
       dispatcher.abortAll();
-      lease.open().catch(onError("lease"));
     },
     onError: onError("heartbeat"),
     monotonicMs: () => performance.now(),
@@ -109,7 +108,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     onError: (error, task) => onError(task)(error),
   });
 
-  let isDraining = false;
+  const shutdown = new AbortController();
   const authenticator = createAuthenticator(context, tokens, secrets.internalSecret, onError("authenticate"));
   const services: Services = {
     context,
@@ -121,7 +120,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       maxResultBytes: config.worker.maxResultBytes,
       keepaliveMs: config.http.keepaliveMs,
     },
-    isDraining: () => isDraining,
+    isDraining: () => shutdown.signal.aborted,
+    shutdown: shutdown.signal,
     forgetKeys: () => authenticator.forget(),
   };
   const app = createApp({
@@ -132,11 +132,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     onError: (error, request) => log.error({ err: error, ...request }, "request failed"),
   });
 
-  if (config.mode !== "api") {
-    await lease.open();
-    await lease.beat();
-    if (runsEngine) engine.start();
-  }
+  // Every process has a life, also one that only answers requests: it is how the others know that somebody listens.
+  await lease.open();
+  await lease.beat();
+  if (config.mode !== "api" && runsEngine) engine.start();
 
   return {
     fetch: (request) => app.fetch(request),
@@ -144,7 +143,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     dispatcher,
     context,
     async close() {
-      isDraining = true;
+      shutdown.abort();
       await Promise.all([lanes.enqueue.idle(), lanes.send.idle()]);
       await engine.stop();
       clearInterval(clockTimer);

@@ -1,3 +1,4 @@
+import { isTerminalRunStatus } from "@strait/core";
 import type { Context, Worker } from "../service/context.ts";
 import type { RunOutcome, RunResult } from "../service/finish-run.ts";
 import { resumeTaken } from "../service/finish-run.ts";
@@ -6,6 +7,7 @@ import { type RunTokens, TOKEN_GRACE_SECS } from "../service/run-token.ts";
 import type { Signer } from "../service/signing.ts";
 import type { ClaimedRun } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
+import type { Queryable } from "../store/sql.ts";
 import { asciiJson } from "./ascii-json.ts";
 import type { Circuits } from "./circuits.ts";
 import { failureOf, isWorthFallback, outcomeOfAnswer, outcomeOfFailure } from "./dispatch-outcome.ts";
@@ -109,6 +111,25 @@ export class Dispatcher implements Worker {
   abort(projectId: string, runId: string): void {
     for (const flight of this.#flights.values()) {
       if (flight.run.project_id === projectId && flight.run.id === runId) flight.abort();
+    }
+  }
+
+  /** Aborts calls whose run has ended, or was dispatched again, without this process. */
+  async abortOrphans(db: Queryable): Promise<void> {
+    const flights = [...this.#flights.values()];
+    const fences = new Map(
+      (
+        await runs.fences(
+          db,
+          flights.map(({ run }) => run),
+        )
+      ).map((fence) => [fence.id, fence]),
+    );
+    for (const { run, abort } of flights) {
+      const fence = fences.get(run.id);
+      // A run that has parked itself is waiting until its executor has answered.
+      const isOurs = fence?.dispatch_seq === run.dispatch_seq && !isTerminalRunStatus(fence.status);
+      if (!isOurs) abort();
     }
   }
 

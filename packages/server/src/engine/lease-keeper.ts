@@ -20,6 +20,8 @@ const CLAIMS_PER_LEASE = 50_000;
 const CLAIM_SHARE = 0.5;
 /** … and for this share the calls are aborted: soon somebody else may start the same runs. */
 const ABORT_SHARE = 0.8;
+/** A new life is tried to begin this often. */
+const REOPEN_MS = 1_000;
 
 /**
  * The life of this process as the database sees it. Runs that it executes carry the current lease; when heartbeats are
@@ -119,6 +121,19 @@ export class LeaseKeeper {
     if (this.#isLost) return;
     this.#isLost = true;
     this.#options.onLost();
+    void this.#reopen();
+  }
+
+  /** Begins a new life, as soon as the database lets it. */
+  async #reopen(): Promise<void> {
+    while (this.#timer !== undefined && this.#isLost) {
+      try {
+        await this.open();
+      } catch (error) {
+        this.#options.onError(error);
+        await new Promise((resolve) => setTimeout(resolve, REOPEN_MS).unref());
+      }
+    }
   }
 
   #schedule(): void {

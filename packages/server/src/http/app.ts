@@ -138,6 +138,7 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
         };
 
   const stop = new AbortController();
+  services.shutdown.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
   const request = {
     caller,
     path,
@@ -205,8 +206,7 @@ function plain(id: OperationId, result: unknown): Plain {
 function respond(id: OperationId, result: unknown, requestId: string): Response {
   const { status, text } = plain(id, result);
   const isReplayed = typeof result === "object" && result !== null && "replayed" in result;
-  const isHit = id === "postV1JobsByJobIDTrigger" && text?.includes('"idempotency_hit":true') === true;
-  return jsonResponse(status, text, requestId, isReplayed || isHit);
+  return jsonResponse(status, text, requestId, isReplayed);
 }
 
 function jsonResponse(status: number, text: string | null, requestId: string, isReplayed: boolean): Response {

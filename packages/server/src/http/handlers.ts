@@ -26,6 +26,8 @@ export interface Services {
   };
   /** Components of the readiness answer besides the database. */
   readonly isDraining: () => boolean;
+  /** Aborted when the process stops: streams end, and their readers resume elsewhere. */
+  readonly shutdown: AbortSignal;
   /** Forgets cached credentials, after one was revoked. */
   readonly forgetKeys: () => void;
 }

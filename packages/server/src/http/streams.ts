@@ -36,6 +36,8 @@ export interface StreamRequest {
 
 /** A lost hint costs at most this much. */
 const POLL_MS = 1_000;
+/** A feed may be read only below the oldest running transaction; it is looked at again this soon. */
+const UNSETTLED_MS = 20;
 
 /**
  * Opens a stream: a snapshot, then every change behind it with an id, a named keepalive, and `end` at a terminal state.
@@ -73,6 +75,8 @@ export async function openStream(
       isTerminal = snapshot.isTerminal;
     }
     let quietSince = Date.now();
+    let wasTold = false;
+    let toldAt = 0;
     while (!isTerminal && !request.signal.aborted) {
       const next = await source.deltasAfter(position);
       for (const delta of next?.deltas ?? []) {
@@ -85,7 +89,12 @@ export async function openStream(
         yield { event: "keepalive", data: {} };
         quietSince = Date.now();
       }
-      await hint.wait(Math.min(POLL_MS, Math.max(1, quietSince + request.keepaliveMs - Date.now())));
+      // Told of a change that may not be read yet: an older transaction still runs, and will not for long.
+      const isEarly: boolean = wasTold && next?.deltas.length === 0;
+      const untilKeepalive = Math.max(1, quietSince + request.keepaliveMs - Date.now());
+      wasTold = await hint.wait(Math.min(isEarly ? UNSETTLED_MS : POLL_MS, untilKeepalive));
+      wasTold ||= isEarly && Date.now() - toldAt < POLL_MS;
+      if (wasTold && !isEarly) toldAt = Date.now();
     }
     if (!request.signal.aborted) yield { event: "end", data: {} };
   }
@@ -111,7 +120,8 @@ function hints(subscribe: (listener: () => void) => () => void, signal: AbortSig
   const onAbort = () => wake();
   signal.addEventListener("abort", onAbort);
   return {
-    async wait(ms: number): Promise<void> {
+    /** Whether there was a hint, now or since the last time. */
+    async wait(ms: number): Promise<boolean> {
       if (!isPending && !signal.aborted) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, ms);
@@ -122,7 +132,9 @@ function hints(subscribe: (listener: () => void) => () => void, signal: AbortSig
         });
         wake = () => {};
       }
+      const wasTold = isPending;
       isPending = false;
+      return wasTold;
     },
     stop() {
       unsubscribe();

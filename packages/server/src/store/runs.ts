@@ -174,6 +174,8 @@ export interface RunMoveItem {
   readonly delay_ms?: number | null;
   /** Refuses the move when this dispatch took an event that its executor may not have looked at. */
   readonly unless_taken?: boolean;
+  /** One more worker was lost with the run. */
+  readonly counts_as_lost?: boolean;
 }
 
 const moveTypes = {
@@ -189,6 +191,7 @@ const moveTypes = {
   lease_id: "int8",
   delay_ms: "float8",
   unless_taken: "bool",
+  counts_as_lost: "bool",
 } as const satisfies Record<keyof RunMoveItem, string>;
 
 /** What a run is after a move, and what a claimed one needs to be sent. */
@@ -228,7 +231,7 @@ function changesOf(name: RunMove): Statement {
       return sql`${resumed} detached = false,`;
     case "putBack":
       return sql`detached = false, resume_reason = coalesce(i.resume_reason, r.resume_reason),
-        lost_count = r.lost_count + (i.resume_reason IS NOT DISTINCT FROM 'lost')::int,
+        lost_count = r.lost_count + coalesce(i.counts_as_lost, false)::int,
         snooze_count = r.snooze_count + (i.delay_ms IS NOT NULL)::int,
         next_retry_at = strait_now() + make_interval(secs => i.delay_ms / 1000),`;
     case "retry":

@@ -26,7 +26,9 @@ export function rescueRuns({ db, signals }: Context, leaseMs: number): Task {
       error: run.on_worker_lost === "crash" ? "the worker was lost" : `the worker was lost ${MAX_LOST + 1} times`,
       error_class: "lost",
     }));
-    const saved = lost.filter((run) => !isHopeless(run)).map((run) => ({ ...run, resume_reason: "lost" }));
+    const saved = lost
+      .filter((run) => !isHopeless(run))
+      .map((run) => ({ ...run, resume_reason: "lost", counts_as_lost: true }));
     if (crashed.length > 0) await runs.move(db, "crash", crashed, { actor: SYSTEM });
     if (saved.length > 0) await runs.move(db, "putBack", saved, { actor: SYSTEM });
     if (lost.length > 0) signals.publish(["queue", "wakes", ...lost.map((run) => `run:${run.id}` as const)]);
@@ -47,6 +49,7 @@ export function rescueRuns({ db, signals }: Context, leaseMs: number): Task {
 /**
  * Compares what the database says that this process executes with what it does. A run that it never heard of is put back:
  * the commit that claimed it was acknowledged to nobody. It must be seen twice, since a claim is committed before it is known.
+ * The other way round, the call of a run that was canceled by another process is aborted.
  */
 export function findStrays({ db, signals }: Context, dispatcher: Dispatcher, lease: LeaseKeeper): Task {
   let suspected = new Set<string>();
@@ -61,6 +64,7 @@ export function findStrays({ db, signals }: Context, dispatcher: Dispatcher, lea
       }
       const strays = unknown.filter((run) => suspected.has(`${run.id} ${run.dispatch_seq}`));
       suspected = new Set(unknown.map((run) => `${run.id} ${run.dispatch_seq}`));
+      await dispatcher.abortOrphans(db);
       if (strays.length > 0) {
         const items = strays.map(({ project_id, id, dispatch_seq }) => ({
           project_id,

@@ -24,6 +24,9 @@ function inputOf(body: TriggerBody | undefined, idempotencyKey: string | undefin
   };
 }
 
+/** Tells that the effect is that of an earlier request. */
+const REPLAYED = { replayed: true };
+
 export const jobsRoutes: HandlersOf<"jobs"> = {
   postV1Jobs: ({ context, caller, body }) => createJob(context, caller, body),
 
@@ -46,7 +49,7 @@ export const jobsRoutes: HandlersOf<"jobs"> = {
     const input = inputOf(body, idempotency?.key);
     if (body?.dry_run) return { status: 200, body: await dryRunTrigger(deps, caller, path.jobID, input) };
     const run = await triggerJob(deps, lanes.enqueue, caller, path.jobID, input);
-    return { status: run.idempotency_hit ? 200 : 201, body: run };
+    return run.idempotency_hit ? { status: 200, body: run, ...REPLAYED } : { status: 201, body: run };
   },
 
   postV1JobsByJobIDTriggerBulk: ({ caller, path, body, ...deps }) =>
