@@ -1,0 +1,88 @@
+// `npm run bench`: the server beside the sketch of its design. `npm run bench -- --help` says more.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { resolve } from "node:path";
+import type { ContenderName } from "./src/contenders.ts";
+import { help, type Options, readOptions, UsageError } from "./src/options.ts";
+import { play } from "./src/play.ts";
+import { type Results, roundLine, scenarioReport } from "./src/report.ts";
+import type { Figures, ScenarioName } from "./src/scenarios.ts";
+import { type Store, startStore } from "./src/store.ts";
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (!options) {
+    console.log(help);
+    return;
+  }
+  const store = await startStore();
+  try {
+    const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}`;
+    console.log(`PostgreSQL ${store.version}, fsync and synchronous_commit on; Node.js ${process.version}; ${machine}`);
+    const all: Partial<Record<ScenarioName, Results>> = {};
+    let areMet = true;
+    for (const scenario of options.scenarios) {
+      const results = await playRounds(store, scenario, options);
+      all[scenario] = results;
+      const { text, isMet } = scenarioReport(scenario, options.runsIn(scenario), results);
+      areMet &&= isMet;
+      console.log(`\n${text}`);
+    }
+    if (options.json !== undefined) {
+      const { contenders, rounds, keys } = options;
+      const setting = { postgres: store.version, node: process.version, machine, contenders, rounds, keys };
+      writeFileSync(options.json, `${JSON.stringify({ setting, results: all }, null, 2)}\n`);
+    }
+    if (options.enforce && !areMet) process.exitCode = 1;
+  } finally {
+    await store.stop();
+  }
+}
+
+/** Contenders take turns, and another one begins each round, so that drift and other load hit all alike. */
+async function playRounds(store: Store, scenario: ScenarioName, options: Options): Promise<Results> {
+  const { contenders, rounds } = options;
+  const results: Record<string, Figures[]> = Object.fromEntries(contenders.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    const figures: Partial<Record<ContenderName, Figures>> = {};
+    for (const index of contenders.keys()) {
+      const contender = contenders[(round + index) % contenders.length];
+      if (contender === undefined) continue;
+      figures[contender] = await playOnce(store, scenario, contender, options);
+      results[contender]?.push(figures[contender]);
+    }
+    console.error(`${scenario} ${round + 1}/${rounds}  ${roundLine(scenario, figures)}`);
+  }
+  return results;
+}
+
+function playOnce(
+  store: Store,
+  scenario: ScenarioName,
+  contender: ContenderName,
+  { keys, profile, runsIn }: Options,
+): Promise<Figures> {
+  const nodeArgs = [...process.execArgv, ...profilerArgs(profile, `${scenario}-${contender}`)];
+  return store
+    .withDatabase((databaseUrl) =>
+      play({ contender, scenario, n: runsIn(scenario), keys, databaseUrl, storePid: store.pid, nodeArgs }),
+    )
+    .catch((error: Error) => {
+      throw new Error(`${contender} in ${scenario}: ${error.message}`, { cause: error });
+    });
+}
+
+function profilerArgs(folder: string | undefined, name: string): string[] {
+  if (folder === undefined) return [];
+  mkdirSync(folder, { recursive: true });
+  return ["--cpu-prof", `--cpu-prof-dir=${resolve(folder)}`, `--cpu-prof-name=${name}-${Date.now()}.cpuprofile`];
+}
+
+try {
+  await main();
+} catch (error) {
+  if (error instanceof UsageError) console.error(`${error.message} See npm run bench -- --help.`);
+  else console.error(error);
+  process.exitCode = 2;
+}

@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+import type { Contender, Payload } from "./contender.ts";
+import { apiClient, serveHandler } from "./http.ts";
+import { startServer } from "./server-process.ts";
+
+const DAY_SECS = 86_400;
+
+/** The server of `packages/server`, used through its API alone, and set up as in production. */
+export const ours: Contender = {
+  async open({ databaseUrl, listener, keys, nodeArgs, count }) {
+    const internalSecret = randomBytes(24).toString("hex");
+    const server = await startServer("../../packages/server/src/main.ts", nodeArgs, {
+      NODE_ENV: "production",
+      DATABASE_URL: databaseUrl,
+      HOST: "127.0.0.1",
+      PORT: "0",
+      INTERNAL_SECRET: internalSecret,
+      JWT_SIGNING_KEY: randomBytes(32).toString("hex"),
+      LOG_LEVEL: "error",
+      STRAIT_ALLOW_PRIVATE_ENDPOINTS: "true",
+    });
+    const apiKey = await createApiKey(server.origin, internalSecret);
+    const api = apiClient(server.origin, `Bearer ${apiKey}`, keys);
+
+    const handler = await serveHandler(async (body, headers) => {
+      const payload = body as Payload & { readonly key?: string };
+      if (payload.key === undefined) {
+        listener.started(payload);
+        return { status: 200, body: "1" };
+      }
+      if (headers["x-last-checkpoint"] !== undefined) {
+        listener.resumed(payload.key);
+        return { status: 200, body: "1" };
+      }
+      await api.post(
+        `/sdk/v1/runs/${headers["x-run-id"]}/wait-for-event`,
+        { event_key: payload.key, timeout_secs: DAY_SECS },
+        { authorization: `Bearer ${headers["x-run-token"]}` },
+      );
+      listener.waiting(payload.key);
+      return { status: 202, body: "0" };
+    });
+    await api.post("/v1/jobs", { name: "Bench", slug: "bench", endpoint_url: handler.url });
+    const trigger = async (payload: unknown) => {
+      await api.post("/v1/jobs/bench/trigger", { payload });
+    };
+
+    return {
+      enqueue: trigger,
+      waitOn: (key) => trigger({ key }),
+      async resolve(key, payload) {
+        await api.post(`/v1/events/${encodeURIComponent(key)}/send`, { payload });
+      },
+      // Not through the API, whose pages would cost more than what is measured.
+      pending: () => count("SELECT count(*) FROM runs WHERE status IN ('delayed', 'queued', 'dequeued', 'executing')"),
+      async close() {
+        await api.close();
+        handler.close();
+        await server.stop();
+      },
+    };
+  },
+};
+
+async function createApiKey(origin: string, internalSecret: string): Promise<string> {
+  const api = apiClient(origin, "", false);
+  const secret = { "x-internal-secret": internalSecret };
+  const project = JSON.parse(await api.post("/v1/projects", { name: "Bench" }, secret));
+  const { key } = JSON.parse(
+    await api.post("/v1/api-keys", { name: "bench", scopes: ["*"] }, { ...secret, "x-project-id": project.id }),
+  );
+  await api.close();
+  return key;
+}
