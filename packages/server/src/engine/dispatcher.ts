@@ -2,7 +2,7 @@ import { isTerminalRunStatus } from "@strait/core";
 import type { Context, Worker } from "../service/context.ts";
 import type { RunOutcome, RunResult } from "../service/finish-run.ts";
 import { resumeTaken } from "../service/finish-run.ts";
-import type { Lane } from "../service/lane.ts";
+import type { Batched } from "../service/lane.ts";
 import { type RunTokens, TOKEN_GRACE_SECS } from "../service/run-token.ts";
 import type { Signer } from "../service/signing.ts";
 import type { ClaimedRun } from "../store/runs.ts";
@@ -49,7 +49,7 @@ export class Dispatcher implements Worker {
   #reserved = 0;
   #accepting = true;
   #context: Context | undefined;
-  #outcomes: Lane<RunOutcome, RunResult> | undefined;
+  #outcomes: Batched<RunOutcome, RunResult> | undefined;
   /** Whether something may stand in the queue. While it does, new runs queue up behind it. */
   backlog = true;
 
@@ -58,7 +58,7 @@ export class Dispatcher implements Worker {
   }
 
   /** Ties the dispatcher to the use cases that it serves and uses. */
-  connect(context: Context, outcomes: Lane<RunOutcome, RunResult>): void {
+  connect(context: Context, outcomes: Batched<RunOutcome, RunResult>): void {
     this.#context = context;
     this.#outcomes = outcomes;
   }

@@ -2,9 +2,9 @@ import type { OperationId, Operations } from "@strait/contract";
 import type { Caller, Context } from "../service/context.ts";
 import type { EnqueuedRun, RunRequest } from "../service/enqueue-run.ts";
 import type { RunOutcome, RunResult } from "../service/finish-run.ts";
-import type { Lane } from "../service/lane.ts";
+import type { Batched } from "../service/lane.ts";
 import type { RunTokens } from "../service/run-token.ts";
-import type { SendAnswer, SendEvent } from "../service/send-event.ts";
+import type { SendAnswer, SendEvent } from "../service/sending.ts";
 import type { Signer } from "../service/signing.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
@@ -13,9 +13,9 @@ import type { IdempotencyKey } from "../store/idempotency.ts";
 export interface Services {
   readonly context: Context;
   readonly lanes: {
-    readonly enqueue: Lane<RunRequest, EnqueuedRun>;
-    readonly send: Lane<SendEvent, SendAnswer>;
-    readonly finish: Lane<RunOutcome, RunResult>;
+    readonly enqueue: Batched<RunRequest, EnqueuedRun>;
+    readonly send: Batched<SendEvent, SendAnswer>;
+    readonly finish: Batched<RunOutcome, RunResult>;
   };
   readonly tokens: RunTokens;
   readonly signer: Signer;

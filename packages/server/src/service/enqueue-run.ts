@@ -8,7 +8,7 @@ import type { ClaimedRun } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Queryable } from "../store/sql.ts";
 import type { Context } from "./context.ts";
-import { done, Lane, type Outcome, refused } from "./lane.ts";
+import { type Batched, done, Lane, type Outcome, refused } from "./lane.ts";
 
 /** One run to be made of a job. */
 export interface RunRequest {
@@ -50,7 +50,7 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
 export const payloadHash = (payload: unknown): string => sha256(canonicalJson(payload));
 
 /** Enqueues single runs, in batches of what has piled up. */
-export function enqueueRunLane(context: Context): Lane<RunRequest, EnqueuedRun> {
+export function enqueueRunLane(context: Context): Batched<RunRequest, EnqueuedRun> {
   const lane = new Lane<Enqueuing, EnqueuedRun>({
     sizeOf: (run) => run.payload_text.length + 200,
     async run(items, repeated) {
@@ -61,9 +61,9 @@ export function enqueueRunLane(context: Context): Lane<RunRequest, EnqueuedRun> 
     },
   });
   return {
-    add: (request: RunRequest) => lane.add(prepared(context, request)),
+    add: (request) => lane.add(prepared(context, request)),
     idle: () => lane.idle(),
-  } as Lane<RunRequest, EnqueuedRun>;
+  };
 }
 
 /** Enqueues several runs at once, all or none. */

@@ -1,7 +1,7 @@
 import type { RunMove } from "@strait/core";
 import * as runs from "../store/runs.ts";
 import { type Context, SYSTEM } from "./context.ts";
-import { done, Lane } from "./lane.ts";
+import { type Batched, done, Lane } from "./lane.ts";
 
 /** How a dispatch ended, as a move of its run. */
 export interface RunOutcome extends runs.RunMoveItem {
@@ -21,7 +21,7 @@ export type RunResult = "moved" | "taken" | "refused";
  *
  * A run that somebody holds is passed over in the batch and waited for in a statement of its own (L2).
  */
-export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">): Lane<RunOutcome, RunResult> {
+export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">): Batched<RunOutcome, RunResult> {
   async function moveAll(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<ReadonlySet<string>> {
     const moved = new Set<string>();
     for (const [move, items] of byMove(outcomes)) {

@@ -25,6 +25,13 @@ const MAX_BYTES = 4 * 1024 * 1024;
 const MAX_REPEATS = 8;
 const FIRST_BACKOFF_MS = 50;
 
+/** Handles items in batches; each caller waits for its own answer. */
+export interface Batched<Item, Answer> {
+  add(item: Item): Promise<Answer>;
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>;
+}
+
 interface Waiting<Item, Answer> {
   readonly item: Item;
   readonly resolve: (answer: Answer) => void;
@@ -36,7 +43,7 @@ interface Waiting<Item, Answer> {
  * so a single item is not delayed (L1). One item never harms another: the batch that a bad value spoils is halved down to
  * the culprit (L2).
  */
-export class Lane<Item, Answer> {
+export class Lane<Item, Answer> implements Batched<Item, Answer> {
   readonly #options: LaneOptions<Item, Answer>;
   #waiting: Waiting<Item, Answer>[] = [];
   #running: Promise<void> | undefined;
@@ -52,7 +59,6 @@ export class Lane<Item, Answer> {
     });
   }
 
-  /** Resolves when nothing is under way. */
   async idle(): Promise<void> {
     while (this.#running) await this.#running;
   }

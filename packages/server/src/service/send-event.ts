@@ -1,45 +1,29 @@
-import { createHash } from "node:crypto";
-import type { BufferedEvent, SentEvent } from "@strait/contract";
-import { canonicalJson } from "@strait/core";
-import { decideSend, type LatestTrigger, type Send, type SendDecision } from "../domain/decide-send.ts";
-import { idempotencyMismatch, unavailable } from "../domain/errors.ts";
+import { decideSend, type LatestTrigger, type SendDecision } from "../domain/decide-send.ts";
+import { unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
-import * as idempotency from "../store/idempotency.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { done, Lane, type Outcome, refused } from "./lane.ts";
+import { type Batched, done, Lane, type Outcome, refused } from "./lane.ts";
+import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
+import {
+  bufferedAnswer,
+  delivered,
+  keyOf,
+  prepared,
+  type SendAnswer,
+  type SendEvent,
+  type Sending,
+  wire,
+} from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
-
-/** An event on its way to a key. */
-export interface SendEvent extends Send {
-  readonly project_id: string;
-  readonly environment_id: string;
-  /** Seconds that the event is kept when nobody waits yet. */
-  readonly ttl_secs: number;
-  readonly actor: string;
-  readonly channel: "api" | "emit";
-  readonly idempotency: idempotency.IdempotencyKey | null;
-}
-
-/** The stored answer of an idempotent request is given back with `replayed`. */
-export type SendAnswer = (
-  | { readonly status: 200; readonly body: SentEvent }
-  | { readonly status: 202; readonly body: BufferedEvent }
-) & { readonly replayed?: true };
-
-interface Sending extends SendEvent {
-  readonly event_id: string;
-  readonly payload_text: string;
-  readonly payload_digest: string;
-}
 
 /**
  * Delivers events to the triggers that wait for them, in batches. A send first tries the conditional update of the waiting
  * row; only a miss takes the row of its key and looks again (K4), in a transaction of its own, so that the hits of a batch
  * do not wait for it.
  */
-export function sendEventLane(context: Context): Lane<SendEvent, SendAnswer> {
+export function sendEventLane(context: Context): Batched<SendEvent, SendAnswer> {
   const lane = new Lane<Sending, SendAnswer>({
     sizeOf: (send) => send.payload_text.length,
     async run(sends, repeated) {
@@ -53,17 +37,8 @@ export function sendEventLane(context: Context): Lane<SendEvent, SendAnswer> {
     },
   });
   return {
-    add: (send: SendEvent) => lane.add(prepared(context, send)),
+    add: (send) => lane.add(prepared(context, send)),
     idle: () => lane.idle(),
-  } as Lane<SendEvent, SendAnswer>;
-}
-
-function prepared({ clock }: Context, send: SendEvent): Sending {
-  return {
-    ...send,
-    event_id: clock.newId("evt"),
-    payload_text: JSON.stringify(send.payload),
-    payload_digest: createHash("sha256").update(canonicalJson(send.payload)).digest("hex"),
   };
 }
 
@@ -117,7 +92,7 @@ async function deliverKeyed(
     const trigger = hits.get(keyOf(send));
     return trigger && delivered(trigger);
   });
-  if (missed.length > 0) await idempotency.release(tx, missed.flatMap(keyRow));
+  await releaseKeys(tx, missed);
   return settled;
 }
 
@@ -147,7 +122,7 @@ async function decideMisses(
       });
       answerTwins(sends, fresh, answers);
       const failed = [...fresh].filter((send) => answers.get(send)?.ok !== true);
-      if (failed.length > 0) await idempotency.release(tx, failed.flatMap(keyRow));
+      await releaseKeys(tx, failed);
       return { answers, ended };
     });
     settled = decided.ended;
@@ -285,72 +260,6 @@ async function withoutRecorded(
   });
 }
 
-/** Takes the idempotency keys of sends; those that were used answer from what was stored. */
-async function takeKeys(
-  tx: Transaction,
-  keyed: readonly Sending[],
-  answers: Map<Sending, Outcome<SendAnswer>>,
-): Promise<Set<Sending>> {
-  if (keyed.length === 0) return new Set();
-  const rows = keyed.flatMap(keyRow);
-  const taken = new Map((await idempotency.take(tx, rows)).map((row) => [idOf(row), row]));
-  const fresh = new Set<Sending>();
-  const used: Sending[] = [];
-  for (const send of keyed) {
-    const id = send.idempotency ? idOf(send.idempotency) : "";
-    if (taken.delete(id)) fresh.add(send);
-    else used.push(send);
-  }
-  if (used.length === 0) return fresh;
-  const stored = new Map((await idempotency.find(tx, used.flatMap(keyRow))).map((row) => [idOf(row), row]));
-  for (const send of used) {
-    const answer = stored.get(send.idempotency ? idOf(send.idempotency) : "");
-    if (!answer || answer.status === null) continue; // taken in this very batch: the next round finds its answer
-    if (answer.body_hash !== send.idempotency?.body_hash) answers.set(send, refused(idempotencyMismatch(answer.key)));
-    else answers.set(send, done(replayed(answer.status, answer.response)));
-  }
-  return fresh;
-}
-
-/** Of several sends with one idempotency key in one batch the first took it; the others repeat its answer. */
-function answerTwins(
-  sends: readonly Sending[],
-  fresh: ReadonlySet<Sending>,
-  answers: Map<Sending, Outcome<SendAnswer>>,
-): void {
-  const first = new Map(
-    [...fresh].flatMap((send) => (send.idempotency ? [[idOf(send.idempotency), send] as const] : [])),
-  );
-  for (const send of sends) {
-    if (answers.has(send) || !send.idempotency) continue;
-    const twin = first.get(idOf(send.idempotency));
-    const outcome = twin && answers.get(twin);
-    if (twin?.idempotency?.body_hash !== send.idempotency.body_hash) {
-      answers.set(send, refused(idempotencyMismatch(send.idempotency.key)));
-    } else if (outcome) {
-      answers.set(send, outcome.ok ? done({ ...outcome.value, replayed: true }) : outcome);
-    }
-  }
-}
-
-async function storeAnswers(
-  tx: Transaction,
-  sends: readonly Sending[],
-  answerOf: (send: Sending) => SendAnswer | undefined,
-): Promise<void> {
-  const rows = sends.flatMap((send) => {
-    const answer = answerOf(send);
-    if (!answer || !send.idempotency) return [];
-    const { project_id, target, key } = send.idempotency;
-    return [{ project_id, target, key, status: answer.status, response: JSON.stringify(answer.body) }];
-  });
-  if (rows.length > 0) await idempotency.answer(tx, rows);
-}
-
-function replayed(status: number, response: string | null): SendAnswer {
-  return { status, body: JSON.parse(response ?? "null"), replayed: true } as SendAnswer;
-}
-
 function settlement(context: Context, send: Sending, leaseId: number | null | undefined): triggers.KeySettlement {
   return {
     project_id: send.project_id,
@@ -394,37 +303,4 @@ function giveBack(
     const used = started.delete(keyOf(send));
     if (!used && reserved.get(send) != null) worker.release(send.project_id, 1);
   }
-}
-
-const keyOf = (key: triggers.EventKey): string => `${key.project_id}\n${key.environment_id}\n${key.event_key}`;
-const idOf = (key: idempotency.IdempotencyKey): string => `${key.project_id}\n${key.target}\n${key.key}`;
-const keyRow = (send: Sending): idempotency.IdempotencyKey[] => (send.idempotency ? [send.idempotency] : []);
-
-/** A trigger as the wire has it: without what only this file needs. */
-function wire(trigger: LatestTrigger | triggers.SettledTrigger): Omit<SentEvent, "disposition"> {
-  const {
-    overdue: _overdue,
-    payload_schema: _schema,
-    claimed: _claimed,
-    owner_pending: _pending,
-    ...rest
-  } = trigger as LatestTrigger & { payload_schema?: unknown; claimed?: unknown; owner_pending?: unknown };
-  return rest;
-}
-
-function delivered(trigger: LatestTrigger | triggers.SettledTrigger): SendAnswer {
-  return { status: 200, body: { ...wire(trigger), disposition: "delivered" } };
-}
-
-function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {
-  return {
-    status: 202,
-    body: {
-      status: "buffered",
-      disposition: "buffered",
-      id: send.event_id,
-      event_key: send.event_key,
-      expires_at: expiresAt,
-    },
-  };
 }

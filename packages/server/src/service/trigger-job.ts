@@ -4,7 +4,7 @@ import * as jobs from "../store/jobs.ts";
 import { sql } from "../store/sql.ts";
 import type { Caller, Context } from "./context.ts";
 import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
-import type { Lane } from "./lane.ts";
+import type { Batched } from "./lane.ts";
 import { payloadIssues } from "./payload-schema.ts";
 import { type RunTokens, TOKEN_GRACE_SECS } from "./run-token.ts";
 
@@ -30,7 +30,7 @@ interface Deps {
  */
 export async function triggerJob(
   { context, tokens }: Deps,
-  lane: Lane<RunRequest, EnqueuedRun>,
+  lane: Batched<RunRequest, EnqueuedRun>,
   caller: Caller,
   reference: string,
   input: TriggerInput,

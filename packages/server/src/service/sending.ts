@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import type { BufferedEvent, SentEvent } from "@strait/contract";
+import { canonicalJson } from "@strait/core";
+import type { LatestTrigger, Send } from "../domain/decide-send.ts";
+import type { IdempotencyKey } from "../store/idempotency.ts";
+import type { EventKey, SettledTrigger } from "../store/triggers.ts";
+import type { Context } from "./context.ts";
+
+/** An event on its way to a key. */
+export interface SendEvent extends Send {
+  readonly project_id: string;
+  readonly environment_id: string;
+  /** Seconds that the event is kept when nobody waits yet. */
+  readonly ttl_secs: number;
+  readonly actor: string;
+  readonly channel: "api" | "emit";
+  readonly idempotency: IdempotencyKey | null;
+}
+
+/** The stored answer of an idempotent request is given back with `replayed`. */
+export type SendAnswer = (
+  | { readonly status: 200; readonly body: SentEvent }
+  | { readonly status: 202; readonly body: BufferedEvent }
+) & { readonly replayed?: true };
+
+/** A send that is ready for the database. */
+export interface Sending extends SendEvent {
+  readonly event_id: string;
+  readonly payload_text: string;
+  readonly payload_digest: string;
+}
+
+export function prepared({ clock }: Context, send: SendEvent): Sending {
+  return {
+    ...send,
+    event_id: clock.newId("evt"),
+    payload_text: JSON.stringify(send.payload),
+    payload_digest: createHash("sha256").update(canonicalJson(send.payload)).digest("hex"),
+  };
+}
+
+/** Tells which sends are to one key. */
+export const keyOf = (key: EventKey): string => `${key.project_id}\n${key.environment_id}\n${key.event_key}`;
+
+/** A trigger as the wire has it: without what only this file needs. */
+export function wire(trigger: LatestTrigger | SettledTrigger): Omit<SentEvent, "disposition"> {
+  const {
+    overdue: _overdue,
+    payload_schema: _schema,
+    claimed: _claimed,
+    owner_pending: _pending,
+    ...rest
+  } = trigger as LatestTrigger & { payload_schema?: unknown; claimed?: unknown; owner_pending?: unknown };
+  return rest;
+}
+
+export function delivered(trigger: LatestTrigger | SettledTrigger): SendAnswer {
+  return { status: 200, body: { ...wire(trigger), disposition: "delivered" } };
+}
+
+export function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {
+  return {
+    status: 202,
+    body: {
+      status: "buffered",
+      disposition: "buffered",
+      id: send.event_id,
+      event_key: send.event_key,
+      expires_at: expiresAt,
+    },
+  };
+}
