@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
@@ -109,6 +110,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   });
 
   const shutdown = new AbortController();
+  // Every open stream listens.
+  setMaxListeners(0, shutdown.signal);
   const authenticator = createAuthenticator(context, tokens, secrets.internalSecret, onError("authenticate"));
   const services: Services = {
     context,

@@ -138,7 +138,6 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
         };
 
   const stop = new AbortController();
-  services.shutdown.addEventListener("abort", () => stop.abort(), { signal: stop.signal });
   const request = {
     caller,
     path,
@@ -154,7 +153,9 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
   if (isStream) {
     const events = await handle(services);
     if (events === undefined) return new Response(null, { status: 204, headers: headersOf(requestId) });
-    c.req.raw.signal.addEventListener("abort", () => stop.abort());
+    const end = () => stop.abort();
+    c.req.raw.signal.addEventListener("abort", end);
+    services.shutdown.addEventListener("abort", end, { signal: stop.signal });
     return sseResponse(events as AsyncIterable<never>, stop, headersOf(requestId), (error) =>
       options.onError(error, { requestId, operation: id }),
     );

@@ -314,7 +314,7 @@ export function move(
   return db.query<MovedRun>(sql`
     WITH item AS (SELECT * FROM ${records<Required<RunMoveItem>>("i", moveTypes, items as Required<RunMoveItem>[])}),
     locked AS (
-      SELECT r.project_id, r.id, r.status AS before
+      SELECT i.*, r.status AS before
       FROM item i JOIN runs r ON r.project_id = i.project_id AND r.id = i.id
       WHERE r.status = ANY(${allowed}) AND r.dispatch_seq = coalesce(i.dispatch_seq, r.dispatch_seq)
         AND NOT (coalesce(i.unless_taken, false) AND r.taken_seq = r.dispatch_seq)
@@ -322,9 +322,9 @@ export function move(
       FOR NO KEY UPDATE OF r ${skipLocked ? sql`SKIP LOCKED` : none}),
     moved AS (
       UPDATE runs r SET ${changesOf(name)} status = ${to}, change_seq = r.change_seq + 1
-      FROM locked l JOIN item i ON i.project_id = l.project_id AND i.id = l.id
-      WHERE r.project_id = l.project_id AND r.id = l.id AND r.status = ANY(${allowed})
-      RETURNING r.*, l.before, i.delay_ms, i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor),
+      FROM locked i
+      WHERE r.project_id = i.project_id AND r.id = i.id AND r.status = ANY(${allowed})
+      RETURNING r.*, i.before, i.delay_ms, i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor),
     saved AS (${largeCheckpoints}),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)

@@ -118,7 +118,12 @@ function leaseOf(items: readonly { readonly lease_id: number | null }[]): number
   return items.find((item) => item.lease_id !== null)?.lease_id ?? null;
 }
 
-function settleTargets(
+/** As the statement answers: the runs that go on here all stand on one of the rows, not once per row. */
+interface SettledRow extends Omit<SettledTrigger, "claimed"> {
+  readonly claimed_here: readonly (ClaimedRun & { readonly trigger_id: string })[] | null;
+}
+
+async function settleTargets(
   db: Queryable,
   name: TriggerMove,
   leaseId: number | null,
@@ -126,7 +131,7 @@ function settleTargets(
 ): Promise<SettledTrigger[]> {
   const { from, to } = triggerMoves[name];
   const stepMove = name === "receive" ? "complete" : "fail";
-  return db.query<SettledTrigger>(sql`
+  const rows = await db.query<SettledRow>(sql`
     WITH lease AS (SELECT id FROM leases WHERE id = ${leaseId} AND alive FOR KEY SHARE),
     target AS (${targets}),
     settled AS (
@@ -141,8 +146,9 @@ function settleTargets(
           WHEN ${to} = 'timed_out' AND t.on_timeout = 'resume' THEN 'timeout'
           WHEN ${to} IN ('canceled', 'superseded') AND t.on_cancel = 'resume' THEN 'canceled' END AS resume_reason),
     owner AS (
-      SELECT r.project_id, r.id, s.id AS trigger_id FROM settled s
-      JOIN runs r ON r.project_id = s.project_id AND r.id = s.job_run_id
+      SELECT r.project_id, r.id AS run_id, s.id AS trigger_id, s.response_payload AS checkpoint,
+        'event_trigger'::text AS checkpoint_source, s.resume_reason, s.lease_id, s.actor
+      FROM settled s JOIN runs r ON r.project_id = s.project_id AND r.id = s.job_run_id
       WHERE s.resume_reason IS NOT NULL AND r.status = ANY(${runMoves.resume.from})
       ORDER BY r.project_id, r.id FOR NO KEY UPDATE OF r SKIP LOCKED),
     moved AS (
@@ -150,13 +156,9 @@ function settleTargets(
         status = CASE WHEN i.lease IS NOT NULL THEN ${runMoves.resumeNow.to} ELSE ${runMoves.resume.to} END,
         lease_id = coalesce(i.lease, r.lease_id), dispatch_seq = r.dispatch_seq + (i.lease IS NOT NULL)::int,
         started_at = CASE WHEN i.lease IS NOT NULL THEN strait_now() END, heartbeat_at = NULL, change_seq = r.change_seq + 1
-      FROM (
-        SELECT o.project_id, o.id AS run_id, s.response_payload AS checkpoint, 'event_trigger' AS checkpoint_source,
-          s.resume_reason, lease.id AS lease, s.id AS trigger_id
-        FROM owner o JOIN settled s ON s.project_id = o.project_id AND s.id = o.trigger_id
-        LEFT JOIN lease ON lease.id = s.lease_id) i
+      FROM (SELECT o.*, lease.id AS lease FROM owner o LEFT JOIN lease ON lease.id = o.lease_id) i
       WHERE r.project_id = i.project_id AND r.id = i.run_id AND r.status = ANY(${runMoves.resume.from})
-      RETURNING r.*, i.checkpoint AS given_checkpoint, i.trigger_id, i.lease),
+      RETURNING r.*, i.checkpoint AS given_checkpoint, i.trigger_id, i.lease, i.actor),
     saved AS (${largeCheckpoints}),
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)
@@ -164,7 +166,7 @@ function settleTargets(
     wake AS (
       INSERT INTO run_wakes (project_id, run_id, trigger_id)
       SELECT s.project_id, s.job_run_id, s.id FROM settled s
-      WHERE s.job_run_id IS NOT NULL AND NOT EXISTS (SELECT FROM moved m WHERE m.trigger_id = s.id)
+      WHERE s.job_run_id IS NOT NULL AND s.id NOT IN (SELECT trigger_id FROM moved)
       RETURNING trigger_id),
     step AS (
       UPDATE step_runs p SET status = ${stepMoves[stepMove].to}, finished_at = strait_now(), change_seq = p.change_seq + 1,
@@ -190,14 +192,16 @@ function settleTargets(
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
       SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM settled
       UNION ALL
-      SELECT m.project_id, m.id, m.change_seq, 'status', 'waiting', m.status, s.actor, m.workflow_run_id, NULL
-      FROM moved m JOIN settled s ON s.id = m.trigger_id
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, NULL FROM moved
       UNION ALL
       SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM step)
-    SELECT ${columns}, EXISTS (SELECT FROM wake w WHERE w.trigger_id = t.id) AS owner_pending,
-      (SELECT row_to_json(c) FROM (
-        SELECT ${claimedColumns} FROM moved r ${claimedJoin} WHERE r.trigger_id = t.id AND r.lease IS NOT NULL) c) AS claimed
+    SELECT ${columns}, t.id IN (SELECT trigger_id FROM wake) AS owner_pending,
+      CASE WHEN t.id = (SELECT min(id) FROM settled) THEN (
+        SELECT json_agg(c) FROM (
+          SELECT r.trigger_id, ${claimedColumns} FROM moved r ${claimedJoin} WHERE r.lease IS NOT NULL) c) END AS claimed_here
     FROM settled t`);
+  const claimed = new Map(rows.flatMap(({ claimed_here }) => claimed_here ?? []).map((run) => [run.trigger_id, run]));
+  return rows.map(({ claimed_here: _here, ...trigger }) => ({ ...trigger, claimed: claimed.get(trigger.id) ?? null }));
 }
 
 /** What `notify_url` receives, stored as the bytes that every attempt sends. `t` is a trigger's row. */
