@@ -1,6 +1,6 @@
 // `npm run bench`: the server beside the sketch of its design. `npm run bench -- --help` says more.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { resolve } from "node:path";
 import type { ContenderName } from "./src/contenders.ts";
@@ -63,7 +63,10 @@ function playOnce(
   contender: ContenderName,
   { keys, profile, runsIn }: Options,
 ): Promise<Figures> {
-  const nodeArgs = [...process.execArgv, ...profilerArgs(profile, `${scenario}-${contender}`)];
+  // Each in a folder of its own, where the loader's thread leaves a profile too; the server's has a 0 after its process id.
+  const profilerArgs =
+    profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile, `${scenario}-${contender}`)}`];
+  const nodeArgs = [...process.execArgv, ...profilerArgs];
   return store
     .withDatabase((databaseUrl) =>
       play({ contender, scenario, n: runsIn(scenario), keys, databaseUrl, storePid: store.pid, nodeArgs }),
@@ -71,12 +74,6 @@ function playOnce(
     .catch((error: Error) => {
       throw new Error(`${contender} in ${scenario}: ${error.message}`, { cause: error });
     });
-}
-
-function profilerArgs(folder: string | undefined, name: string): string[] {
-  if (folder === undefined) return [];
-  mkdirSync(folder, { recursive: true });
-  return ["--cpu-prof", `--cpu-prof-dir=${resolve(folder)}`, `--cpu-prof-name=${name}-${Date.now()}.cpuprofile`];
 }
 
 try {
