@@ -7,7 +7,7 @@ const RETRY_MS = 1_000;
 const MAX_QUEUED = 256;
 
 /** One frame. Data is one line of JSON, so nothing in it can begin another frame. */
-export function encodeFrame({ event, id, data }: StreamEvent): string {
+function encodeFrame({ event, id, data }: StreamEvent): string {
   return `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`;
 }
 

@@ -23,7 +23,7 @@ const parameters = new Ajv2020({ ...options, coerceTypes: true, schemas: [schema
 formats.default(bodies);
 formats.default(parameters);
 
-export function requestChecks(id: OperationId): RequestChecks {
+function requestChecks(id: OperationId): RequestChecks {
   const { path, query, body, bodyRequired } = requestSchemas[id];
   const checkPath = path && parameters.compile(path);
   const checkQuery = parameters.compile({ type: "object", ...query, additionalProperties: false });
@@ -32,17 +32,17 @@ export function requestChecks(id: OperationId): RequestChecks {
     bodyRequired,
     path: (value) => check(checkPath, value, "/path"),
     query(value) {
-      refuseUnstorable(value, "/query");
+      refuseImpossible(value, "/query");
       check(checkQuery, value, "/query");
     },
     body(value) {
-      refuseUnstorable(value, "");
+      refuseImpossible(value, "");
       check(checkBody, value, "");
     },
   };
 }
 
-function refuseUnstorable(value: unknown, base: string): void {
+function refuseImpossible(value: unknown, base: string): void {
   const problem = findJsonProblem(value);
   if (problem) throw validationError([{ field: base + problem.pointer, rule: problem.rule, fix: problem.fix }]);
 }

@@ -35,7 +35,7 @@ export async function triggerJob(
   reference: string,
   input: TriggerInput,
 ): Promise<TriggeredRun> {
-  const job = await triggerable(context, caller, reference, [input], () => "/payload");
+  const job = await enabledJob(context, caller, reference, [input], () => "/payload");
   const run = await lane.add(toRequest(caller, job, input, null));
   return toTriggered(tokens, job, run);
 }
@@ -47,7 +47,7 @@ export async function dryRunTrigger(
   reference: string,
   input: TriggerInput,
 ): Promise<DryRun> {
-  const job = await triggerable(context, caller, reference, [input], () => "/payload");
+  const job = await enabledJob(context, caller, reference, [input], () => "/payload");
   const [time] = await context.db.query<{ expires_at: string | null; scheduled_at: string | null }>(sql`
     SELECT ${input.scheduled_at}::timestamptz AS scheduled_at,
       coalesce(${input.scheduled_at}::timestamptz, strait_now())
@@ -74,7 +74,7 @@ export async function triggerJobInBulk(
   items: readonly TriggerInput[],
 ): Promise<{ batch_id: string; results: TriggeredRun[]; total: number; created: number }> {
   refuseTwins(items);
-  const job = await triggerable(context, caller, reference, items, (index) => `/items/${index}/payload`);
+  const job = await enabledJob(context, caller, reference, items, (index) => `/items/${index}/payload`);
   const batch_id = context.clock.newId("batch");
   const outcomes = await enqueueRuns(
     context,
@@ -88,7 +88,7 @@ export async function triggerJobInBulk(
   return { batch_id, results, total: results.length, created: results.filter((run) => !run.idempotency_hit).length };
 }
 
-async function triggerable(
+async function enabledJob(
   { db }: Context,
   caller: Caller,
   reference: string,

@@ -37,14 +37,6 @@ export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[])
   return new SqlStatement(text, values);
 }
 
-/** Joins statements with `separator`; none gives `otherwise`. */
-export function join(statements: readonly Statement[], separator: string, otherwise: string): Statement {
-  const [first, ...rest] = statements;
-  if (first === undefined) return new SqlStatement(otherwise, []);
-  const glue = new SqlStatement(separator, []);
-  return rest.reduce((all, next) => sql`${all}${glue}${next}`, first);
-}
-
 /**
  * Encodes a value for a `json` parameter; `undefined` becomes SQL NULL and `null` the JSON null.
  * Needed because node-postgres would send a JavaScript array as a PostgreSQL array.

@@ -311,12 +311,6 @@ export async function move(db: Queryable, projectId: string, id: string, name: T
   return settled.length > 0;
 }
 
-export async function find(db: Queryable, projectId: string, id: string): Promise<EventTrigger | undefined> {
-  const [trigger] = await db.query<EventTrigger>(sql`
-    SELECT ${columns} FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ${id}`);
-  return trigger;
-}
-
 /** The trigger, and the number of its last change, from one statement. */
 export async function findNumbered(
   db: Queryable,
