@@ -34,7 +34,7 @@ export const runMoves = {
   /** Not started within its time to live. */
   expire:    { from: ["delayed", "queued"],                                     to: "expired" },
   cancel:    { from: ["delayed", "queued", "dequeued", "executing", "waiting"], to: "canceled" },
-  /** Worth a retry, but no attempt is left, or it keeps failing in the same way. */
+  /** Worth a retry, but no attempt is left. */
   bury:      { from: ["executing"],                                             to: "dead_letter" },
   /** Starts over at attempt 1. */
   replay:    { from: ["dead_letter"],                                           to: "queued", reopens: true },

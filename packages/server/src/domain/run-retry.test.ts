@@ -8,7 +8,6 @@ const failure: RunFailure = {
   strategy: "exponential",
   delaysSecs: [],
   errorClass: "server",
-  previousErrorClass: null,
 };
 
 describe("a failed dispatch", () => {
@@ -23,18 +22,16 @@ describe("a failed dispatch", () => {
 
   test("goes to the dead letter queue when no attempt is left, a timeout too", () => {
     for (const errorClass of ["server", "timeout", "reported"] as const) {
-      expect(afterRunFailure({ ...failure, attempt: 3, errorClass }, MIDDLE)).toEqual({
-        move: "bury",
-        because: "attempts_exhausted",
-      });
+      expect(afterRunFailure({ ...failure, attempt: 3, errorClass }, MIDDLE)).toEqual({ move: "bury" });
     }
   });
 
-  test("goes there from the third attempt on when it fails as before", () => {
-    const again: RunFailure = { ...failure, maxAttempts: 10, previousErrorClass: "server" };
-    expect(afterRunFailure({ ...again, attempt: 2 }, MIDDLE)).toMatchObject({ move: "retry" });
-    expect(afterRunFailure({ ...again, attempt: 3 }, MIDDLE)).toEqual({ move: "bury", because: "same_error" });
-    expect(afterRunFailure({ ...again, attempt: 3, errorClass: "timeout" }, MIDDLE)).toMatchObject({ move: "retry" });
+  test("keeps its attempts however often it fails in the same way", () => {
+    const failures = [3, 5, 9].map((attempt) => ({ ...failure, maxAttempts: 10, attempt }));
+
+    const moves = failures.map((failed) => afterRunFailure(failed, MIDDLE).move);
+
+    expect(moves).toEqual(["retry", "retry", "retry"]);
   });
 
   test("fails for good when the class of the error says that a retry is pointless", () => {

@@ -2,17 +2,12 @@ import type { ErrorClass } from "@strait/contract";
 import { type RetryPolicy, runRetryDelayMs } from "@strait/core";
 import { isRetryable } from "./error-class.ts";
 
-/** From this attempt on, failing twice in a row in the same way is taken for a payload that will never work. */
-const POISON_ATTEMPT = 3;
-
 /** A dispatch that failed, and what its run may still do. */
 export interface RunFailure extends RetryPolicy {
   /** The attempt that failed; 1 or more. */
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly errorClass: ErrorClass;
-  /** Of the attempt before; null for the first. */
-  readonly previousErrorClass: ErrorClass | null;
   /** What the executor said about it; undefined lets the class decide. */
   readonly retryable?: boolean | undefined;
 }
@@ -21,11 +16,11 @@ export interface RunFailure extends RetryPolicy {
 export type AfterRunFailure =
   | { readonly move: "retry"; readonly delayMs: number }
   | { readonly move: "fail" }
-  | { readonly move: "bury"; readonly because: "attempts_exhausted" | "same_error" };
+  | { readonly move: "bury" };
 
 /**
- * Decides what follows a failed dispatch: a retry while attempts are left, the dead letter queue when none is or when
- * the run keeps failing in the same way, and plain failure when a retry is pointless.
+ * Decides what follows a failed dispatch: a retry while attempts are left, also when it fails in the same way again; the dead letter
+ * queue when none is left; and plain failure when a retry is pointless.
  *
  * A dispatch that ran into the job's time limit is a failure like others. A run that was lost with its worker is not
  * decided here: it is dispatched again without costing an attempt.
@@ -34,9 +29,8 @@ export type AfterRunFailure =
  * @returns The delay in milliseconds, counted from now.
  */
 export function afterRunFailure(failure: RunFailure, random: number): AfterRunFailure {
-  const { attempt, maxAttempts, errorClass, previousErrorClass, retryable = isRetryable(errorClass) } = failure;
+  const { attempt, maxAttempts, errorClass, retryable = isRetryable(errorClass) } = failure;
   if (!retryable) return { move: "fail" };
-  if (attempt >= maxAttempts) return { move: "bury", because: "attempts_exhausted" };
-  if (attempt >= POISON_ATTEMPT && errorClass === previousErrorClass) return { move: "bury", because: "same_error" };
+  if (attempt >= maxAttempts) return { move: "bury" };
   return { move: "retry", delayMs: runRetryDelayMs(failure, attempt, random) };
 }

@@ -46,13 +46,14 @@ export function isWorthFallback(result: CallResult): boolean {
 }
 
 /**
- * What a 2xx answer means. 202 and `Strait-Outcome: waiting`: the executor has parked the run, or goes on by itself. Any
+ * What a 2xx answer means. `Strait-Outcome: waiting`: the executor has parked the run. 202: it goes on by itself. Any
  * other completes the run with the body as its result; unless its wait took an event that was there already and the
  * executor does not say, with `Strait-Outcome: completed`, that it went on with it.
  */
-export function outcomeOfAnswer({ status, headers, body }: Answer): Ended | "parked" {
+export function outcomeOfAnswer({ status, headers, body }: Answer): Ended | "parked" | "goes on" {
   const outcome = headers["strait-outcome"];
-  if (status === 202 || outcome === "waiting") return "parked";
+  if (outcome === "waiting") return "parked";
+  if (status === 202) return "goes on";
   return { move: "complete", result: asJson(body), unless_taken: outcome !== "completed" };
 }
 
@@ -61,7 +62,6 @@ export function outcomeOfFailure(
   run: {
     readonly attempt: number;
     readonly max_attempts: number;
-    readonly error_class: string | null;
     readonly retry_strategy: string;
     readonly retry_delays_secs: readonly number[];
   },
@@ -73,7 +73,6 @@ export function outcomeOfFailure(
       attempt: run.attempt,
       maxAttempts: run.max_attempts,
       errorClass: failure.error_class,
-      previousErrorClass: run.error_class as ErrorClass | null,
       strategy: run.retry_strategy as RetryStrategy,
       delaysSecs: run.retry_delays_secs,
       retryable,

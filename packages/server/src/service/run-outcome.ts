@@ -1,4 +1,4 @@
-import type { ErrorClass, RetryStrategy, Run } from "@strait/contract";
+import type { RetryStrategy, Run } from "@strait/contract";
 import { isTerminalRunStatus, type RunMove } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
 import { afterRunFailure } from "../domain/run-retry.ts";
@@ -30,7 +30,6 @@ export function failRun(context: Context, caller: RunCaller, error: string, retr
         attempt: run.attempt,
         maxAttempts: run.max_attempts,
         errorClass: "reported",
-        previousErrorClass: run.error_class as ErrorClass | null,
         retryable,
       },
       Math.random(),

@@ -9,7 +9,6 @@ export interface DueRun {
   readonly max_attempts: number;
   readonly retry_strategy: string;
   readonly retry_delays_secs: number[];
-  readonly error_class: string | null;
 }
 
 /**
@@ -25,7 +24,7 @@ export function take(tx: Queryable, limit: number): Promise<DueRun[]> {
       DELETE FROM run_deadlines d USING due u
       WHERE d.due_at = u.due_at AND d.project_id = u.project_id AND d.run_id = u.run_id AND d.kind = u.kind RETURNING d.*),
     state AS (
-      SELECT g.kind, g.dispatch_seq, r.project_id, r.id AS run_id, r.status, r.attempt, r.max_attempts, r.error_class,
+      SELECT g.kind, g.dispatch_seq, r.project_id, r.id AS run_id, r.status, r.attempt, r.max_attempts,
         j.retry_strategy, j.retry_delays_secs,
         r.heartbeat_at + make_interval(secs => j.timeout_secs) AS next_due
       FROM gone g JOIN runs r ON r.project_id = g.project_id AND r.id = g.run_id
@@ -35,7 +34,7 @@ export function take(tx: Queryable, limit: number): Promise<DueRun[]> {
     armed AS (
       INSERT INTO run_deadlines (due_at, project_id, run_id, kind, dispatch_seq)
       SELECT next_due, project_id, run_id, kind, dispatch_seq FROM state WHERE kind = 'dispatch' AND next_due > strait_now())
-    SELECT project_id, run_id, kind, dispatch_seq, attempt, max_attempts, retry_strategy, retry_delays_secs, error_class
+    SELECT project_id, run_id, kind, dispatch_seq, attempt, max_attempts, retry_strategy, retry_delays_secs
     FROM state WHERE kind = 'expire' OR next_due IS NULL OR next_due <= strait_now()`);
 }
 
