@@ -1,7 +1,7 @@
 import type { EventTrigger, TriggerStatus } from "@strait/contract";
 import { runMoves, stepMoves, type TriggerMove, triggerMoves } from "@strait/core";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
-import { type ClaimedRun, claimedColumns, claimedJoin, largeCheckpoints, savesCheckpoint } from "./runs.ts";
+import { type ClaimedRun, claimedJoin, largeCheckpoints, resumedColumns, savesCheckpoint } from "./runs.ts";
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
 const columns = sql`
@@ -198,7 +198,7 @@ async function settleTargets(
     SELECT ${columns}, t.id IN (SELECT trigger_id FROM wake) AS owner_pending,
       CASE WHEN t.id = (SELECT min(id) FROM settled) THEN (
         SELECT json_agg(c) FROM (
-          SELECT r.trigger_id, ${claimedColumns} FROM moved r ${claimedJoin} WHERE r.lease IS NOT NULL) c) END AS claimed_here
+          SELECT r.trigger_id, ${resumedColumns} FROM moved r ${claimedJoin} WHERE r.lease IS NOT NULL) c) END AS claimed_here
     FROM settled t`);
   const claimed = new Map(rows.flatMap(({ claimed_here }) => claimed_here ?? []).map((run) => [run.trigger_id, run]));
   return rows.map(({ claimed_here: _here, ...trigger }) => ({ ...trigger, claimed: claimed.get(trigger.id) ?? null }));
