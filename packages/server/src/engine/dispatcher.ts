@@ -210,9 +210,11 @@ export class Dispatcher implements Worker {
       failure === undefined && result.kind === "answer"
         ? outcomeOfAnswer(result)
         : outcomeOfFailure(run, failure ?? { error_class: "unknown", message: "the call ended without an answer" });
-    if (ended === "parked") {
-      const [detached] = await runs.detach(this.#context.db, run.project_id, run.id, run.dispatch_seq);
-      if (!detached) await resumeTaken(this.#context, run.project_id, run.id, run.dispatch_seq);
+    const isParked = ended === "parked";
+    // Parked on an event that was there already: nothing else will wake it.
+    if (isParked && (await resumeTaken(this.#context, run.project_id, run.id, run.dispatch_seq))) return;
+    if (isParked || ended === "goes on") {
+      await runs.detach(this.#context.db, run.project_id, run.id, run.dispatch_seq);
       return;
     }
     const what = await this.#outcomes.add({ ...keyOf(run), ...ended });
