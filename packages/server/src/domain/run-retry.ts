@@ -19,8 +19,8 @@ export type AfterRunFailure =
   | { readonly move: "bury" };
 
 /**
- * Decides what follows a failed dispatch: a retry while attempts are left, also when it fails in the same way again; the dead letter
- * queue when none is left; and plain failure when a retry is pointless.
+ * Decides what follows a failed dispatch: a retry while attempts are left, also when it failed in the same way before;
+ * the dead letter queue when none is left; and plain failure when a retry is pointless.
  *
  * A dispatch that ran into the job's time limit is a failure like others. A run that was lost with its worker is not
  * decided here: it is dispatched again without costing an attempt.

@@ -11,8 +11,8 @@ export const refused = (error: unknown): Outcome<never> => ({ ok: false, error }
 
 export interface LaneOptions<Item, Answer> {
   /**
-   * Handles a batch and answers for each item, in order. It may be called again with the same items: after a deadlock, or,
-   * with `repeated`, after a connection broke and nobody knows whether the last call was committed.
+   * Handles a batch and answers for each item, in order. With `repeated` it is called again for items of a call that
+   * failed: part of that call may have been committed, and after a broken connection nobody knows.
    */
   run(items: readonly Item[], repeated: boolean): Promise<readonly Outcome<Answer>[]>;
   /** Bytes that an item adds to a batch. */
@@ -90,17 +90,15 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
     }
   }
 
-  async #outcomes(items: readonly Item[]): Promise<readonly Outcome<Answer>[]> {
-    let repeated = false;
+  async #outcomes(items: readonly Item[], repeated = false): Promise<readonly Outcome<Answer>[]> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#options.run(items, repeated);
+        return await this.#options.run(items, repeated || tries > 1);
       } catch (error) {
         if (isBadValue(error)) return this.#halve(items, error);
         const isLoss = isConnectionLoss(error);
         if (!isLoss && !isTransient(error)) return items.map(() => refused(error));
         if (tries === MAX_REPEATS) return items.map(() => refused(gaveUp(error)));
-        repeated ||= isLoss;
         if (isLoss) await new Promise((resolve) => setTimeout(resolve, FIRST_BACKOFF_MS * 2 ** (tries - 1)));
       }
     }
@@ -109,8 +107,8 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
   async #halve(items: readonly Item[], error: unknown): Promise<readonly Outcome<Answer>[]> {
     if (items.length === 1) return [refused(error)];
     const middle = Math.ceil(items.length / 2);
-    const first = await this.#outcomes(items.slice(0, middle));
-    const second = await this.#outcomes(items.slice(middle));
+    const first = await this.#outcomes(items.slice(0, middle), true);
+    const second = await this.#outcomes(items.slice(middle), true);
     return [...first, ...second];
   }
 }
