@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 const IDLE_MS = 1_000;
-const failIt = (_: unknown, error: unknown) => {
+const failIt = (_: unknown, error: unknown): void => {
   throw error;
 };
 

@@ -1,0 +1,62 @@
+import { expect } from "vitest";
+import { eventually, type TestServer } from "./server.ts";
+
+let jobs = 0;
+
+/** A job of the server's project. Its endpoint refuses connections unless the test names one. */
+export async function givenJob(strait: TestServer, job: object = {}): Promise<string> {
+  const slug = `job-${++jobs}`;
+  const { status, body } = await strait.request("POST", "/v1/jobs", {
+    body: { name: slug, slug, endpoint_url: "http://127.0.0.1:1/", ...job },
+  });
+  expect(status).toBe(201);
+  return body.id;
+}
+
+export interface Triggered {
+  readonly id: string;
+  readonly status: string;
+  /** Of the first dispatch. */
+  readonly token: string;
+}
+
+export async function trigger(strait: TestServer, jobId: string, run: object = {}): Promise<Triggered> {
+  const { status, body } = await strait.request("POST", `/v1/jobs/${jobId}/trigger`, { body: { payload: {}, ...run } });
+  expect(status).toBe(201);
+  return { id: body.id, status: body.status, token: body.run_token };
+}
+
+/** Triggers `count` runs at once, in one statement. */
+export async function triggerMany(
+  strait: TestServer,
+  jobId: string,
+  count: number,
+  run: object = {},
+): Promise<string[]> {
+  const items = Array.from({ length: count }, () => ({ payload: {}, ...run }));
+  const { status, body } = await strait.request("POST", `/v1/jobs/${jobId}/trigger/bulk`, { body: { items } });
+  expect(status).toBe(201);
+  return body.results.map((result: { id: string }) => result.id);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a test names what it expects of a body
+export async function readRun(strait: TestServer, id: string): Promise<any> {
+  return (await strait.request("GET", `/v1/runs/${id}`)).body;
+}
+
+/** Resolves with the run when it has the status. */
+export function runIs(strait: TestServer, id: string, status: string): ReturnType<typeof readRun> {
+  return eventually(async () => {
+    const run = await readRun(strait, id);
+    return run.status === status && run;
+  });
+}
+
+/** What a run, a trigger or a step went through: the statuses of its changes, oldest first. */
+export async function historyOf(strait: TestServer, id: string): Promise<string[]> {
+  const changes = await strait.db.query<{ after: string }>({
+    text: "SELECT after FROM changes WHERE subject_id = $1 AND kind = 'status' ORDER BY sequence",
+    values: [id],
+  });
+  return changes.map((change) => change.after);
+}
