@@ -3,6 +3,7 @@ import { asOf } from "../../domain/as-of.ts";
 import { notFound } from "../../domain/errors.ts";
 import { cancelRun } from "../../service/cancel-run.ts";
 import * as changes from "../../store/changes.ts";
+import * as jobs from "../../store/jobs.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
@@ -10,7 +11,10 @@ import { openStream } from "../streams.ts";
 import { subjectSource } from "../subject-source.ts";
 
 export const runsRoutes: HandlersOf<"runs"> = {
-  getV1Runs: ({ context, caller, query }) => runs.list(context.db, caller.projectId, query, pageOf(query)),
+  async getV1Runs({ context, caller, query }) {
+    const job = query.job_id === undefined ? undefined : await jobs.find(context.db, caller.projectId, query.job_id);
+    return runs.list(context.db, caller.projectId, { ...query, job_id: job?.id ?? query.job_id }, pageOf(query));
+  },
 
   async getV1RunsByRunID({ context, caller, path }) {
     const run = await runs.find(context.db, caller.projectId, path.runID);
