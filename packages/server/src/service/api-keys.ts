@@ -14,6 +14,8 @@ export interface NewKey {
   readonly scopes: readonly Scope[];
   readonly environment_id: string;
   readonly expires_in_days: number | null;
+  /** Instead of a number of days. */
+  readonly expires_at?: string | null;
 }
 
 /**
@@ -32,9 +34,7 @@ export async function createApiKey(
     readonly expires_in_days?: number;
   },
 ): Promise<CreatedApiKey> {
-  for (const scope of input.scopes) {
-    if (!caller.scopes.includes("*") && !caller.scopes.includes(scope)) throw forbidden(scope);
-  }
+  refuseMoreThanOwn(caller, input.scopes);
   const environment_id = input.environment_id ?? caller.environmentId;
   if (!(await projects.hasEnvironment(db, caller.projectId, environment_id))) {
     throw validationError([
@@ -47,6 +47,13 @@ export async function createApiKey(
   }
   const { name, scopes, expires_in_days = null } = input;
   return insertKey(db, clock.newId("key"), caller.projectId, { name, scopes, environment_id, expires_in_days });
+}
+
+/** Nobody hands out more than they have. */
+function refuseMoreThanOwn(caller: Caller, scopes: readonly Scope[]): void {
+  for (const scope of scopes) {
+    if (!caller.scopes.includes("*") && !caller.scopes.includes(scope)) throw forbidden(scope);
+  }
 }
 
 /** Writes a key; `key` is given only for one that somebody already holds. */
@@ -69,9 +76,10 @@ export async function insertKey(
 }
 
 /**
- * Replaces a key by a new one with the same scopes; the old one works on for the grace period.
+ * Replaces a key by a new one with the same scopes and expiry; the old one works on for the grace period.
  *
- * @throws {StraitError} `not_found`; `conflict` when the key is revoked, or rotated already.
+ * @throws {StraitError} `not_found`; `forbidden` when it may do more than the caller; `conflict` when the key is revoked or
+ *   expired, or rotated already.
  */
 export async function rotateApiKey(
   { db, clock }: Context,
@@ -82,11 +90,15 @@ export async function rotateApiKey(
   return db.transaction(async (tx) => {
     const old = await apiKeys.lock(tx, caller.projectId, id);
     if (!old) throw notFound("API key", id);
+    refuseMoreThanOwn(caller, old.scopes);
     if (old.revoked_at !== null) throw conflict("a revoked API key cannot be rotated; create a new one");
+    if (old.expires_at !== null && Date.parse(old.expires_at) <= clock.nowMs())
+      throw conflict("an expired API key cannot be rotated; create a new one");
     if (old.grace_expires_at !== null) throw conflict("this API key has been rotated; rotate its successor instead");
     await apiKeys.endAfterGrace(tx, caller.projectId, id, graceMinutes);
-    const { name, scopes, environment_id } = old;
-    return insertKey(tx, clock.newId("key"), caller.projectId, { name, scopes, environment_id, expires_in_days: null });
+    const { name, scopes, environment_id, expires_at } = old;
+    const successor = { name, scopes, environment_id, expires_in_days: null, expires_at };
+    return insertKey(tx, clock.newId("key"), caller.projectId, successor);
   });
 }
 

@@ -14,13 +14,16 @@ export interface NewApiKey {
   readonly key_hash: string;
   readonly scopes: readonly Scope[];
   readonly expires_in_days: number | null;
+  /** Goes before `expires_in_days`. */
+  readonly expires_at?: string | null;
 }
 
 export async function insert(db: Queryable, key: NewApiKey): Promise<ApiKey> {
   const [row] = await db.query<ApiKey>(sql`
     INSERT INTO api_keys (project_id, id, environment_id, name, key_prefix, key_hash, scopes, expires_at)
     VALUES (${key.project_id}, ${key.id}, ${key.environment_id}, ${key.name}, ${key.key_prefix}, ${key.key_hash},
-      ${key.scopes}, strait_now() + make_interval(days => ${key.expires_in_days}::int))
+      ${key.scopes},
+      coalesce(${key.expires_at ?? null}::timestamptz, strait_now() + make_interval(days => ${key.expires_in_days}::int)))
     RETURNING ${columns}`);
   if (!row) throw new Error("an API key was not inserted");
   return row;
