@@ -112,7 +112,8 @@ export function authenticator(
 
   return {
     async authenticate({ auth, scope }, credentials, path) {
-      const token = BEARER.exec(credentials.authorization ?? "")?.[1] ?? credentials.queryToken;
+      const { authorization, queryToken } = credentials;
+      const token = authorization === undefined ? queryToken : BEARER.exec(authorization)?.[1];
       if (auth.length === 0) return { projectId: "", environmentId: "", scopes: [], actor: "anonymous" };
       if (auth.includes("runToken") && token !== undefined) return byRunToken(token, path.runID);
       if (auth.includes("internalSecret") && credentials.internalSecret !== undefined) {
