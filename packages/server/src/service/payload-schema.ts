@@ -42,6 +42,8 @@ function compile(schema: unknown): ValidateFunction {
     if (compiled.size === MAX_COMPILED) compiled.clear();
     // A `$id` would be registered for good, and clash with the next schema of the same name.
     const { $id: _id, ...anonymous } = schema as Record<string, unknown>;
+    // An extension of ajv that would make validation answer with a promise, which is always true.
+    if ("$async" in anonymous) throw new Error('"$async" is not a keyword of JSON Schema');
     validate = ajv.compile(anonymous);
     compiled.set(text, validate);
   }
