@@ -22,7 +22,8 @@ export async function cancelEvent(
       await triggers.lockKeys(tx, [key]);
       await triggers.lockWaiting(tx, [key]);
       const [latest] = await triggers.latestOf(tx, [key]);
-      if (!latest) return { settled: [], error: notFound("event trigger", eventKey) };
+      // Thrown here, so that the row of a key that nobody knows is rolled back.
+      if (!latest) throw notFound("event trigger", eventKey);
       if (latest.status !== "waiting") return { settled: [], error: waitClosed(latest) };
       if (latest.overdue) {
         const ended = await settleWaits(context, tx, "timeOut", true, [timedOut(latest.project_id, latest.id)]);

@@ -85,7 +85,8 @@ export async function setState(context: Context, caller: RunCaller, key: string,
 }
 
 export async function removeState(context: Context, caller: RunCaller, key: string): Promise<void> {
-  await reported(context, caller, (await reports.removeState(context.db, reporterOf(caller), key)) || undefined);
+  const wasThere = await reports.removeState(context.db, reporterOf(caller), key);
+  if (!(await reported(context, caller, wasThere))) throw notFound("state", key);
 }
 
 export async function setOutput(context: Context, caller: RunCaller, key: string, value: unknown): Promise<RunOutput> {

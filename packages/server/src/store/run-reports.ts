@@ -152,13 +152,14 @@ export async function findState(
   return row;
 }
 
-/** Deletes a key; deleting one that is not there is no error. False: this dispatch may not write any more. */
-export async function removeState(db: Queryable, reporter: Reporter, key: string): Promise<boolean> {
-  const rows = await db.query(sql`
+/** Deletes a key, and tells whether it was there. Undefined: this dispatch may not write any more. */
+export async function removeState(db: Queryable, reporter: Reporter, key: string): Promise<boolean | undefined> {
+  const [row] = await db.query<{ was_there: boolean }>(sql`
     WITH run AS (${reportedBy(reporter)}),
-    removed AS (DELETE FROM run_state s USING run WHERE s.project_id = run.project_id AND s.run_id = run.id AND s.key = ${key})
-    SELECT 1 FROM run`);
-  return rows.length > 0;
+    removed AS (DELETE FROM run_state s USING run WHERE s.project_id = run.project_id AND s.run_id = run.id AND s.key = ${key}
+      RETURNING 1)
+    SELECT EXISTS (SELECT FROM removed) AS was_there FROM run`);
+  return row?.was_there;
 }
 
 export async function setOutput(
