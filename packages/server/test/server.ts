@@ -39,6 +39,8 @@ export interface TestServer {
   readonly projectId: string;
   readonly apiKey: string;
   readonly internalSecret: string;
+  /** Signs run tokens. */
+  readonly jwtSigningKey: string;
   fetch(method: string, path: string, options?: RequestOptions): Promise<Response>;
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** Moves the database's time and lets every task notice. */
@@ -121,6 +123,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     databaseUrl,
     ...own,
     internalSecret: SECRETS.internalSecret,
+    jwtSigningKey: SECRETS.jwtSigningKey,
     fetch: async (...given) => fetch(...given),
     async request(...given) {
       const response = await fetch(...given);
