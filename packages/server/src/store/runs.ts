@@ -361,44 +361,58 @@ export interface QueuedClaim extends ClaimedRun {
   readonly ready_at: string;
 }
 
+export interface Claim {
+  /** Those that were started, in the order in which their turn came. */
+  readonly runs: readonly QueuedClaim[];
+  /** Entries that were dropped, since their run has moved on. */
+  readonly dropped: number;
+}
+
 /**
- * Takes up to `room` runs from the heads of the given pairs, oldest first with an hour's credit for each point of
- * priority, and starts them on the lease. Entries whose run has moved on are dropped. Nothing is taken when the lease is dead.
+ * Takes up to `room` runs from the heads of the given pairs and starts them on the lease. Projects are served in turn, in
+ * the order of the pairs, one run each as long as they have any; a project's own runs oldest first, with an hour's credit
+ * for each point of priority. Entries whose run has moved on are dropped. Nothing is taken when the lease is dead.
  */
-export function claim(
+export async function claim(
   db: Queryable,
   pairs: readonly QueuePair[],
   perPair: number,
   room: number,
   leaseId: number,
-): Promise<QueuedClaim[]> {
+): Promise<Claim> {
   const { from, to } = runMoves.start;
-  return db.query<QueuedClaim>(sql`
+  const types = { project_id: "text", priority: "int4", floor: "timestamptz", turn: "int4" } as const;
+  const turns = pairs.map((pair, turn) => ({ ...pair, turn }));
+  const rows = await db.query<QueuedClaim | { readonly id: null }>(sql`
     WITH lease AS (SELECT id FROM leases WHERE id = ${leaseId} AND alive FOR KEY SHARE),
     head AS (
-      SELECT h.* FROM ${records<QueuePair>("p", { project_id: "text", priority: "int4", floor: "timestamptz" }, pairs)}
+      SELECT h.*, p.turn FROM ${records<QueuePair & { turn: number }>("p", types, turns)}
       CROSS JOIN LATERAL (
         SELECT q.project_id, q.priority, q.ready_at, q.seq, q.run_id FROM run_queue q
         WHERE q.project_id = p.project_id AND q.priority = p.priority AND q.ready_at >= p.floor
         ORDER BY q.ready_at, q.seq LIMIT ${perPair} FOR UPDATE SKIP LOCKED) h),
-    picked AS (
-      SELECT head.* FROM head CROSS JOIN lease
-      ORDER BY head.ready_at - make_interval(hours => head.priority), head.seq LIMIT ${room}),
+    round AS (
+      SELECT head.*, row_number() OVER (
+        PARTITION BY project_id ORDER BY ready_at - make_interval(hours => priority), seq) AS round FROM head),
+    picked AS (SELECT round.* FROM round CROSS JOIN lease ORDER BY round, turn LIMIT ${room}),
     gone AS (
       DELETE FROM run_queue q USING picked k
       WHERE q.project_id = k.project_id AND q.priority = k.priority AND q.ready_at = k.ready_at AND q.seq = k.seq
-      RETURNING q.project_id, q.run_id, q.priority, q.ready_at),
+      RETURNING q.project_id, q.run_id, q.priority, q.ready_at, q.seq, k.round, k.turn),
     moved AS (
       UPDATE runs r SET status = ${to}, lease_id = ${leaseId}, dispatch_seq = r.dispatch_seq + 1, started_at = strait_now(),
         heartbeat_at = NULL, detached = false, next_retry_at = NULL, change_seq = r.change_seq + 1
       FROM gone g
       WHERE r.project_id = g.project_id AND r.id = g.run_id AND r.status = ANY(${from})
         AND (r.expires_at IS NULL OR r.expires_at > strait_now())
-      RETURNING r.*, g.ready_at),
+      RETURNING r.*, g.seq),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
       SELECT project_id, id, change_seq, 'status', 'queued', status, 'system', workflow_run_id FROM moved)
-    SELECT ${claimedColumns}, r.priority, r.ready_at FROM moved r ${claimedJoin}`);
+    SELECT ${claimedColumns}, g.priority, g.ready_at FROM gone g LEFT JOIN (moved r ${claimedJoin}) ON r.seq = g.seq
+    ORDER BY g.round, g.turn`);
+  const started = rows.filter((row): row is QueuedClaim => row.id !== null);
+  return { runs: started, dropped: rows.length - started.length };
 }
 
 /** Moves runs whose time has come from the schedule to the queue. */

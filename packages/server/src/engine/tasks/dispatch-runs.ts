@@ -38,6 +38,13 @@ export function dispatchRuns(db: Database, dispatcher: Dispatcher, lease: LeaseK
     lookCostMs = lookedAt - started;
   }
 
+  /** Beginning behind the project that was served last, so that everybody's turn comes. */
+  function pairsInTurn(): runs.QueuePair[] {
+    const pairs = [...floors.values()].sort((a, b) => (a.project_id < b.project_id ? -1 : 1));
+    const next = pairs.findIndex((pair) => pair.project_id > lastProject);
+    return (next === -1 ? pairs : [...pairs.slice(next), ...pairs.slice(0, next)]).slice(0, MAX_PAIRS);
+  }
+
   function raiseFloors(claimed: readonly runs.QueuedClaim[]): void {
     const oldest = new Map<string, runs.QueuedClaim>();
     for (const run of claimed) {
@@ -61,16 +68,16 @@ export function dispatchRuns(db: Database, dispatcher: Dispatcher, lease: LeaseK
       const isStale = performance.now() - lookedAt > Math.max(LOOK_FROM_ZERO_MS, lookCostMs * LOOK_COST_FACTOR);
       const wasFresh = floors.size === 0 || isStale;
       if (wasFresh) await lookFromZero();
-      const pairs = [...floors.values()].slice(0, MAX_PAIRS);
+      const pairs = pairsInTurn();
       if (pairs.length === 0) {
         dispatcher.backlog = false;
         return { handled: 0 };
       }
-      const claimed = await runs.claim(db, pairs, PER_PAIR, room, leaseId);
+      const { runs: claimed, dropped } = await runs.claim(db, pairs, Math.min(PER_PAIR, room), room, leaseId);
       if (claimed.length === 0) {
         // Nothing behind the floors does not mean nothing at all: the next tick looks from zero.
         floors.clear();
-        return { handled: wasFresh ? 0 : 1 };
+        return { handled: wasFresh ? dropped : 1 };
       }
       dispatcher.startClaimed(claimed);
       raiseFloors(claimed);
