@@ -6,6 +6,8 @@ export interface Options {
   readonly contenders: readonly ContenderName[];
   readonly scenarios: readonly ScenarioName[];
   readonly rounds: number;
+  /** How often a play that others disturb is made, the first time included. */
+  readonly tries: number;
   /** Runs in a scenario. */
   readonly runsIn: (scenario: ScenarioName) => number;
   readonly keys: boolean;
@@ -36,8 +38,9 @@ Options:
   --scenario <a,b>   only these scenarios
   --only <a,b>       only these contenders: ${contenderNames.join(", ")}
   --rounds <number>  how often each contender plays each scenario (3; quick 1)
+  --tries <number>   how often to play again what other programs disturb, at most (3; quick 1)
   --n <number>       runs in each scenario, instead of the numbers above
-  --quick            fewer runs and one round: does it work, and roughly how fast
+  --quick            fewer runs, one round, one try: does it work, and roughly how fast
   --keys             send an Idempotency-Key with every POST
   --enforce          exit with 1 when a bar is missed; otherwise bars are only shown
   --json <file>      write every figure of every round to a file
@@ -45,7 +48,7 @@ Options:
   --help             this text
 
 Ratios are what counts: absolute figures differ by a factor of two between machines and hours.
-"foreign" is the CPU that other processes took meanwhile, in cores: repeat when it is not near 0.
+"foreign" is the CPU that other programs took meanwhile, in cores; figures count when it is near 0.
 `;
 
 /** @returns The options, or undefined when help was asked for. */
@@ -57,6 +60,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     contenders: chosen("only", values.only, contenderNames),
     scenarios: chosen("scenario", values.scenario, scenarioNames),
     rounds: values.rounds === undefined ? (values.quick ? 1 : 3) : count("rounds", values.rounds),
+    tries: values.tries === undefined ? (values.quick ? 1 : 3) : count("tries", values.tries),
     runsIn: (name) => n ?? (values.quick ? scenarios[name].quickN : scenarios[name].n),
     keys: values.keys,
     enforce: values.enforce,
@@ -73,6 +77,7 @@ function parse(args: readonly string[]) {
         scenario: { type: "string" },
         only: { type: "string" },
         rounds: { type: "string" },
+        tries: { type: "string" },
         n: { type: "string" },
         quick: { type: "boolean", default: false },
         keys: { type: "boolean", default: false },
