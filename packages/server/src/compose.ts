@@ -14,6 +14,7 @@ import type { Secrets } from "./secrets.ts";
 import type { Context } from "./service/context.ts";
 import { enqueueRunLane } from "./service/enqueue-run.ts";
 import { finishRunLane } from "./service/finish-run.ts";
+import { jobCache } from "./service/job-cache.ts";
 import { runTokens } from "./service/run-token.ts";
 import { sendEventLane } from "./service/send-event.ts";
 import { signer as createSigner } from "./service/signing.ts";
@@ -91,6 +92,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     clock,
     signals,
     worker: dispatcher,
+    jobs: jobCache(db, signals),
     allowPrivateEndpoints: config.worker.allowPrivateEndpoints,
   };
   const lanes = {

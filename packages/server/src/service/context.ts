@@ -3,6 +3,7 @@ import type { Signals } from "../store/channel.ts";
 import type { Clock } from "../store/clock.ts";
 import { type Database, joined, type Transaction } from "../store/database.ts";
 import type { ClaimedRun } from "../store/runs.ts";
+import type { JobCache } from "./job-cache.ts";
 
 /** Who asks, as the credentials tell; never as the body does. */
 export interface Caller {
@@ -34,6 +35,7 @@ export interface Context {
   readonly clock: Clock;
   readonly signals: Signals;
   readonly worker: Worker;
+  readonly jobs: JobCache;
   /** Whether endpoints may lie on private addresses: local use and tests. */
   readonly allowPrivateEndpoints: boolean;
 }

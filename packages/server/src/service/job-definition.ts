@@ -48,7 +48,7 @@ export async function createJob(
 
 /** Writes the next version of a job. @throws {StraitError} `not_found`; `conflict`; `validation_error`. */
 export async function updateJob(
-  { db, allowPrivateEndpoints }: Context,
+  { db, jobs: cache, allowPrivateEndpoints }: Context,
   caller: Caller,
   reference: string,
   changes: UpdateJob,
@@ -60,12 +60,13 @@ export async function updateJob(
     checkDefinition(next, allowPrivateEndpoints);
     const updated = await jobs.update(tx, next);
     if (!updated) throw slugTaken(next.slug);
+    tx.afterCommit(() => cache.forget());
     return updated;
   });
 }
 
 /** @throws {StraitError} `not_found`; `conflict` while a run has not ended. */
-export async function deleteJob({ db }: Context, caller: Caller, reference: string): Promise<void> {
+export async function deleteJob({ db, jobs: cache }: Context, caller: Caller, reference: string): Promise<void> {
   await db.transaction(async (tx) => {
     const job = await jobs.lock(tx, caller.projectId, reference);
     if (!job) throw notFound("job", reference);
@@ -73,6 +74,7 @@ export async function deleteJob({ db }: Context, caller: Caller, reference: stri
       throw conflict(`job ${JSON.stringify(job.slug)} has runs that have not ended; cancel them or let them end first`);
     }
     await jobs.remove(tx, caller.projectId, job.id);
+    tx.afterCommit(() => cache.forget());
   });
 }
 

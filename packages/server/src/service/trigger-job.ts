@@ -1,6 +1,5 @@
 import type { DryRun, Job, TriggeredRun } from "@strait/contract";
 import { conflict, notFound, payloadMismatch, validationError } from "../domain/errors.ts";
-import * as jobs from "../store/jobs.ts";
 import { sql } from "../store/sql.ts";
 import type { Caller, Context } from "./context.ts";
 import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
@@ -89,13 +88,13 @@ export async function triggerJobInBulk(
 }
 
 async function enabledJob(
-  { db }: Context,
+  context: Context,
   caller: Caller,
   reference: string,
   items: readonly TriggerInput[],
   fieldOf: (index: number) => string,
 ): Promise<Job> {
-  const job = await jobs.find(db, caller.projectId, reference);
+  const job = await context.jobs.find(caller.projectId, reference);
   if (!job) throw notFound("job", reference);
   if (!job.enabled) throw conflict(`job ${JSON.stringify(job.slug)} is disabled; enable it to run it`);
   if (job.payload_schema !== null) {
