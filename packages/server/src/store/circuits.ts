@@ -16,17 +16,18 @@ export interface OpenCircuit extends Endpoint {
   readonly wait_ms: number | null;
 }
 
+const reopening = sql`strait_now() + make_interval(secs => ${OPEN_SECS})`;
 const waitMs = sql`(extract(epoch FROM open_until - strait_now()) * 1000)::float8 AS wait_ms`;
 
 /** Counts failures of endpoints; the one that crosses the line opens the circuit, and a failed probe opens it again. */
 export function recordFailures(db: Queryable, endpoints: readonly Endpoint[]): Promise<OpenCircuit[]> {
   return db.query<OpenCircuit>(sql`
-    INSERT INTO endpoint_circuits AS c (project_id, endpoint, failures)
-    SELECT project_id, endpoint, count(*) FROM ${records("i", endpointTypes, endpoints)}
+    INSERT INTO endpoint_circuits AS c (project_id, endpoint, failures, open_until)
+    SELECT project_id, endpoint, count(*), CASE WHEN count(*) >= ${FAILURES} THEN ${reopening} END
+    FROM ${records("i", endpointTypes, endpoints)}
     GROUP BY project_id, endpoint ORDER BY project_id, endpoint
     ON CONFLICT (project_id, endpoint) DO UPDATE SET failures = c.failures + excluded.failures,
-      open_until = CASE WHEN c.failures + excluded.failures >= ${FAILURES}
-        THEN strait_now() + make_interval(secs => ${OPEN_SECS}) ELSE c.open_until END
+      open_until = CASE WHEN c.failures + excluded.failures >= ${FAILURES} THEN ${reopening} ELSE c.open_until END
     RETURNING project_id, endpoint, ${waitMs}`);
 }
 
@@ -45,7 +46,7 @@ export function listFailing(db: Queryable): Promise<OpenCircuit[]> {
 /** Lets one probe through an open circuit whose time is up; false: somebody else is probing. */
 export async function takeProbe(db: Queryable, endpoint: Endpoint): Promise<boolean> {
   const rows = await db.query(sql`
-    UPDATE endpoint_circuits SET open_until = strait_now() + make_interval(secs => ${OPEN_SECS})
+    UPDATE endpoint_circuits SET open_until = ${reopening}
     WHERE project_id = ${endpoint.project_id} AND endpoint = ${endpoint.endpoint} AND open_until <= strait_now() RETURNING 1`);
   return rows.length > 0;
 }

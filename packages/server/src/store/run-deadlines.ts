@@ -13,7 +13,7 @@ export interface DueRun {
 
 /**
  * Takes deadlines that have come. A run that gave a sign of life meanwhile is armed again, counted from that sign, and is
- * not among the answers; nor is one whose dispatch is over.
+ * not among the answers; nor is one whose dispatch is over, nor one that started before it expired.
  */
 export function take(tx: Queryable, limit: number): Promise<DueRun[]> {
   return tx.query<DueRun>(sql`
@@ -29,7 +29,7 @@ export function take(tx: Queryable, limit: number): Promise<DueRun[]> {
         r.heartbeat_at + make_interval(secs => j.timeout_secs) AS next_due
       FROM gone g JOIN runs r ON r.project_id = g.project_id AND r.id = g.run_id
       JOIN jobs j ON j.project_id = r.project_id AND j.id = r.job_id
-      WHERE CASE g.kind WHEN 'expire' THEN r.status IN ('delayed', 'queued')
+      WHERE CASE g.kind WHEN 'expire' THEN r.status IN ('delayed', 'queued') AND r.dispatch_seq = 0
         ELSE r.status = 'executing' AND r.detached AND r.dispatch_seq = g.dispatch_seq END),
     armed AS (
       INSERT INTO run_deadlines (due_at, project_id, run_id, kind, dispatch_seq)

@@ -116,7 +116,7 @@ export interface InsertedRun {
  */
 export function insert(db: Queryable, rows: readonly NewRun[]): Promise<InsertedRun[]> {
   return db.query<InsertedRun>(sql`
-    WITH lease AS (SELECT id FROM leases WHERE id = ${rows[0]?.lease_id ?? null} AND alive FOR KEY SHARE),
+    WITH lease AS (SELECT id FROM leases WHERE id = ${leaseOf(rows)} AND alive FOR KEY SHARE),
     item AS (
       SELECT i.*, lease.id AS lease, strait_now() AS now,
         coalesce(i.scheduled_at, strait_now()) + make_interval(secs => i.ttl_secs) AS expires_at,
@@ -149,6 +149,9 @@ export function insert(db: Queryable, rows: readonly NewRun[]): Promise<Inserted
       SELECT project_id, id, 1, 'status', status, actor, workflow_run_id FROM item)
     SELECT i.id, i.status, i.expires_at, p.signing_version FROM item i JOIN projects p ON p.id = i.project_id`);
 }
+
+/** The runs of one statement start on one lease, or go through the queue. */
+const leaseOf = (rows: readonly NewRun[]): number | null => rows.find((row) => row.lease_id !== null)?.lease_id ?? null;
 
 /** Which of the runs stand, and as what: asked after a broken connection, when nobody knows what was committed. */
 export function statuses(
@@ -404,7 +407,7 @@ export async function claim(
         heartbeat_at = NULL, detached = false, next_retry_at = NULL, change_seq = r.change_seq + 1
       FROM gone g
       WHERE r.project_id = g.project_id AND r.id = g.run_id AND r.status = ANY(${from})
-        AND (r.expires_at IS NULL OR r.expires_at > strait_now())
+        AND (r.expires_at IS NULL OR r.expires_at > strait_now() OR r.dispatch_seq > 0)
       RETURNING r.*, g.seq),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
