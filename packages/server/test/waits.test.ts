@@ -451,6 +451,18 @@ describe("a deadline", () => {
     await run.dispatch(2);
   });
 
+  test("is the wait's alone: the job's timeout_secs does not end a run that waits", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait, undefined, { timeout_secs: 60 });
+    const run = await stage.parked("review:1");
+
+    await strait.advance(120_000);
+
+    expect(await run.read()).toMatchObject({ status: "waiting", attempt: 1 });
+    await send(strait, "review:1", 1);
+    await run.dispatch(2);
+  });
+
   test("R3 of an older wait does not end a newer one on the same key", async () => {
     const strait = await startServer();
     const stage = await startStage(strait);
