@@ -119,6 +119,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on("error", (error) => {
     if (!isClosing) options.onIdleError(error);
   });
+  // While a client is lent the pool does not listen, and an error that nobody hears ends the process. The query that is
+  // under way, or the next one, rejects.
+  pool.on("connect", (client) => client.on("error", () => {}));
 
   async function attempt<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const client = await pool.connect();
