@@ -215,9 +215,9 @@ describe("a send against the end of its wait", () => {
 
     const outcomes = await Promise.all(
       keys.map(async (key, round) => {
-        const { headers } = (await runs[round]?.dispatch(2)) ?? { headers: {} };
+        const reason = (await runs[round]?.dispatch(2))?.headers["x-resume-reason"];
         const { triggers, events } = await stateOf(a, key);
-        return `${triggers[0]?.status}: send ${summary(answers[round] as Answer)}, ${events}, ${headers["x-resume-reason"]}`;
+        return `${triggers[0]?.status}: send ${summary(answers[round] as Answer)}, ${events}, ${reason}`;
       }),
     );
     const allowed = [
