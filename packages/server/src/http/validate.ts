@@ -20,8 +20,10 @@ const MAX_ISSUES = 20;
 const options = { allErrors: true, useDefaults: true, strict: false, ownProperties: true } as const;
 const bodies = new Ajv2020({ ...options, schemas: [schemas] });
 const parameters = new Ajv2020({ ...options, coerceTypes: true, schemas: [schemas] });
-formats.default(bodies);
-formats.default(parameters);
+for (const ajv of [bodies, parameters]) {
+  formats.default(ajv);
+  ajv.addFormat("date-time", isTimestamp);
+}
 
 function requestChecks(id: OperationId): RequestChecks {
   const { path, query, body, bodyRequired } = requestSchemas[id];
@@ -104,6 +106,13 @@ function formatFix(format: string): string {
     default:
       return "send a value of this format";
   }
+}
+
+/** RFC 3339, as far as PostgreSQL goes along: there is no year 0, an offset is below 16 hours, and UTC has four-digit years. */
+function isTimestamp(text: string): boolean {
+  const { validate } = formats.default.get("date-time") as { validate(text: string): boolean };
+  if (text.startsWith("0000") || !/(z|[+-](0\d|1[0-5])(:?\d\d)?)$/i.test(text) || !validate(text)) return false;
+  return !/^(0001-01-01|9999-12-31)/.test(text);
 }
 
 /** Every operation's checks, compiled when the server starts. */

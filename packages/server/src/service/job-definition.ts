@@ -21,7 +21,7 @@ const DEFAULTS = {
   enabled: true,
 } as const satisfies Partial<jobs.JobDefinition>;
 
-/** @throws {StraitError} `conflict` when the slug is taken; `validation_error`; `not_found` for a foreign project. */
+/** @throws {StraitError} `conflict` when the slug is taken; `validation_error`, also for a foreign project. */
 export async function createJob(
   { db, clock, allowPrivateEndpoints }: Context,
   caller: Caller,
@@ -78,11 +78,16 @@ export async function deleteJob({ db, jobs: cache }: Context, caller: Caller, re
   });
 }
 
+const FIX_OWNER = "leave it out: the credentials tell it; for another one use its own credentials";
+
 /** A body may name the project and environment; they must be the caller's, since the credentials are what decides. */
 export function checkOwner(caller: Caller, projectId: string | undefined, environmentId: string | undefined): void {
-  if (projectId !== undefined && projectId !== caller.projectId) throw notFound("project", projectId);
-  if (environmentId !== undefined && environmentId !== caller.environmentId)
-    throw notFound("environment", environmentId);
+  if (projectId !== undefined && projectId !== caller.projectId) {
+    throw validationError([{ field: "/project_id", rule: "ownProject", fix: FIX_OWNER }]);
+  }
+  if (environmentId !== undefined && environmentId !== caller.environmentId) {
+    throw validationError([{ field: "/environment_id", rule: "ownEnvironment", fix: FIX_OWNER }]);
+  }
 }
 
 function checkDefinition(job: jobs.JobDefinition, allowPrivate: boolean): void {
