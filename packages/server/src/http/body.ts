@@ -1,5 +1,7 @@
 import { payloadTooLarge, unsupportedMediaType, validationError } from "../domain/errors.ts";
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /**
  * Reads a JSON body, at most `maxBytes` of it.
  *
@@ -30,7 +32,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   const announced = request.headers.get("content-length");
   if (announced !== null) {
     if (Number(announced) > maxBytes) throw payloadTooLarge("body", maxBytes);
-    return request.text();
+    return decoded(await request.arrayBuffer());
   }
   // Of unknown length: counted as it comes.
   const chunks: Uint8Array[] = [];
@@ -40,5 +42,14 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
     if (bytes > maxBytes) throw payloadTooLarge("body", maxBytes);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return decoded(Buffer.concat(chunks));
+}
+
+/** Strict, since a replacement character would be stored for what was sent. */
+function decoded(bytes: ArrayBuffer | Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw validationError([{ field: "", rule: "utf8", fix: "encode the body as UTF-8" }]);
+  }
 }

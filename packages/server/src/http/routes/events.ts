@@ -19,7 +19,11 @@ export function eventKeyOf(text: string, field: string): string {
 const IN_PATH = "/path/eventKey";
 
 export const eventsRoutes: HandlersOf<"events"> = {
-  getV1Events: ({ context, caller, query }) => triggers.list(context.db, caller.projectId, query, pageOf(query)),
+  getV1Events({ context, caller, query }) {
+    // Keys are stored in NFC.
+    const filter = query.prefix === undefined ? query : { ...query, prefix: query.prefix.normalize("NFC") };
+    return triggers.list(context.db, caller.projectId, filter, pageOf(query));
+  },
 
   async getV1EventsByEventKey({ context, caller, path }) {
     const key = eventKeyOf(path.eventKey, IN_PATH);
