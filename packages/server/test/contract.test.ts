@@ -1,65 +1,8 @@
 import { type ErrorCode, errorStatus, examples, type OperationId, operations, scopes } from "@strait/contract";
-import { Ajv2020 } from "ajv/dist/2020.js";
-import formats from "ajv-formats";
 import { describe, expect, test } from "vitest";
-import {
-  contentsOf,
-  type ExampleWorld,
-  examplePath,
-  openapi,
-  operationIds,
-  startExampleWorld,
-} from "./example-world.ts";
+import { escaped, expectToFit, expectToKeepTheContract, inContract, type Node } from "./contract.ts";
+import { contentsOf, type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
 import type { RequestOptions } from "./server.ts";
-
-const ajv = new Ajv2020({ strict: false, allErrors: true });
-formats.default(ajv);
-ajv.addSchema(openapi, "openapi");
-
-type Node = Readonly<Record<string, unknown>>;
-
-/** What a JSON pointer into the contract names, behind its references, and the pointer at which that stands. */
-function resolve(pointer: string): { readonly at: string; readonly node: Node } | undefined {
-  let node: unknown = openapi;
-  for (const segment of pointer.split("/").slice(1)) {
-    node = (node as Node)[segment.replaceAll("~1", "/").replaceAll("~0", "~")];
-    if (node === undefined) return undefined;
-  }
-  const { $ref } = node as Node;
-  return typeof $ref === "string" ? resolve($ref.slice(1)) : { at: pointer, node: node as Node };
-}
-
-const escaped = (segment: string) => segment.replaceAll("~", "~0").replaceAll("/", "~1");
-
-function expectToFit(schemaAt: string, value: unknown): void {
-  const isValid = ajv.validate({ $ref: `openapi#${schemaAt}` }, value);
-  expect(isValid ? [] : ajv.errors, `${JSON.stringify(value)} against ${schemaAt}`).toEqual([]);
-}
-
-/** Holds an answer against what the contract says of this operation and status. Returns its body. */
-async function expectToKeepTheContract(id: OperationId, response: Response): Promise<unknown> {
-  const { method, path } = operations[id];
-  const documented = resolve(`/paths/${escaped(path)}/${method.toLowerCase()}/responses/${response.status}`);
-  if (!documented) throw new Error(`${response.status} is not documented: ${await response.text()}`);
-  expect(response.headers.get("x-request-id")).not.toBeNull();
-  for (const [name, value] of response.headers) {
-    const declared = Object.keys((documented.node.headers ?? {}) as Node).find((key) => key.toLowerCase() === name);
-    const header = declared && resolve(`${documented.at}/headers/${escaped(declared)}`);
-    if (!header) continue;
-    const isInteger = (header.node.schema as Node).type === "integer";
-    expectToFit(`${header.at}/schema`, isInteger ? Number(value) : value);
-  }
-  const [media] = Object.keys((documented.node.content ?? {}) as Node);
-  expect(response.headers.get("content-type")).toBe(media ?? null);
-  if (media === undefined) {
-    expect(await response.text()).toBe("");
-    return undefined;
-  }
-  if (media !== "application/json") return undefined;
-  const body = await response.json();
-  expectToFit(`${documented.at}/content/${escaped(media)}/schema`, body);
-  return body;
-}
 
 /** Sends an operation's example. */
 function send(
@@ -118,7 +61,7 @@ describe("the example of the contract", () => {
   test("is there for every operation, with all that it asks for", () => {
     const missing = operationIds.filter((id) => {
       const { method, path } = operations[id];
-      const operation = resolve(`/paths/${escaped(path)}/${method.toLowerCase()}`)?.node;
+      const operation = inContract(`/paths/${escaped(path)}/${method.toLowerCase()}`)?.node;
       const hasBody = examples[id]?.request.body !== undefined;
       return !examples[id] || (operation?.requestBody !== undefined && !hasBody);
     });

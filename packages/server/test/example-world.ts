@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import type { OperationId, Scope } from "@strait/contract";
 import { examples, operations } from "@strait/contract";
 import { insertKey } from "../src/service/api-keys.ts";
 import { type RunTokenClaims, runTokens } from "../src/service/run-token.ts";
 import { checkSteps } from "../src/service/workflow-definition.ts";
 import { json, type Queryable, sql } from "../src/store/sql.ts";
+import { openapi } from "./contract.ts";
 import { type RequestOptions, startServer, type TestServer } from "./server.ts";
 
 interface World {
@@ -70,12 +70,7 @@ interface World {
   }[];
 }
 
-/** The bundled contract, as far as tests read it. */
-export const openapi = JSON.parse(
-  readFileSync(new URL("../../contract/openapi.json", import.meta.url), "utf8"),
-) as Record<string, unknown> & { readonly "x-strait-example-world": World };
-
-const world = openapi["x-strait-example-world"];
+const world = openapi["x-strait-example-world"] as World;
 const ACTOR = "test";
 
 export interface ExampleWorld extends TestServer {
