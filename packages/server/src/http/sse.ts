@@ -19,6 +19,7 @@ export function sseResponse(
   onError: (error: unknown) => void,
 ): Response {
   const iterator = events[Symbol.asyncIterator]();
+  let hasLeft = false;
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -26,6 +27,7 @@ export function sseResponse(
         void pump(controller);
       },
       cancel() {
+        hasLeft = true;
         stop.abort();
       },
     },
@@ -38,13 +40,14 @@ export function sseResponse(
         if ((controller.desiredSize ?? 0) <= 0) break;
         controller.enqueue(encoder.encode(encodeFrame(next.value)));
       }
-      if (!stop.signal.aborted) controller.close();
+      if (!hasLeft) controller.close();
     } catch (error) {
-      if (stop.signal.aborted) return;
-      onError(error);
+      if (hasLeft) return;
+      if (!stop.signal.aborted) onError(error);
       controller.error(error);
     } finally {
       stop.abort();
+      await iterator.return?.();
     }
   }
 

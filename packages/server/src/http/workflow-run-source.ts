@@ -33,24 +33,27 @@ export function workflowRunSource(db: Queryable, projectId: string, id: string):
     };
   }
 
+  async function lookBehind(position: string) {
+    const feed = await readFeed(position);
+    const { data, isTerminal } = await readNow();
+    // The end may have been committed in between, and its cursor is to be the last.
+    const last = isTerminal ? await readFeed(feed.position) : feed;
+    return { data, position: last.position, isTerminal: isTerminal && last.isUpToDate };
+  }
+
   return {
     name: id,
     topic: `workflow_run:${id}`,
     async snapshot() {
-      // The position first: what is committed in between is in the data, and is told once more.
-      let feed = await readFeed(START);
-      for (let next = await readFeed(feed.position); next.position !== feed.position; ) {
-        feed = next;
-        next = await readFeed(feed.position);
-      }
-      const { data, isTerminal } = await readNow();
-      return { data, position: feed.position, isTerminal: isTerminal && feed.isUpToDate };
+      // What is committed after the position was read is in the data, and is told once more.
+      let before = START;
+      let now = await lookBehind(START);
+      for (; now.position !== before; now = await lookBehind(before)) before = now.position;
+      return now;
     },
     async deltasAfter(position) {
-      const feed = await readFeed(position);
-      const { data, isTerminal } = await readNow();
-      const deltas = feed.position === position ? [] : [{ data, position: feed.position }];
-      return { deltas, isTerminal: isTerminal && feed.isUpToDate };
+      const now = await lookBehind(position);
+      return { deltas: now.position === position ? [] : [now], isTerminal: now.isTerminal };
     },
   };
 }

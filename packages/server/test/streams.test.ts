@@ -1,0 +1,465 @@
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { workflowRunSource } from "../src/http/workflow-run-source.ts";
+import { sql } from "../src/store/sql.ts";
+import { eventually, type RequestOptions, startServer, type TestServer } from "./server.ts";
+import { besides, hold, send, startStage } from "./stage.ts";
+import { startWorkflowStage } from "./workflow-stage.ts";
+
+interface Frame {
+  readonly event: string;
+  readonly id: string | undefined;
+  // biome-ignore lint/suspicious/noExplicitAny: as for Answer.body
+  readonly data: any;
+}
+
+interface Reader {
+  readonly response: Response;
+  /** The next frame; undefined at the end of the stream. */
+  next(): Promise<Frame | undefined>;
+  /** Every frame up to the end. */
+  rest(): Promise<Frame[]>;
+  leave(): Promise<void>;
+}
+
+/** Reads a stream as an EventSource would, frame by frame. */
+async function open(strait: TestServer, path: string, options: RequestOptions = {}): Promise<Reader> {
+  const response = await strait.fetch("GET", path, options);
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  let hasEnded = reader === undefined;
+  async function next(): Promise<Frame | undefined> {
+    for (;;) {
+      const end = text.indexOf("\n\n");
+      if (end !== -1) {
+        const block = text.slice(0, end);
+        text = text.slice(end + 2);
+        const frame = parse(block);
+        if (frame) return frame;
+      } else if (hasEnded) {
+        return undefined;
+      } else {
+        const chunk = await reader?.read();
+        hasEnded = chunk?.done ?? true;
+        text += chunk?.value ?? "";
+      }
+    }
+  }
+  const leave = async () => reader?.cancel();
+  onTestFinished(leave);
+  return {
+    response,
+    next,
+    async rest() {
+      const frames: Frame[] = [];
+      for (let frame = await next(); frame !== undefined; frame = await next()) frames.push(frame);
+      return frames;
+    },
+    leave,
+  };
+}
+
+/** Undefined for a block that is no event, such as `retry`. */
+function parse(block: string): Frame | undefined {
+  const fields = new Map(block.split("\n").map((line) => line.split(/: (.*)/s) as [string, string]));
+  const data = fields.get("data");
+  if (data === undefined) return undefined;
+  return { event: fields.get("event") ?? "message", id: fields.get("id"), data: JSON.parse(data) };
+}
+
+const statuses = (frames: readonly (Frame | undefined)[]) => frames.map((frame) => frame?.data.status ?? frame?.event);
+
+const log = (strait: TestServer, run: { id: string; token: string }, message: string) =>
+  strait.request("POST", `/sdk/v1/runs/${run.id}/log`, { token: run.token, body: { message } });
+
+describe("the stream of a trigger", () => {
+  test("ST-15 T1 shows it as it is, then its end, and closes", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const run = await stage.parked("aml:user-456");
+
+    const stream = await open(strait, "/v1/events/aml:user-456/stream");
+    const snapshot = await stream.next();
+    await send(strait, "aml:user-456", { result: "clear" });
+    const rest = await stream.rest();
+
+    expect(stream.response.headers.get("content-type")).toBe("text/event-stream");
+    const { trigger_id: _, ...trigger } = run.trigger;
+    expect(snapshot).toMatchObject({ event: "status", id: expect.any(String), data: trigger });
+    expect(rest).toMatchObject([
+      { event: "status", data: { id: trigger.id, status: "received", response_payload: { result: "clear" } } },
+      { event: "end", data: {} },
+    ]);
+    expect(rest[0]?.id).not.toBe(snapshot?.id);
+  });
+
+  test("T1 of one that has ended shows it and ends, and answers 204 to a reader who has seen that", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    await send(strait, "k", 1);
+
+    const frames = await (await open(strait, "/v1/events/k/stream")).rest();
+    const again = await open(strait, "/v1/events/k/stream", { headers: { "last-event-id": frames[0]?.id ?? "" } });
+
+    expect(statuses(frames)).toEqual(["received", "end"]);
+    expect(again.response.status).toBe(204);
+    expect(await again.rest()).toEqual([]);
+  });
+
+  test("T3 goes on behind the event that a reader saw last, by header or by query", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    const stream = await open(strait, "/v1/events/k/stream");
+    const seen = await stream.next();
+    await stream.leave();
+    await send(strait, "k", 1);
+
+    const byHeader = await open(strait, "/v1/events/k/stream", { headers: { "last-event-id": seen?.id ?? "" } });
+    const byQuery = await open(strait, `/v1/events/k/stream?cursor=${seen?.id}`);
+
+    const [first, second] = [await byHeader.rest(), await byQuery.rest()];
+    expect(statuses(first)).toEqual(["received", "end"]);
+    expect(second).toEqual(first);
+  });
+
+  test("T3 says reset, with a snapshot, when the cursor is of another life of the database", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    const before = await (await open(strait, "/v1/events/k/stream")).next();
+    await strait.db.query(sql`UPDATE database_epoch SET epoch = 'restored-from-backup'`);
+
+    const stream = await open(strait, `/v1/events/k/stream?cursor=${before?.id}`);
+    const reset = await stream.next();
+    await send(strait, "k", 1);
+
+    expect(reset).toMatchObject({ event: "reset", data: { status: "waiting" } });
+    expect(reset?.id).not.toBe(before?.id);
+    expect(statuses(await stream.rest())).toEqual(["received", "end"]);
+  });
+
+  test("T3 is 400 for a cursor of another stream, or of none", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("a");
+    await stage.parked("b");
+    const foreign = await (await open(strait, "/v1/events/b/stream")).next();
+
+    for (const cursor of [foreign?.id, "nonsense", Buffer.from("a|b").toString("base64url")]) {
+      const refused = await strait.request("GET", `/v1/events/a/stream?cursor=${cursor}`);
+      expect(refused).toMatchObject({ status: 400, body: { error: { code: "validation_error" } } });
+      expect(refused.body.error.details.issues).toMatchObject([{ field: "/query/cursor", rule: "cursor" }]);
+    }
+  });
+
+  test("ST-15 T1 sends a named keepalive while nothing happens", async () => {
+    const strait = await startServer({ env: { SSE_KEEPALIVE_INTERVAL: "30ms" } });
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    const stream = await open(strait, "/v1/events/k/stream");
+
+    const frames = [await stream.next(), await stream.next(), await stream.next()];
+    await send(strait, "k", 1);
+
+    expect(frames.map((frame) => frame?.event)).toEqual(["status", "keepalive", "keepalive"]);
+    expect(frames[1]?.id).toBeUndefined();
+    const rest = (await stream.rest()).filter(({ event }) => event !== "keepalive");
+    expect(statuses(rest)).toEqual(["received", "end"]);
+  });
+
+  test("ST-17 takes a token in the query, where other operations do not", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("k");
+
+    const stream = await open(strait, `/v1/events/k/stream?token=${strait.apiKey}`, { token: null });
+    const elsewhere = await strait.request("GET", `/v1/events?token=${strait.apiKey}`, { token: null });
+    const wrong = await strait.request("GET", "/v1/events/k/stream?token=strait_wrong", { token: null });
+    const none = await strait.request("GET", "/v1/events/k/stream", { token: null });
+
+    expect(await stream.next()).toMatchObject({ event: "status", data: { status: "waiting" } });
+    // An operation that knows no such parameter refuses it before or after it misses the credentials.
+    expect([400, 401]).toContain(elsewhere.status);
+    expect([wrong.status, none.status]).toEqual([401, 401]);
+  });
+
+  test("is 404 for a key that nobody waited on, and for another project's", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const { apiKey } = await strait.anotherProject();
+    await stage.parked("k");
+
+    expect((await strait.request("GET", "/v1/events/nobody/stream")).status).toBe(404);
+    expect((await strait.request("GET", "/v1/events/k/stream", { token: apiKey })).status).toBe(404);
+  });
+
+  test("stays with the wait that it was opened on when the key is waited on again", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const first = await stage.parked("k");
+    const stream = await open(strait, "/v1/events/k/stream");
+    await stream.next();
+    await send(strait, "k", 1);
+    await stage.parked("k");
+
+    const rest = await stream.rest();
+
+    expect(rest).toMatchObject([{ data: { id: first.trigger.id, status: "received" } }, { event: "end" }]);
+  });
+});
+
+describe("the stream of a run", () => {
+  test("T1 T2 tells every change once, in order, without holes, wherever the reader was cut off", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const run = await stage.run();
+    const path = `/v1/runs/${run.id}/stream`;
+    const stream = await open(strait, path);
+    const snapshot = await stream.next();
+    for (const message of ["one", "two", "three"]) await log(strait, run, message);
+    await run.wait("k");
+    await send(strait, "k", { approved: true });
+    const { runToken: token } = await run.dispatch(2);
+    await strait.request("POST", `/sdk/v1/runs/${run.id}/complete`, { token, body: { result: "done" } });
+
+    const frames = await stream.rest();
+
+    expect(statuses([snapshot, ...frames])).toEqual([
+      ...Array(4).fill("executing"),
+      "waiting",
+      "executing",
+      "completed",
+      "end",
+    ]);
+    expect(frames.at(-2)?.data).toMatchObject({ result: "done", finished_at: expect.any(String) });
+    expect(frames.slice(0, -2).map(({ data }) => [data.result, data.finished_at])).toEqual(Array(5).fill([null, null]));
+    const ids = [snapshot?.id, ...frames.slice(0, -1).map(({ id }) => id)];
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const [place, id] of ids.slice(0, -1).entries()) {
+      const resumed = await (await open(strait, path, { headers: { "last-event-id": id ?? "" } })).rest();
+      expect(resumed.map((frame) => frame.id)).toEqual([...ids.slice(place + 1), undefined]);
+    }
+  });
+
+  test("T3 sees each change once however often its reader breaks off", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const run = await stage.run();
+    const path = `/v1/runs/${run.id}/stream`;
+    const seen: (string | undefined)[] = [(await (await open(strait, path)).next())?.id];
+
+    for (const message of ["a", "b", "c", "d", "e"]) {
+      const stream = await open(strait, path, { headers: { "last-event-id": seen.at(-1) ?? "" } });
+      await log(strait, run, message);
+      seen.push((await stream.next())?.id);
+      await stream.leave();
+    }
+
+    const positions = seen.map((id) =>
+      Number(
+        Buffer.from(id ?? "", "base64url")
+          .toString()
+          .split("|")[2],
+      ),
+    );
+    expect(positions).toEqual(positions.map((_, n) => (positions[0] ?? 0) + n));
+  });
+});
+
+describe("the stream of a workflow run", () => {
+  const steps = [
+    { step_ref: "gate", type: "wait_for_event", event_key: "gate" },
+    { step_ref: "work", job_id: "work", depends_on: ["gate"] },
+  ];
+
+  test("T1 shows it with its steps as they go, and closes", async () => {
+    const strait = await startServer();
+    const stage = await startWorkflowStage(strait, steps);
+    const run = await stage.trigger();
+    const stream = await open(strait, `/v1/workflow-runs/${run.id}/stream`);
+
+    const snapshot = await stream.next();
+    await send(strait, "gate", { ok: true });
+    const frames = await stream.rest();
+
+    const stepsOf = (frame: Frame | undefined) =>
+      frame?.data.steps.map(({ status }: { status: string }) => status).join(" ");
+    expect(snapshot).toMatchObject({ event: "status", data: { id: run.id, status: "running" } });
+    expect(stepsOf(snapshot)).toBe("waiting pending");
+    expect(frames.at(-1)).toMatchObject({ event: "end" });
+    expect(frames.at(-2)).toMatchObject({ event: "status", data: { status: "completed" } });
+    expect(stepsOf(frames.at(-2))).toBe("completed completed");
+    const again = await open(strait, `/v1/workflow-runs/${run.id}/stream?cursor=${frames.at(-2)?.id}`);
+    expect(again.response.status).toBe(204);
+  });
+
+  test("T3 is 400 for a cursor of another workflow run", async () => {
+    const strait = await startServer();
+    const stage = await startWorkflowStage(strait, [{ step_ref: "sleep", type: "sleep", sleep_duration: "1h" }]);
+    const [one, other] = [await stage.trigger(), await stage.trigger()];
+    const foreign = await (await open(strait, `/v1/workflow-runs/${one.id}/stream`)).next();
+
+    const refused = await strait.request("GET", `/v1/workflow-runs/${other.id}/stream?cursor=${foreign?.id}`);
+
+    expect(refused).toMatchObject({ status: 400, body: { error: { code: "validation_error" } } });
+  });
+
+  /** A change of the workflow run that is not committed yet; the step shows it once it is. */
+  async function slowChange(strait: TestServer, id: string) {
+    const slow = await hold(
+      strait,
+      sql`UPDATE step_runs SET error = 'slow' WHERE workflow_run_id = ${id} AND step_ref = 'gate'`,
+    );
+    await slow.query(sql`
+      INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id)
+      VALUES (${strait.projectId}, ${id}, 900, 'log', 'test', ${id})`);
+    return slow;
+  }
+
+  const fastChange = (strait: TestServer, id: string) =>
+    strait.db.query(sql`
+      INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id)
+      VALUES (${strait.projectId}, ${id}, 901, 'log', 'test', ${id})`);
+
+  test("T2 does not go past a slow commit for a fast one that has overtaken it", async () => {
+    const strait = await startServer();
+    const { id } = await (await startWorkflowStage(strait, steps)).trigger();
+    const source = workflowRunSource(strait.db, strait.projectId, id);
+    const { position } = await eventually(async () => {
+      const snapshot = await source.snapshot();
+      return (await source.deltasAfter(snapshot.position))?.deltas.length === 0 && snapshot;
+    });
+    const slow = await slowChange(strait, id);
+    await fastChange(strait, id);
+
+    const meanwhile = await source.deltasAfter(position);
+    await slow.release();
+    const afterwards = await source.deltasAfter(position);
+
+    expect(meanwhile?.deltas).toEqual([]);
+    expect(afterwards?.deltas).toMatchObject([{ data: { steps: [{ error: "slow" }, {}] } }]);
+    const behind = afterwards?.deltas.at(-1)?.position ?? "";
+    expect((await source.deltasAfter(behind))?.deltas).toEqual([]);
+  });
+
+  test("T2 tells of a slow commit and of the fast one beside it", async () => {
+    const strait = await startServer();
+    const { id } = await (await startWorkflowStage(strait, steps)).trigger();
+    const stream = await open(strait, `/v1/workflow-runs/${id}/stream`);
+    await stream.next();
+    const slow = await slowChange(strait, id);
+    await fastChange(strait, id);
+    strait.server.context.signals.publish([`workflow_run:${id}`]);
+
+    const telling = (async () => {
+      for (let frame = await stream.next(); frame; frame = await stream.next()) {
+        if (frame.data.steps[0].error === "slow") return frame;
+      }
+      return undefined;
+    })();
+    await slow.release();
+
+    expect(await telling).toMatchObject({ event: "status" });
+  });
+});
+
+describe("a stream of another process", () => {
+  async function startTwo() {
+    const a = await startServer();
+    const b = besides(a, await startServer({ databaseUrl: a.databaseUrl }));
+    const run = await (await startStage(a)).run();
+    const stream = await open(a, `/v1/runs/${run.id}/stream`);
+    await stream.next();
+    return { b, run, stream };
+  }
+
+  test("T5 tells of a change at once, by NOTIFY", async () => {
+    const { b, run, stream } = await startTwo();
+    const started = performance.now();
+
+    // Each would wait for the poll, a second, if it were not told.
+    for (const message of ["1", "2", "3", "4", "5"]) {
+      await log(b, run, message);
+      expect((await stream.next())?.event).toBe("status");
+    }
+
+    expect(performance.now() - started).toBeLessThan(3_000);
+  });
+
+  test("T5 tells of a change whose NOTIFY was lost, by its poll", async () => {
+    const { b, run, stream } = await startTwo();
+    vi.spyOn(b.server.context.signals, "publish").mockImplementation(() => {});
+
+    await log(b, run, "nobody is told");
+
+    expect((await stream.next())?.event).toBe("status");
+  });
+});
+
+describe("a reader that goes away", () => {
+  /** How many streams are subscribed from now on. */
+  function countSubscriptions(strait: TestServer): () => number {
+    const { signals } = strait.server.context;
+    const subscribe = signals.subscribe.bind(signals);
+    let count = 0;
+    vi.spyOn(signals, "subscribe").mockImplementation((topic, listener) => {
+      const unsubscribe = subscribe(topic, listener);
+      count++;
+      return () => {
+        count--;
+        unsubscribe();
+      };
+    });
+    return () => count;
+  }
+
+  test("frees the subscription, as the end of a stream does", async () => {
+    const strait = await startServer();
+    const subscribed = countSubscriptions(strait);
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    const [leaving, staying] = [await open(strait, "/v1/events/k/stream"), await open(strait, "/v1/events/k/stream")];
+    await leaving.next();
+    await staying.next();
+    expect(subscribed()).toBe(2);
+
+    await leaving.leave();
+    await eventually(async () => subscribed() === 1);
+    await send(strait, "k", 1);
+    await staying.rest();
+
+    expect(subscribed()).toBe(0);
+  });
+
+  test("T7 is cut off when it does not read, instead of being waited for, and resumes by its cursor", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const run = await stage.run();
+    const subscribed = countSubscriptions(strait);
+    const stream = await open(strait, `/v1/runs/${run.id}/stream`);
+
+    await Promise.all(Array.from({ length: 400 }, (_, n) => log(strait, run, `line ${n}`)));
+    await eventually(async () => subscribed() === 0);
+
+    const frames = await stream.rest();
+    const resumed = await open(strait, `/v1/runs/${run.id}/stream?cursor=${frames.at(-1)?.id}`);
+
+    expect(frames.length).toBeLessThan(300);
+    expect(frames.map(({ event }) => event)).not.toContain("end");
+    expect((await resumed.next())?.event).toBe("status");
+  });
+
+  test("gets the end of the response when the process stops, and no end of the stream", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    const stream = await open(strait, "/v1/events/k/stream");
+    await stream.next();
+
+    const closing = strait.close();
+
+    expect(await stream.rest()).toEqual([]);
+    await closing;
+  });
+});
