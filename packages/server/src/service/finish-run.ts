@@ -1,7 +1,7 @@
 import type { RunMove } from "@strait/core";
 import * as runs from "../store/runs.ts";
 import { type Context, SYSTEM } from "./context.ts";
-import { type Batched, done, Lane } from "./lane.ts";
+import { type Batched, done, Lane, type Outcome } from "./lane.ts";
 
 /** How a dispatch ended, as a move of its run. */
 export interface RunOutcome extends runs.RunMoveItem {
@@ -19,7 +19,7 @@ export type RunResult = "moved" | "taken" | "refused";
  * Ends dispatches, in batches: their outcome is conditional on the dispatch number, so a late one changes nothing. Only
  * executing runs move: one that has parked itself waits, whatever its last dispatch answers.
  *
- * A run that somebody holds is passed over in the batch and waited for in a statement of its own (L2).
+ * A run that somebody holds is passed over, and waited for in a second lane, so that it holds up nobody else (L2).
  */
 export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">): Batched<RunOutcome, RunResult> {
   async function moveAll(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<ReadonlySet<string>> {
@@ -42,24 +42,35 @@ export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">):
     );
   }
 
-  /** Why a run was passed over: somebody held it, it took an event, or the outcome comes too late. */
-  async function secondLook(outcome: RunOutcome, fence: runs.RunFence | undefined): Promise<RunResult> {
-    if (fence?.status !== "executing" || fence.dispatch_seq !== outcome.dispatch_seq) return "refused";
-    if (outcome.unless_taken && fence.taken_seq === outcome.dispatch_seq) return "taken";
-    return (await moveAll([outcome], false)).size > 0 ? "moved" : "refused";
+  async function end(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<Outcome<RunResult | "held">[]> {
+    const moved = await moveAll(outcomes, skipLocked);
+    const rest = outcomes.filter((outcome) => !moved.has(outcome.id));
+    const fences = new Map((await runs.fences(db, rest)).map((fence) => [fence.id, fence]));
+    return outcomes.map((outcome) => done(moved.has(outcome.id) ? "moved" : whyNot(outcome, fences.get(outcome.id))));
   }
 
-  return new Lane<RunOutcome, RunResult>({
-    sizeOf: (outcome) => (outcome.result?.length ?? 0) + (outcome.error?.length ?? 0) + 100,
-    async run(outcomes) {
-      const moved = await moveAll(outcomes, true);
-      const rest = outcomes.filter((outcome) => !moved.has(outcome.id));
-      const fences = new Map((await runs.fences(db, rest)).map((fence) => [fence.id, fence]));
-      const results = new Map<RunOutcome, RunResult>();
-      for (const outcome of rest) results.set(outcome, await secondLook(outcome, fences.get(outcome.id)));
-      return outcomes.map((outcome) => done(results.get(outcome) ?? "moved"));
+  const free = new Lane<RunOutcome, RunResult | "held">({ sizeOf, run: (outcomes) => end(outcomes, true) });
+  const blocked = new Lane<RunOutcome, RunResult | "held">({ sizeOf, run: (outcomes) => end(outcomes, false) });
+  return {
+    async add(outcome) {
+      const result = await free.add(outcome);
+      if (result !== "held") return result;
+      const later = await blocked.add(outcome);
+      return later === "held" ? "refused" : later;
     },
-  });
+    async idle() {
+      await free.idle();
+      await blocked.idle();
+    },
+  };
+}
+
+const sizeOf = ({ result, error }: RunOutcome): number => (result?.length ?? 0) + (error?.length ?? 0) + 100;
+
+/** Why a run was passed over: the outcome comes too late, the run took an event, or somebody holds it. */
+function whyNot(outcome: RunOutcome, fence: runs.RunFence | undefined): RunResult | "held" {
+  if (fence?.status !== "executing" || fence.dispatch_seq !== outcome.dispatch_seq) return "refused";
+  return outcome.unless_taken && fence.taken_seq === outcome.dispatch_seq ? "taken" : "held";
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   delivered,
   keyOf,
   prepared,
+  recordedAnswer,
   type SendAnswer,
   type SendEvent,
   type Sending,
@@ -248,16 +249,16 @@ async function withoutRecorded(
   answers: Map<Sending, Outcome<SendAnswer>>,
 ): Promise<Sending[]> {
   const recorded = new Map((await events.findRecorded(tx, sends)).map((event) => [event.id, event]));
-  const latest = new Map((await triggers.latestOf(tx, sends)).map((state) => [state.id, state]));
-  return sends.filter((send) => {
+  for (const send of sends) {
     const event = recorded.get(send.event_id);
-    if (!event) return true;
-    const trigger = latest.get(event.trigger_id ?? "");
-    if (event.disposition === "buffered") answers.set(send, done(bufferedAnswer(send, event.expires_at ?? "")));
-    else if (trigger && event.disposition === "delivered") answers.set(send, done(delivered(trigger)));
-    else return true;
-    return false;
-  });
+    if (!event) continue;
+    // The trigger that the event met, which need not be the latest of its key any more.
+    const met =
+      event.trigger_id === null ? undefined : await triggers.findNumbered(tx, send.project_id, event.trigger_id);
+    const answer = recordedAnswer(send, event, met?.row);
+    if (answer) answers.set(send, answer);
+  }
+  return sends.filter((send) => !answers.has(send));
 }
 
 function settlement(context: Context, send: Sending, leaseId: number | null | undefined): triggers.KeySettlement {

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import type { BufferedEvent, SentEvent } from "@strait/contract";
+import type { BufferedEvent, EventTrigger, SentEvent } from "@strait/contract";
 import { canonicalJson } from "@strait/core";
 import type { LatestTrigger, Send } from "../domain/decide-send.ts";
+import { alreadyResolved, waitClosed } from "../domain/errors.ts";
+import type { RecordedEvent } from "../store/events.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
 import type { EventKey, SettledTrigger } from "../store/triggers.ts";
 import type { Context } from "./context.ts";
+import { done, type Outcome, refused } from "./lane.ts";
 
 /** An event on its way to a key. */
 export interface SendEvent extends Send {
@@ -69,4 +72,25 @@ export function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {
       expires_at: expiresAt,
     },
   };
+}
+
+/** What a send was told, or should have been, whose event is recorded; undefined where nothing tells. */
+export function recordedAnswer(
+  send: Sending,
+  event: RecordedEvent,
+  trigger: EventTrigger | undefined,
+): Outcome<SendAnswer> | undefined {
+  if (event.disposition === "buffered") return done(bufferedAnswer(send, event.expires_at ?? ""));
+  if (!trigger) return undefined;
+  switch (event.disposition) {
+    case "delivered":
+    case "duplicate":
+      return done({ status: 200, body: { ...trigger, disposition: event.disposition } });
+    case "conflict":
+      return refused(alreadyResolved(trigger));
+    case "late":
+      return refused(waitClosed(trigger));
+    default:
+      return undefined;
+  }
 }
