@@ -236,7 +236,8 @@ function changesOf(name: RunMove): Statement {
     case "resume":
       return sql`${resumed} detached = false,`;
     case "putBack":
-      return sql`detached = false, resume_reason = coalesce(i.resume_reason, r.resume_reason),
+      // The same dispatch again: what the last one was told it has to be told too, above all how its wait ended.
+      return sql`detached = false, resume_reason = coalesce(r.resume_reason, i.resume_reason),
         lost_count = r.lost_count + coalesce(i.counts_as_lost, false)::int,
         snooze_count = r.snooze_count + (i.delay_ms IS NOT NULL)::int,
         next_retry_at = strait_now() + make_interval(secs => i.delay_ms / 1000),`;
