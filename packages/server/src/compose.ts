@@ -68,6 +68,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     db: heartbeats,
     process: `${hostname()}:${process.pid}`,
     durationMs: config.worker.leaseMs,
+    heartbeatMs: config.worker.heartbeatMs,
     onPeers: (present) => signals.setPeers(present),
     onLost: () => {
       log.error("this process was taken for dead: its calls are aborted, and it begins a new life");

@@ -6,6 +6,8 @@ export interface LeaseKeeperOptions {
   readonly db: Queryable;
   readonly process: string;
   readonly durationMs: number;
+  /** At most a third of the duration, so that two heartbeats may be lost before anything is done about it. */
+  readonly heartbeatMs: number;
   readonly onPeers: (present: boolean) => void;
   /** Called when this life is over: somebody declared it dead, or it could not be confirmed in time. */
   readonly onLost: () => void;
@@ -138,11 +140,10 @@ export class LeaseKeeper {
 
   #schedule(): void {
     clearTimeout(this.#timer);
-    // Five heartbeats to a lease: two may be lost before anything is done about it.
     this.#timer = setTimeout(async () => {
       await this.beat();
       if (this.#timer !== undefined && !this.#isLost) this.#schedule();
-    }, this.#options.durationMs / 5);
+    }, this.#options.heartbeatMs);
     this.#timer.unref();
   }
 }
