@@ -25,12 +25,11 @@ describe("an event key in a URL", () => {
       token: world.runToken,
       body: { event_key: key },
     });
-    const found = await world.request("GET", `/v1/events/${segment}`, { token: world.apiKey });
+    const found = await world.request("GET", `/v1/events/${segment}`);
     const sent = await world.request("POST", `/v1/events/${segment}/send`, {
-      token: world.apiKey,
       body: { payload: 1 },
     });
-    const listed = await world.request("GET", `/v1/events?prefix=${encodeURIComponent(key)}`, { token: world.apiKey });
+    const listed = await world.request("GET", `/v1/events?prefix=${encodeURIComponent(key)}`);
 
     const expected = { id: wait.body.id, event_key: key.normalize("NFC") };
     expect(wait.body).toMatchObject({ ...expected, status: "waiting" });
@@ -42,8 +41,8 @@ describe("an event key in a URL", () => {
   test("counts once, however it is written: aml%3Auser-456 is aml:user-456", async () => {
     const world = await startExampleWorld();
 
-    const plain = await world.request("GET", "/v1/events/aml:user-456", { token: world.apiKey });
-    const encoded = await world.request("GET", "/v1/events/aml%3Auser-456", { token: world.apiKey });
+    const plain = await world.request("GET", "/v1/events/aml:user-456");
+    const encoded = await world.request("GET", "/v1/events/aml%3Auser-456");
 
     expect(encoded.body).toEqual(plain.body);
   });

@@ -105,6 +105,8 @@ export async function startExampleWorld(): Promise<ExampleWorld> {
   const runToken = signRunToken({});
   return {
     ...strait,
+    fetch: (method, path, options) => strait.fetch(method, path, { token: apiKey, ...options }),
+    request: (method, path, options) => strait.request(method, path, { token: apiKey, ...options }),
     projectId,
     apiKey,
     runId: run.id,
