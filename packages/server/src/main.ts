@@ -24,12 +24,6 @@ async function main(): Promise<void> {
     const secrets = await readSecrets(config);
     const server = await createServer({ config, secrets, databaseUrl, log });
     const http = await listen(config, server);
-    const port = portOf(http);
-    process.stdout.write(`listening on http://${config.http.host}:${port}\n`);
-    if (secrets.developmentApiKey !== undefined) {
-      await ensureDevelopmentKey(server.context, secrets.developmentApiKey);
-      process.stdout.write(welcome(`http://${config.http.host}:${port}`, secrets.developmentApiKey));
-    }
     stopOnSignal(async () => {
       log.info("stopping: no new work, what is under way ends or is put back");
       http.close();
@@ -37,6 +31,12 @@ async function main(): Promise<void> {
       http.closeAllConnections();
       await embedded?.stop();
     });
+    const port = portOf(http);
+    process.stdout.write(`listening on http://${config.http.host}:${port}\n`);
+    if (secrets.developmentApiKey !== undefined) {
+      await ensureDevelopmentKey(server.context, secrets.developmentApiKey);
+      process.stdout.write(welcome(`http://${config.http.host}:${port}`, secrets.developmentApiKey));
+    }
   } catch (error) {
     await embedded?.stop();
     throw error;
