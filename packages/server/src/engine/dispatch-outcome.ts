@@ -46,8 +46,8 @@ export function isWorthFallback(result: CallResult): boolean {
 }
 
 /**
- * What a 2xx answer means. `Strait-Outcome: waiting`: the executor has parked the run. 202: it goes on by itself. Any
- * other completes the run with the body as its result; unless its wait took an event that was there already and the
+ * What a 2xx answer means. `Strait-Outcome: waiting`: the executor has parked the run. 202: it has, or it goes on by
+ * itself. Any other completes the run with the body as its result; unless its wait took an event that was there already and the
  * executor does not say, with `Strait-Outcome: completed`, that it went on with it.
  */
 export function outcomeOfAnswer({ status, headers, body }: Answer): Ended | "parked" | "goes on" {

@@ -210,15 +210,14 @@ export class Dispatcher implements Worker {
       failure === undefined && result.kind === "answer"
         ? outcomeOfAnswer(result)
         : outcomeOfFailure(run, failure ?? { error_class: "unknown", message: "the call ended without an answer" });
-    const isParked = ended === "parked";
-    // Parked on an event that was there already: nothing else will wake it.
-    if (isParked && (await resumeTaken(this.#context, run.project_id, run.id, run.dispatch_seq))) return;
-    if (isParked || ended === "goes on") {
-      await runs.detach(this.#context.db, run.project_id, run.id, run.dispatch_seq);
-      return;
-    }
-    const what = await this.#outcomes.add({ ...keyOf(run), ...ended });
-    if (what === "taken") await resumeTaken(this.#context, run.project_id, run.id, run.dispatch_seq);
+    const dispatch = [run.project_id, run.id, run.dispatch_seq] as const;
+    // Parked on an event that was there already: nothing else would wake the run.
+    if (ended === "parked" && (await resumeTaken(this.#context, ...dispatch))) return;
+    const isOnItsOwn = ended === "parked" || ended === "goes on";
+    const what = isOnItsOwn
+      ? await runs.detach(this.#context.db, ...dispatch, true)
+      : await this.#outcomes.add({ ...keyOf(run), ...ended });
+    if (what === "taken") await resumeTaken(this.#context, ...dispatch);
   }
 
   async #snooze(run: ClaimedRun, waitMs: number): Promise<void> {

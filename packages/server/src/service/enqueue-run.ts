@@ -73,7 +73,11 @@ export function enqueueRuns(
   requests: readonly RunRequest[],
 ): Promise<readonly Outcome<EnqueuedRun>[]> {
   const items = requests.map((request) => prepared(context, request));
-  return db.transaction((tx) => enqueueKeyed(context, tx, items, false));
+  return db.transaction(async (tx) => {
+    const outcomes = await enqueueKeyed(context, tx, items, false);
+    for (const outcome of outcomes) if (!outcome.ok) throw outcome.error;
+    return outcomes;
+  });
 }
 
 function prepared({ clock }: Context, request: RunRequest): Enqueuing {

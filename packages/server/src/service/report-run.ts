@@ -66,7 +66,7 @@ export async function annotateRun(
 /** A sign of life. The first one of a run that was sent by HTTP takes it off its lease: from now on it goes on by itself. */
 export async function heartbeat(context: Context, caller: RunCaller): Promise<{ status: "ok" }> {
   await reported(context, caller, (await reports.heartbeat(context.db, reporterOf(caller))) || undefined);
-  await runs.detach(context.db, caller.projectId, caller.runId, caller.dispatchSeq);
+  await runs.detach(context.db, caller.projectId, caller.runId, caller.dispatchSeq, false);
   return { status: "ok" };
 }
 

@@ -1,5 +1,5 @@
 import type { DryRun, Job, TriggeredRun } from "@strait/contract";
-import { conflict, notFound, payloadMismatch, validationError } from "../domain/errors.ts";
+import { conflict, notFound, payloadMismatch } from "../domain/errors.ts";
 import { sql } from "../store/sql.ts";
 import type { Caller, Context } from "./context.ts";
 import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
@@ -62,9 +62,9 @@ export async function dryRunTrigger(
 }
 
 /**
- * Starts many runs of a job, all or none.
+ * Starts many runs of a job, all or none. Two items with one idempotency key get one run.
  *
- * @throws {StraitError} As `triggerJob`; also when two items have one idempotency key.
+ * @throws {StraitError} As `triggerJob`.
  */
 export async function triggerJobInBulk(
   { context, tokens }: Deps,
@@ -72,7 +72,6 @@ export async function triggerJobInBulk(
   reference: string,
   items: readonly TriggerInput[],
 ): Promise<{ batch_id: string; results: TriggeredRun[]; total: number; created: number }> {
-  refuseTwins(items);
   const job = await enabledJob(context, caller, reference, items, (index) => `/items/${index}/payload`);
   const batch_id = context.clock.newId("batch");
   const outcomes = await enqueueRuns(
@@ -103,19 +102,6 @@ async function enabledJob(
     if (first) throw payloadMismatch([first, ...rest]);
   }
   return job;
-}
-
-function refuseTwins(items: readonly TriggerInput[]): void {
-  const seen = new Map<string, number>();
-  for (const [index, { idempotency_key }] of items.entries()) {
-    if (idempotency_key === null) continue;
-    const twin = seen.get(idempotency_key);
-    if (twin !== undefined) {
-      const fix = `give it a key of its own: item ${twin} has the same`;
-      throw validationError([{ field: `/items/${index}/idempotency_key`, rule: "unique", fix }]);
-    }
-    seen.set(idempotency_key, index);
-  }
 }
 
 function toRequest(caller: Caller, job: Job, input: TriggerInput, batch_id: string | null): RunRequest {

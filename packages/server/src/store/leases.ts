@@ -67,3 +67,12 @@ export function runsOf(db: Queryable, leaseId: number, limit: number): Promise<L
     WHERE r.lease_id = ${leaseId} AND r.status IN ('dequeued', 'executing') AND NOT r.detached
     ORDER BY r.project_id, r.id LIMIT ${limit}`);
 }
+
+/** Deletes lives that ended more than a day ago and hold nothing any more, at most `limit`; returns how many. */
+export async function purge(db: Queryable, limit: number): Promise<number> {
+  const rows = await db.query(sql`
+    DELETE FROM leases WHERE id = ANY(ARRAY(
+      SELECT id FROM leases WHERE NOT alive AND swept >= 2 AND heartbeat_at < strait_now() - interval '1 day'
+      ORDER BY id LIMIT ${limit} FOR UPDATE SKIP LOCKED)) RETURNING 1`);
+  return rows.length;
+}

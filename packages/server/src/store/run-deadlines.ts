@@ -17,12 +17,12 @@ export interface DueRun {
  */
 export function take(tx: Queryable, limit: number): Promise<DueRun[]> {
   return tx.query<DueRun>(sql`
-    WITH due AS (
-      SELECT * FROM run_deadlines WHERE due_at <= strait_now()
-      ORDER BY due_at, project_id, run_id LIMIT ${limit} FOR UPDATE SKIP LOCKED),
-    gone AS (
-      DELETE FROM run_deadlines d USING due u
-      WHERE d.due_at = u.due_at AND d.project_id = u.project_id AND d.run_id = u.run_id AND d.kind = u.kind RETURNING d.*),
+    WITH gone AS (
+      -- By row address, as in releaseDue of runs.
+      DELETE FROM run_deadlines WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM run_deadlines WHERE due_at <= strait_now()
+        ORDER BY due_at, project_id, run_id LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+      RETURNING *),
     state AS (
       SELECT g.kind, g.dispatch_seq, r.project_id, r.id AS run_id, r.status, r.attempt, r.max_attempts,
         j.retry_strategy, j.retry_delays_secs,

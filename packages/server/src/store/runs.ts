@@ -426,12 +426,12 @@ export function releaseDue(
 ): Promise<{ id: string; project_id: string; priority: number }[]> {
   const { from, to } = runMoves.release;
   return db.query(sql`
-    WITH due AS (
-      SELECT due_at, project_id, run_id FROM run_schedule WHERE due_at <= strait_now()
-      ORDER BY due_at, project_id, run_id LIMIT ${limit} FOR UPDATE SKIP LOCKED),
-    gone AS (
-      DELETE FROM run_schedule s USING due d
-      WHERE s.due_at = d.due_at AND s.project_id = d.project_id AND s.run_id = d.run_id RETURNING s.project_id, s.run_id),
+    WITH gone AS (
+      -- By row address: planned as a join, the limit counts as a tenth of the table, which is then read from end to end.
+      DELETE FROM run_schedule WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM run_schedule WHERE due_at <= strait_now()
+        ORDER BY due_at, project_id, run_id LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+      RETURNING project_id, run_id),
     released AS (
       UPDATE runs r SET status = ${to}, change_seq = r.change_seq + 1 FROM gone g
       WHERE r.project_id = g.project_id AND r.id = g.run_id AND r.status = ANY(${from}) RETURNING r.*),
@@ -449,18 +449,38 @@ export function releaseDue(
     SELECT project_id, id, priority FROM ready`);
 }
 
-/** A run that answered 202, or sent a heartbeat, goes on by itself: from now on its deadline watches it, not its lease. */
-export function detach(db: Queryable, projectId: string, id: string, dispatchSeq: number): Promise<{ id: string }[]> {
-  return db.query(sql`
-    WITH detached AS (
+/** Whether a run goes on by itself. `taken`: it does not, for this dispatch took an event that it has not looked at. */
+export type Detached = "detached" | "taken" | "refused";
+
+/**
+ * A run that answered 202, or sent a heartbeat, goes on by itself: from now on its deadline watches it, not its lease.
+ *
+ * @param unlessTaken - A 202 right after a wait that took an event means that the executor believes to be parked. A
+ *   heartbeat says that it knows better.
+ */
+export async function detach(
+  db: Queryable,
+  projectId: string,
+  id: string,
+  dispatchSeq: number,
+  unlessTaken: boolean,
+): Promise<Detached> {
+  const [run] = await db.query<{ is_detached: boolean; is_taken: boolean }>(sql`
+    WITH run AS (
+      SELECT r.detached OR NOT r.status = 'executing' AS is_past, ${unlessTaken}::boolean AND r.taken_seq = r.dispatch_seq AS is_taken
+      FROM runs r WHERE r.project_id = ${projectId} AND r.id = ${id} AND r.dispatch_seq = ${dispatchSeq}),
+    detached AS (
       UPDATE runs r SET detached = true, heartbeat_at = strait_now() FROM jobs j
       WHERE r.project_id = ${projectId} AND r.id = ${id} AND r.dispatch_seq = ${dispatchSeq} AND r.status = 'executing'
-        AND NOT r.detached AND j.project_id = r.project_id AND j.id = r.job_id
+        AND NOT r.detached AND NOT (${unlessTaken}::boolean AND r.taken_seq = r.dispatch_seq)
+        AND j.project_id = r.project_id AND j.id = r.job_id
       RETURNING r.project_id, r.id, r.dispatch_seq, j.timeout_secs),
     deadline AS (
       INSERT INTO run_deadlines (due_at, project_id, run_id, kind, dispatch_seq)
       SELECT strait_now() + make_interval(secs => timeout_secs), project_id, id, 'dispatch', dispatch_seq FROM detached)
-    SELECT id FROM detached`);
+    SELECT EXISTS (SELECT FROM detached) AS is_detached, run.is_taken AND NOT run.is_past AS is_taken FROM run`);
+  if (run?.is_detached) return "detached";
+  return run?.is_taken ? "taken" : "refused";
 }
 
 export interface RunFence {

@@ -266,7 +266,7 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
     taken AS (
       UPDATE events e SET disposition = 'delivered', trigger_id = i.id, generation = i.generation, expires_at = NULL
       FROM item i WHERE i.event_id IS NOT NULL AND e.project_id = i.project_id AND e.id = i.event_id
-        AND e.disposition = 'buffered'
+        AND e.disposition || '' = 'buffered' -- by the primary key: a plan from an empty table would read all that is buffered
       RETURNING e.id, e.payload, e.actor),
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
@@ -377,12 +377,15 @@ export interface KeyState extends EventTrigger {
   readonly payload_schema: unknown;
 }
 
-/** Locks what waits on the keys, whose rows the caller holds: owners before owned. */
+/**
+ * Locks the latest triggers of the keys, which are what waits on them if anything does; the caller holds the keys' rows:
+ * owners before owned.
+ */
 export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
   await tx.query(sql`
     SELECT t.id FROM ${records("i", eventKeyTypes, keys)}
-    JOIN event_triggers t ON t.project_id = i.project_id AND t.environment_id = i.environment_id
-      AND t.event_key = i.event_key AND t.status = 'waiting' AND t.trigger_type = 'event'
+    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
+    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
     ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
 }
 
