@@ -52,7 +52,7 @@ const claimedWith = (lastCheckpoint: Statement): Statement => sql`
   ${lastCheckpoint} AS checkpoint, r.checkpoint_at, r.resume_reason, r.error, r.error_class, r.snooze_count,
   j.endpoint_url, j.fallback_endpoint_url, j.timeout_secs, j.retry_strategy, j.retry_delays_secs, p.signing_version`;
 /** `claimed` names a CTE of whole run rows; runs whose job is gone come without an endpoint and are left out. */
-export const claimedColumns = claimedWith(checkpoint);
+const claimedColumns = claimedWith(checkpoint);
 /** The same in the statement that resumes them: it cannot read the large checkpoint that it has just written. */
 export const resumedColumns = claimedWith(sql`coalesce(r.given_checkpoint, ${checkpoint})`);
 export const claimedJoin = sql`

@@ -85,9 +85,11 @@ export function settle(db: Queryable, name: TriggerMove, items: readonly Settlem
     leaseOf(items),
     sql`
     SELECT t.id AS trigger_id, i.* FROM ${records("i", settlementTypes, items)}
-    JOIN event_triggers t ON t.project_id = i.project_id AND t.id = i.id
-    WHERE t.status = ANY(${triggerMoves[name].from}) AND i.due = coalesce(t.expires_at <= strait_now(), false)
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`,
+    CROSS JOIN LATERAL (
+      SELECT t.id FROM event_triggers t
+      WHERE t.project_id = i.project_id AND t.id = i.id AND t.status = ANY(${triggerMoves[name].from})
+        AND i.due = coalesce(t.expires_at <= strait_now(), false)
+      FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
 }
 
@@ -105,12 +107,14 @@ export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Pro
       SELECT project_id, environment_id, event_key, generation, trigger_id AS wanted_id, payload, payload_digest, actor,
         channel, event_id, idempotency_key, delivery_id, error, lease_id
       FROM ${records("i", keySettlementTypes, items)}) i
-    JOIN event_triggers t ON t.project_id = i.project_id AND t.environment_id = i.environment_id
-      AND t.event_key = i.event_key AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
-    WHERE (t.expires_at IS NULL OR t.expires_at > strait_now())
-      AND t.payload_schema IS NULL
-      AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t SKIP LOCKED`,
+    CROSS JOIN LATERAL (
+      SELECT t.id FROM event_triggers t
+      WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
+        AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
+        AND (t.expires_at IS NULL OR t.expires_at > strait_now())
+        AND t.payload_schema IS NULL
+        AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
+      FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
 }
 

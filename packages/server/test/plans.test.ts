@@ -1,0 +1,230 @@
+import { describe, expect, test } from "vitest";
+import { openSession, type Session } from "../src/store/session.ts";
+import type { Statement } from "../src/store/sql.ts";
+import { freshDatabase } from "./database.ts";
+import { givenJob, runIs, trigger, triggerMany } from "./given.ts";
+import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
+import { recordStatements } from "./statements.ts";
+
+/** Tables that are read whole, and what keeps them short. */
+const WHOLE: ReadonlySet<string> = new Set([
+  "endpoint_circuits", // has a row only while an endpoint fails
+  "database_epoch", // has one row
+  "leases", // has a row per process, and a day's dead ones
+]);
+/** Tables that are read from one end, up to a limit: what stands there is worked off. */
+const FROM_THE_END: ReadonlySet<string> = new Set(["run_wakes", "workflow_advances"]);
+
+interface Plan {
+  readonly "Node Type": string;
+  readonly "Relation Name"?: string;
+  readonly "Index Name"?: string;
+  readonly "Index Cond"?: string;
+  readonly Plans?: readonly Plan[];
+}
+
+const plain = (text: string): Statement => ({ text, values: [] });
+
+/** Drives everything that happens on the way of a run, a wait and a workflow, and returns the statements that did it. */
+async function hotStatements(): Promise<string[]> {
+  const strait = await startServer();
+  const recorded = recordStatements();
+  await driveRuns(strait);
+  await driveWaits(strait);
+  await driveWorkflow(strait);
+  for (const task of ["find-strays", "rescue-runs", "purge", "watch-deadlines"]) await strait.tick(task);
+  await strait.close();
+  return [...new Set(recorded.map(({ text }) => text))].filter((text) =>
+    /^\s*(SELECT|WITH|INSERT|UPDATE|DELETE)/.test(text),
+  );
+}
+
+async function driveRuns(strait: TestServer): Promise<void> {
+  const executor = await startExecutor(({ path }) => ({ status: path === "/fails" ? 429 : 200 }));
+  const job = await givenJob(strait, { endpoint_url: executor.url });
+  const failing = { endpoint_url: `${executor.url}/fails`, fallback_endpoint_url: `${executor.url}/fails` };
+  const fails = await givenJob(strait, { ...failing, max_attempts: 2, payload_schema: { type: "object" } });
+  const ids = [(await trigger(strait, job)).id, ...(await triggerMany(strait, job, 20, { ttl_secs: 600 }))];
+  for (const key of ["one", "one", "other"]) {
+    const { body } = await strait.request("POST", `/v1/jobs/${job}/trigger`, {
+      body: {},
+      headers: { "idempotency-key": key },
+    });
+    ids.push(body.id);
+  }
+  for (const id of ids) await runIs(strait, id, "completed");
+  const failed = await trigger(strait, fails);
+  await runIs(strait, failed.id, "queued");
+  const scheduled_at = new Date(strait.server.context.clock.nowMs() + 60_000).toISOString();
+  const delayed = await trigger(strait, job, { scheduled_at, ttl_secs: 600 });
+  await strait.advance(120_000);
+  await runIs(strait, delayed.id, "completed");
+  await runIs(strait, failed.id, "dead_letter");
+}
+
+async function driveWaits(strait: TestServer): Promise<void> {
+  const executor = await startExecutor(() => ({ status: 202 }));
+  const job = await givenJob(strait, { endpoint_url: executor.url });
+  const call = async (path: string, body: object) => {
+    const run = await trigger(strait, job);
+    await eventually(async () => executor.dispatches.some(({ runId }) => runId === run.id));
+    const asRun = { token: run.token };
+    for (const [report, what] of [
+      ["heartbeat", {}],
+      ["log", { message: "m" }],
+      ["progress", { percent: 1, message: "m" }],
+      ["checkpoint", { state: { n: 1 } }],
+    ] as const) {
+      await strait.request("POST", `/sdk/v1/runs/${run.id}/${report}`, { ...asRun, body: what });
+    }
+    expect((await strait.request("POST", `/sdk/v1/runs/${run.id}/${path}`, { ...asRun, body })).status).toBe(200);
+    return run.id;
+  };
+  const wait = (event_key: string) => call("wait-for-event", { event_key, timeout_secs: 60, on_cancel: "resume" });
+  const send = (key: string, body: object, headers = {}) =>
+    strait.request("POST", `/v1/events/${key}/send`, { body, headers });
+
+  await wait("sent");
+  await send("sent", { payload: 1 });
+  await send("sent", { payload: 1 });
+  await send("sent", { payload: 2, for_next: true }, { "idempotency-key": "once" });
+  await wait("sent");
+  await wait("canceled");
+  await strait.request("DELETE", "/v1/events/canceled");
+  const canceled = await wait("with its run");
+  await strait.request("DELETE", `/v1/runs/${canceled}`);
+  const late = await wait("late");
+  await strait.advance(120_000);
+  await runIs(strait, late, "timed_out");
+  await call("complete", { result: 1 });
+  await call("fail", { error: "e" });
+}
+
+async function driveWorkflow(strait: TestServer): Promise<void> {
+  const executor = await startExecutor();
+  const job_id = await givenJob(strait, { endpoint_url: executor.url });
+  const steps = [
+    { step_ref: "a", job_id },
+    { step_ref: "b", type: "sleep", sleep_duration: "30s", depends_on: ["a"] },
+    { step_ref: "c", type: "wait_for_event", event_key: "c", depends_on: ["b"] },
+  ];
+  expect((await strait.request("POST", "/v1/workflows", { body: { name: "w", slug: "w", steps } })).status).toBe(201);
+  const { body } = await strait.request("POST", "/v1/workflows/w/trigger", { body: {} });
+  const stepIs = (n: number, status: string) =>
+    eventually(async () => {
+      const { body: page } = await strait.request("GET", `/v1/workflow-runs/${body.id}/steps`);
+      return page.data[n].status === status;
+    });
+  await stepIs(1, "waiting");
+  await strait.advance(60_000);
+  await stepIs(2, "waiting");
+  await strait.request("POST", "/v1/events/c/send", { body: { payload: 1 } });
+  await stepIs(2, "completed");
+}
+
+/** The plan that a connection of the server keeps for a statement: made once, for any values. */
+async function planOf(session: Session, text: string): Promise<Plan> {
+  await session.query(plain(`PREPARE hot AS ${text}`));
+  const [{ n } = { n: 0 }] = await session.query<{ n: number }>(
+    plain("SELECT cardinality(parameter_types) AS n FROM pg_prepared_statements WHERE name = 'hot'"),
+  );
+  const values = n === 0 ? "" : `(${Array.from({ length: n }, () => "NULL").join(", ")})`;
+  const [row] = await session.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
+    plain(`EXPLAIN (FORMAT JSON) EXECUTE hot${values}`),
+  );
+  await session.query(plain("DEALLOCATE hot"));
+  if (!row) throw new Error("there is no plan");
+  return row["QUERY PLAN"][0].Plan;
+}
+
+/** Scans that read a table, or an index, from end to end. */
+function wholeScans(plan: Plan, isLimited = false): string[] {
+  const { "Node Type": type, "Relation Name": table = "", "Index Name": index = table } = plan;
+  const limited = isLimited || type === "Limit";
+  const isWhole =
+    type === "Seq Scan" || (/^(Bitmap )?Index/.test(type) && plan["Index Cond"] === undefined && !limited);
+  const isExpected = WHOLE.has(table) || (FROM_THE_END.has(table) && limited);
+  const below = (plan.Plans ?? []).flatMap((child) => wholeScans(child, limited));
+  return isWhole && !isExpected ? [`${type} of ${index}`, ...below] : below;
+}
+
+async function wholeScansOf(databaseUrl: string, statements: readonly string[]): Promise<Record<string, string[]>> {
+  const session = await openSession(databaseUrl, "test");
+  try {
+    for (const setting of ["enable_seqscan = off", "jit = off", "plan_cache_mode = force_generic_plan"]) {
+      await session.query(plain(`SET ${setting}`));
+    }
+    const found: Record<string, string[]> = {};
+    for (const text of statements) {
+      const scans = wholeScans(await planOf(session, text));
+      if (scans.length > 0) found[text] = scans;
+    }
+    return found;
+  } finally {
+    await session.close();
+  }
+}
+
+/** As much as makes a wrong plan expensive, and the statistics that tell the planner so. */
+async function fill(databaseUrl: string): Promise<void> {
+  const session = await openSession(databaseUrl, "test");
+  const rows = (count: number) => `FROM generate_series(1, ${count}) AS n`;
+  for (const text of [
+    `INSERT INTO projects (id, name, default_environment_id) SELECT 'p' || n, 'p', 'e' ${rows(2_000)}`,
+    `INSERT INTO environments (project_id, id, name) SELECT 'p' || n, 'e', 'n' ${rows(2_000)}`,
+    `INSERT INTO api_keys (project_id, id, environment_id, name, key_prefix, key_hash, scopes) SELECT 'p' || n, 'k', 'e', 'n', 'p', n, '{*}' ${rows(2_000)}`,
+    `INSERT INTO jobs (project_id, id, environment_id, name, slug, endpoint_url, max_attempts, timeout_secs, retry_strategy)
+      SELECT 'p' || n % 50 + 1, 'j' || n, 'e', 'j', 'j' || n, 'http://x', 3, 300, 'fixed' ${rows(500)}`,
+    `INSERT INTO leases (process, expires_at) SELECT 'p', strait_now() ${rows(50)}`,
+    `INSERT INTO runs (project_id, id, environment_id, job_id, job_version, status, max_attempts, payload, triggered_by, lease_id)
+      SELECT 'p' || n % 50 + 1, 'r' || n, 'e', 'j' || n % 500, 1, 'executing', 3, '{}', 'manual', n % 50 ${rows(10_000)}`,
+    `INSERT INTO run_bodies SELECT 'p' || n % 50 + 1, 'r' || n, 'payload', 0, '{}' ${rows(5_000)}`,
+    `INSERT INTO run_queue (project_id, priority, ready_at, run_id) SELECT 'p' || n % 50 + 1, 0, strait_now(), 'r' || n ${rows(20_000)}`,
+    `INSERT INTO run_schedule SELECT strait_now(), 'p' || n % 50 + 1, 'r' || n ${rows(20_000)}`,
+    `INSERT INTO run_deadlines SELECT strait_now(), 'p' || n % 50 + 1, 'r' || n, 'expire', 0 ${rows(20_000)}`,
+    `INSERT INTO run_idempotency SELECT 'p' || n % 50 + 1, 'j' || n % 500, 'k' || n, 'r' || n, '', strait_now() ${rows(5_000)}`,
+    `INSERT INTO idempotency_keys SELECT 'p' || n % 50 + 1, 't', 'k' || n, '', 200, '', strait_now(), strait_now() ${rows(5_000)}`,
+    `INSERT INTO event_keys SELECT 'p' || n % 50 + 1, 'e', 'k' || n, 1, 't' || n ${rows(10_000)}`,
+    `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id, expires_at)
+      SELECT 'p' || n % 50 + 1, 't' || n, 'e', 'k' || n, 1, 'job_run', 'event', 'r' || n, strait_now() ${rows(10_000)}`,
+    `INSERT INTO events (project_id, id, environment_id, event_key, disposition, payload, payload_digest, actor, channel, expires_at)
+      SELECT 'p' || n % 50 + 1, 'v' || n, 'e', 'k' || n, 'buffered', '1', '', 'a', 'api', strait_now() ${rows(10_000)}`,
+    `INSERT INTO workflow_runs (project_id, id, environment_id, workflow_id, workflow_version, payload, triggered_by)
+      SELECT 'p' || n % 50 + 1, 'w' || n, 'e', 'wf', 1, '1', 'manual' ${rows(5_000)}`,
+    `INSERT INTO step_runs (project_id, id, workflow_run_id, position, step_ref, type)
+      SELECT 'p' || n % 50 + 1, 's' || n, 'w' || n, 0, 'a', 'job' ${rows(5_000)}`,
+    `INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id)
+      SELECT 'p' || n % 50 + 1, 'r' || n, 1, 'status', 'a', 'w' || n ${rows(10_000)}`,
+    "ANALYZE",
+  ]) {
+    await session.query(plain(text));
+  }
+  await session.close();
+}
+
+describe("Q5 no hot statement reads a table from end to end", () => {
+  test("by a plan that was made on an empty database, nor by one that was made on a filled one", async () => {
+    const statements = await hotStatements();
+    const [empty, filled] = [await freshDatabase(), await freshDatabase()];
+    await fill(filled.url);
+
+    const found = [await wholeScansOf(empty.url, statements), await wholeScansOf(filled.url, statements)];
+
+    for (const part of ["DELETE FROM run_queue", "INSERT INTO runs", "UPDATE event_triggers", "workflow_advances"]) {
+      expect(statements.some((text) => text.includes(part))).toBe(true);
+    }
+    expect(statements.length).toBeGreaterThan(60);
+    expect(found).toEqual([{}, {}]);
+  });
+
+  test("a test that looks for such a scan finds one", async () => {
+    const { url } = await freshDatabase();
+
+    const found = await wholeScansOf(url, ["SELECT id FROM runs WHERE status = 'queued'", "SELECT 1 FROM projects"]);
+
+    expect(Object.values(found).flat()).toEqual([
+      expect.stringMatching(/Scan of runs/),
+      expect.stringMatching(/projects/),
+    ]);
+  });
+});
