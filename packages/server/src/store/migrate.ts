@@ -108,8 +108,12 @@ async function apply(client: pg.Client, directory: string, name: string): Promis
     });
   } catch (error) {
     const where = await failedAt(error, join(directory, `${name}.sql`));
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartupError(`Migration ${name} failed${where}: ${reason}. Nothing of it was applied.`, { cause: error });
+    // The library puts a stack trace into one of its messages.
+    const [reason = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const fix = reason.includes("permission denied") ? "; let the user of DATABASE_URL make tables there" : "";
+    throw new StartupError(`Migration ${name} failed${where}: ${reason}${fix}. Nothing of it was applied.`, {
+      cause: error,
+    });
   }
 }
 
