@@ -143,10 +143,10 @@ async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Pro
   }
   if (requests.length === 0) return hasEnded;
   const enqueued = await enqueueRuns(context, joined(tx), requests);
-  const moves = enqueued.map((outcome, index) => {
-    if (!outcome.ok) throw outcome.error;
-    return { id: requests[index]?.workflow.workflow_step_run_id ?? "", job_run_id: outcome.value.id };
-  });
+  const moves = enqueued.map((started, index) => ({
+    id: requests[index]?.workflow.workflow_step_run_id ?? "",
+    job_run_id: started.id,
+  }));
   await stepRuns.move(tx, run.project_id, "start", moves, SYSTEM);
   return hasEnded;
 }

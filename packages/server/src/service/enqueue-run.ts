@@ -66,17 +66,19 @@ export function enqueueRunLane(context: Context): Batched<RunRequest, EnqueuedRu
   };
 }
 
-/** Enqueues several runs at once, all or none. */
+/** Enqueues several runs at once, all or none. @throws {StraitError} What refuses one of them. */
 export function enqueueRuns(
   context: Context,
   db: Database,
   requests: readonly RunRequest[],
-): Promise<readonly Outcome<EnqueuedRun>[]> {
+): Promise<readonly EnqueuedRun[]> {
   const items = requests.map((request) => prepared(context, request));
   return db.transaction(async (tx) => {
     const outcomes = await enqueueKeyed(context, tx, items, false);
-    for (const outcome of outcomes) if (!outcome.ok) throw outcome.error;
-    return outcomes;
+    return outcomes.map((outcome) => {
+      if (!outcome.ok) throw outcome.error;
+      return outcome.value;
+    });
   });
 }
 

@@ -74,15 +74,12 @@ export async function triggerJobInBulk(
 ): Promise<{ batch_id: string; results: TriggeredRun[]; total: number; created: number }> {
   const job = await enabledJob(context, caller, reference, items, (index) => `/items/${index}/payload`);
   const batch_id = context.clock.newId("batch");
-  const outcomes = await enqueueRuns(
+  const runs = await enqueueRuns(
     context,
     context.db,
     items.map((item) => toRequest(caller, job, item, batch_id)),
   );
-  const results = outcomes.map((outcome) => {
-    if (!outcome.ok) throw outcome.error;
-    return toTriggered(tokens, job, outcome.value);
-  });
+  const results = runs.map((run) => toTriggered(tokens, job, run));
   return { batch_id, results, total: results.length, created: results.filter((run) => !run.idempotency_hit).length };
 }
 
