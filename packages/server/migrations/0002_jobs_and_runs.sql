@@ -79,7 +79,8 @@ CREATE TABLE runs (
     'system_failed', 'canceled', 'expired', 'dead_letter'))),
   CONSTRAINT executing_is_leased CHECK (status <> 'executing' OR lease_id IS NOT NULL)
 ) WITH (fillfactor = 65);
-CREATE INDEX runs_by_job ON runs (project_id, job_id, id);
+-- The job first: behind the project it would be taken for the primary key's equal while a project has one job.
+CREATE INDEX runs_by_job ON runs (job_id, project_id, id);
 CREATE INDEX runs_by_workflow_run ON runs (project_id, workflow_run_id) WHERE workflow_run_id IS NOT NULL;
 CREATE INDEX runs_by_batch ON runs (project_id, batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX runs_by_lease ON runs (lease_id);

@@ -53,7 +53,7 @@ CREATE TABLE event_triggers (
 -- Serves equality, prefix and pages of what waits, and the uniqueness of an exclusive wait. Sleeps are not addressed by key.
 CREATE UNIQUE INDEX event_triggers_waiting ON event_triggers (project_id, environment_id, event_key, slot)
   WHERE status = 'waiting' AND trigger_type = 'event';
-CREATE INDEX event_triggers_due ON event_triggers (expires_at) WHERE status = 'waiting';
+CREATE INDEX event_triggers_due ON event_triggers (expires_at) WHERE status = 'waiting' AND expires_at IS NOT NULL;
 CREATE INDEX event_triggers_of_run ON event_triggers (project_id, job_run_id)
   WHERE status = 'waiting' AND job_run_id IS NOT NULL;
 CREATE INDEX event_triggers_of_workflow_run ON event_triggers (project_id, workflow_run_id) WHERE workflow_run_id IS NOT NULL;

@@ -46,6 +46,13 @@ export interface AppOptions {
   readonly onError: (error: unknown, request: { readonly requestId: string; readonly operation: string }) => void;
 }
 
+const EXPOSED = "X-Request-Id, Idempotency-Replayed, Retry-After";
+const OPEN_ORIGIN = { "access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED } as const;
+
+function isOpen({ allowedOrigins }: AppOptions): boolean {
+  return allowedOrigins.includes("*");
+}
+
 /** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
 const HEADERS = {
   "cache-control": "no-store",
@@ -62,15 +69,16 @@ const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set(["postV1JobsByJobIDT
 /** The operation table as routes: authentication, validation, idempotency, and the error envelope, each in one place. */
 export function createApp(options: AppOptions): { fetch(request: Request): Response | Promise<Response> } {
   const app = new Hono();
-  app.use(
-    cors({
-      origin: options.allowedOrigins.includes("*") ? "*" : [...options.allowedOrigins],
-      allowMethods: ["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
-      allowHeaders: ["Authorization", "Content-Type", "Idempotency-Key", "X-Idempotency-Key", "Last-Event-ID"],
-      exposeHeaders: ["X-Request-Id", "Idempotency-Replayed", "Retry-After"],
-      maxAge: 300,
-    }),
-  );
+  const crossOrigin = cors({
+    origin: isOpen(options) ? "*" : [...options.allowedOrigins],
+    allowMethods: ["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+    allowHeaders: ["Authorization", "Content-Type", "Idempotency-Key", "X-Idempotency-Key", "Last-Event-ID"],
+    exposeHeaders: EXPOSED.split(", "),
+    maxAge: 300,
+  });
+  // Where every origin may read, the headers are constants of each answer: touching them later costs a tenth of a request.
+  if (isOpen(options)) app.options("*", crossOrigin);
+  else app.use(crossOrigin);
   for (const operation of Object.values(operations)) {
     const path = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.on(operation.method, path, (c) => serve(options, operation.id, c));
@@ -80,11 +88,11 @@ export function createApp(options: AppOptions): { fetch(request: Request): Respo
       "not_found",
       `there is no ${c.req.method} ${c.req.path}; the operations are in the API reference`,
     );
-    return errorResponse(error, randomUUID());
+    return errorResponse(options, error, randomUUID());
   });
   app.onError((error) => {
     const requestId = randomUUID();
-    return errorResponse(toStraitError(options, error, requestId, "unknown"), requestId);
+    return errorResponse(options, toStraitError(options, error, requestId, "unknown"), requestId);
   });
   return app;
 }
@@ -94,7 +102,7 @@ async function serve(options: AppOptions, id: OperationId, c: HonoContext): Prom
   try {
     return await answer(options, id, c, requestId);
   } catch (error) {
-    return errorResponse(toStraitError(options, error, requestId, id), requestId);
+    return errorResponse(options, toStraitError(options, error, requestId, id), requestId);
   }
 }
 
@@ -153,19 +161,19 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
 
   if (stop) {
     const events = await handle(services);
-    if (events === undefined) return new Response(null, { status: 204, headers: headersOf(requestId) });
+    if (events === undefined) return new Response(null, { status: 204, headers: headersOf(options, requestId) });
     const end = () => stop.abort();
     c.req.raw.signal.addEventListener("abort", end);
     services.shutdown.addEventListener("abort", end, { signal: stop.signal });
-    return sseResponse(events as AsyncIterable<never>, stop, headersOf(requestId), (error) =>
+    return sseResponse(events as AsyncIterable<never>, stop, headersOf(options, requestId), (error) =>
       options.onError(error, { requestId, operation: id }),
     );
   }
-  if (idempotency === null || STORES_ITS_ANSWER.has(id)) return respond(id, await handle(services), requestId);
+  if (idempotency === null || STORES_ITS_ANSWER.has(id)) return respond(options, id, await handle(services), requestId);
   const { response, isReplayed } = await onceOnly(services.context, idempotency, options.sealingKey, async (context) =>
     plain(id, await handle({ ...services, context })),
   );
-  return jsonResponse(response.status, response.text, requestId, isReplayed);
+  return jsonResponse(options, response.status, response.text, requestId, isReplayed);
 }
 
 /** For calls that end by themselves. */
@@ -212,21 +220,27 @@ function plain(id: OperationId, result: unknown): Plain {
   return { status, text: JSON.stringify(result ?? null) };
 }
 
-function respond(id: OperationId, result: unknown, requestId: string): Response {
+function respond(options: AppOptions, id: OperationId, result: unknown, requestId: string): Response {
   const { status, text } = plain(id, result);
   const isReplayed = typeof result === "object" && result !== null && "replayed" in result;
-  return jsonResponse(status, text, requestId, isReplayed);
+  return jsonResponse(options, status, text, requestId, isReplayed);
 }
 
-function jsonResponse(status: number, text: string | null, requestId: string, isReplayed: boolean): Response {
-  const headers: Record<string, string> = headersOf(requestId);
+function jsonResponse(
+  options: AppOptions,
+  status: number,
+  text: string | null,
+  requestId: string,
+  isReplayed: boolean,
+): Response {
+  const headers: Record<string, string> = headersOf(options, requestId);
   if (isReplayed) headers["idempotency-replayed"] = "true";
   if (text !== null) headers["content-type"] = "application/json";
   return new Response(text, { status, headers });
 }
 
-function headersOf(requestId: string): Record<string, string> {
-  return { ...HEADERS, "x-request-id": requestId };
+function headersOf(options: AppOptions, requestId: string): Record<string, string> {
+  return { ...HEADERS, ...(isOpen(options) ? OPEN_ORIGIN : {}), "x-request-id": requestId };
 }
 
 /** Anything that is not ours is a bug or an outage: it is logged, and says nothing to the caller. */
@@ -241,9 +255,9 @@ function toStraitError({ onError }: AppOptions, error: unknown, requestId: strin
   return new StraitError("internal_error", "something went wrong in the server; its log has more under the request id");
 }
 
-function errorResponse(error: StraitError, requestId: string): Response {
+function errorResponse(options: AppOptions, error: StraitError, requestId: string): Response {
   const { code, message, details } = error;
-  const headers: Record<string, string> = { ...headersOf(requestId), "content-type": "application/json" };
+  const headers: Record<string, string> = { ...headersOf(options, requestId), "content-type": "application/json" };
   if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
   if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
   const status = errorStatus[code as ErrorCode];

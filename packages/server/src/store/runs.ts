@@ -200,8 +200,10 @@ const moveTypes = {
   counts_as_lost: "bool",
 } as const satisfies Record<keyof RunMoveItem, string>;
 
-/** What a run is after a move, and what a claimed one needs to be sent. */
-export interface MovedRun extends ClaimedRun {
+/** What a run is after a move. */
+export interface MovedRun {
+  readonly project_id: string;
+  readonly id: string;
   readonly before: RunStatus;
   readonly status: RunStatus;
   readonly workflow_run_id: string | null;
@@ -288,6 +290,7 @@ function effectsOf(name: RunMove): Statement {
         error = CASE WHEN ${step} = 'fail' THEN coalesce(m.error, 'the run of the step is ' || m.status) END
       FROM moved m
       WHERE m.workflow_step_run_id IS NOT NULL AND s.project_id = m.project_id AND s.id = m.workflow_step_run_id
+        AND s.workflow_run_id = m.workflow_run_id
         AND s.job_run_id = m.id AND s.status = ANY(${stepMoves[step].from})
       RETURNING s.*, m.actor),
     step_change AS (
@@ -321,12 +324,12 @@ export function move(
   return db.query<MovedRun>(sql`
     WITH item AS (SELECT * FROM ${records<Required<RunMoveItem>>("i", moveTypes, items as Required<RunMoveItem>[])}),
     locked AS (
-      SELECT i.*, r.status AS before
-      FROM item i JOIN runs r ON r.project_id = i.project_id AND r.id = i.id
-      WHERE r.status = ANY(${allowed}) AND r.dispatch_seq = coalesce(i.dispatch_seq, r.dispatch_seq)
-        AND NOT (coalesce(i.unless_taken, false) AND r.taken_seq = r.dispatch_seq)
-      ORDER BY r.project_id, r.id
-      FOR NO KEY UPDATE OF r ${skipLocked ? sql`SKIP LOCKED` : none}),
+      SELECT i.*, r.before FROM (SELECT * FROM item ORDER BY project_id, id) i CROSS JOIN LATERAL (
+        SELECT r.status AS before FROM runs r
+        WHERE r.project_id = i.project_id AND r.id = i.id
+          AND r.status = ANY(${allowed}) AND r.dispatch_seq = coalesce(i.dispatch_seq, r.dispatch_seq)
+          AND NOT (coalesce(i.unless_taken, false) AND r.taken_seq = r.dispatch_seq)
+        FOR NO KEY UPDATE ${skipLocked ? sql`SKIP LOCKED` : none}) r),
     moved AS (
       UPDATE runs r SET ${changesOf(name)} status = ${to}, change_seq = r.change_seq + 1
       FROM locked i
@@ -336,8 +339,7 @@ export function move(
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
       SELECT project_id, id, change_seq, 'status', before, status, actor, workflow_run_id, error FROM moved)${effectsOf(name)}
-    SELECT ${claimedColumns}, r.before, r.status, r.workflow_run_id
-    FROM moved r ${claimedJoin}`);
+    SELECT project_id, id, before, status, workflow_run_id FROM moved`);
 }
 
 export interface QueuePair {

@@ -178,6 +178,7 @@ async function settleTargets(
         error = CASE WHEN ${stepMove} = 'fail' THEN s.error END
       FROM settled s
       WHERE s.workflow_step_run_id IS NOT NULL AND p.project_id = s.project_id AND p.id = s.workflow_step_run_id
+        AND p.workflow_run_id = s.workflow_run_id
         AND p.status = ANY(${stepMoves[stepMove].from})
       RETURNING p.*, s.actor),
     advance AS (
