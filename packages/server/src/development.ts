@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { insertKey } from "./service/api-keys.ts";
 import type { Context } from "./service/context.ts";
 import { createProject } from "./service/create-project.ts";
@@ -10,8 +10,8 @@ const PROJECT = "dev";
 /** Makes sure that a development server has a project, and that the key which it prints works. */
 export async function ensureDevelopmentKey(context: Context, key: string): Promise<void> {
   const { db, clock } = context;
-  const hash = createHash("sha256").update(key).digest("hex");
-  if (await apiKeys.findUsable(db, hash)) return;
+  const keyHash = hash("sha256", key);
+  if (await apiKeys.findUsable(db, keyHash)) return;
   const project =
     (await projects.find(db, PROJECT)) ?? (await createProject(context, { id: PROJECT, name: "Development" }));
   const { id, default_environment_id } = project;

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, hash, timingSafeEqual } from "node:crypto";
 import type { Scope } from "@strait/contract";
 import { forbidden, notFound, unauthorized } from "../domain/errors.ts";
 import type { Caller, Context } from "../service/context.ts";
@@ -48,14 +48,14 @@ export function authenticator(
   let markedAt = 0;
 
   function ownerOf(key: string): Promise<apiKeys.KeyOwner | undefined> {
-    const hash = createHash("sha256").update(key).digest("hex");
+    const name = hash("sha256", key);
     const now = Date.now();
-    const cached = cache.get(hash);
+    const cached = cache.get(name);
     if (cached && cached.until > now) return cached.owner;
     if (cache.size >= MAX_CACHED) cache.clear();
-    const owner = apiKeys.findUsable(db, hash);
-    cache.set(hash, { owner, until: now + CACHED_MS });
-    owner.then((found) => found === undefined && cache.delete(hash)).catch(() => cache.delete(hash));
+    const owner = apiKeys.findUsable(db, name);
+    cache.set(name, { owner, until: now + CACHED_MS });
+    owner.then((found) => found === undefined && cache.delete(name)).catch(() => cache.delete(name));
     return owner;
   }
 

@@ -1,9 +1,9 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, hash, randomBytes } from "node:crypto";
 import { idempotencyMismatch, unavailable, validationError } from "../domain/errors.ts";
 import { type Context, joinedContext } from "../service/context.ts";
 import * as idempotency from "../store/idempotency.ts";
 
-export const bodyHash = (text: string): string => createHash("sha256").update(text).digest("hex");
+export const bodyHash = (text: string): string => hash("sha256", text);
 
 const MAX_LENGTH = 256;
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import type { ApiKey, CreatedApiKey, Scope } from "@strait/contract";
 import { conflict, forbidden, notFound, validationError } from "../domain/errors.ts";
 import * as apiKeys from "../store/api-keys.ts";
@@ -69,7 +69,7 @@ export async function insertKey(
     project_id: projectId,
     id,
     key_prefix: key.slice(0, PREFIX_LENGTH),
-    key_hash: createHash("sha256").update(key).digest("hex"),
+    key_hash: hash("sha256", key),
     expires_in_days,
   });
   return { ...row, key };

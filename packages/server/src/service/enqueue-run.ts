@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Job, RunStatus } from "@strait/contract";
 import { canonicalJson } from "@strait/core";
 import { conflict, idempotencyMismatch, unavailable } from "../domain/errors.ts";
@@ -44,7 +44,7 @@ interface Enqueuing extends RunRequest {
   readonly body_hash: string;
 }
 
-const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+const sha256 = (text: string): string => hash("sha256", text);
 
 /** SHA-256 of the canonical payload: two payloads that are equal as JSON have the same. */
 export const payloadHash = (payload: unknown): string => sha256(canonicalJson(payload));

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { BufferedEvent, EventTrigger, SentEvent } from "@strait/contract";
 import { canonicalJson } from "@strait/core";
 import type { LatestTrigger, Send } from "../domain/decide-send.ts";
@@ -38,7 +38,7 @@ export function prepared({ clock }: Context, send: SendEvent): Sending {
     ...send,
     event_id: clock.newId("evt"),
     payload_text: JSON.stringify(send.payload),
-    payload_digest: createHash("sha256").update(canonicalJson(send.payload)).digest("hex"),
+    payload_digest: hash("sha256", canonicalJson(send.payload)),
   };
 }
 
