@@ -1855,7 +1855,7 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
   getHealthReady: {
     "200": { $ref: "strait#/$defs/Readiness" },
     "500": { $ref: "strait#/$defs/ErrorResponse" },
-    "503": { $ref: "strait#/$defs/Readiness" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
   getSdkV1RunsByRunIDCheckpoint: {
     "200": { $ref: "strait#/$defs/Checkpoint" },

@@ -122,7 +122,7 @@ export interface CreateApiKey {
 export interface CreateJob {
   /** The caller's project; any other is 400. May be left out. */
   project_id?: Reference;
-  /** An environment of the project; any other is 400. Absent means the caller's. */
+  /** The environment of the credentials, which is also the default; any other is 400. */
   environment_id?: Reference;
   name: Name;
   slug: Slug;
@@ -185,7 +185,7 @@ export interface CreateProject {
 export interface CreateWorkflow {
   /** The caller's project; any other is 400. May be left out. */
   project_id?: Reference;
-  /** An environment of the project; any other is 400. Absent means the caller's. */
+  /** The environment of the credentials, which is also the default; any other is 400. */
   environment_id?: Reference;
   name: Name;
   slug: Slug;

@@ -172,7 +172,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
       received_at: null,
       finished_at: "2025-07-12T19:05:00.000000Z",
       expires_at: "2025-07-13T18:57:36.900000Z",
-      error: "The customer withdrew the application",
+      error: "event trigger canceled: The customer withdrew the application",
       notify_url: null,
       notify_status: null,
       sent_by: null,
@@ -221,7 +221,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
       },
       metadata: {},
       tags: { team: "onboarding" },
-      error: "The customer withdrew the application",
+      error: "run canceled: The customer withdrew the application",
       error_class: null,
       triggered_by: "manual",
       resume_reason: null,
@@ -259,7 +259,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
       status: "canceled",
       payload: { user_id: "user-456" },
       tags: {},
-      error: "The customer withdrew the application",
+      error: "workflow run canceled: The customer withdrew the application",
       triggered_by: "manual",
       created_at: "2025-07-12T18:57:36.768000Z",
       started_at: "2025-07-12T18:57:36.768000Z",
@@ -292,10 +292,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
   getHealthReady: {
     200: { status: "up", components: [{ name: "database", status: "up", latency_ms: 0.8, error: null }] },
     500: internalError,
-    503: {
-      status: "down",
-      components: [{ name: "database", status: "down", latency_ms: null, error: "connection refused" }],
-    },
+    503: unavailable,
   },
   getSdkV1RunsByRunIDCheckpoint: {
     200: {
@@ -724,7 +721,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
     200: {
       data: [
         {
-          id: "rev_01k0000000e008000000000001",
+          id: "run_01k0000000e00800000000exec:1",
           run_id: "run_01k0000000e00800000000exec",
           sequence: 1,
           type: "status",
@@ -734,7 +731,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           created_at: "2025-07-12T18:57:36.768000Z",
         },
         {
-          id: "rev_01k0000000e008000000000002",
+          id: "run_01k0000000e00800000000exec:2",
           run_id: "run_01k0000000e00800000000exec",
           sequence: 2,
           type: "progress",
@@ -1373,7 +1370,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
   },
   postSdkV1RunsByRunIDLog: {
     201: {
-      id: "rev_01k0000000e008000000000003",
+      id: "run_01k0000000e00800000000exec:3",
       run_id: "run_01k0000000e00800000000exec",
       sequence: 3,
       type: "log",
@@ -1415,7 +1412,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
   },
   postSdkV1RunsByRunIDProgress: {
     201: {
-      id: "rev_01k0000000e008000000000003",
+      id: "run_01k0000000e00800000000exec:3",
       run_id: "run_01k0000000e00800000000exec",
       sequence: 3,
       type: "progress",

@@ -142,8 +142,8 @@ export interface MockOperations {
   getHealthReady: {
     call: MockCall<Record<string, never>, undefined>;
     answer:
-      | { status: 200 | 503; body: Readiness }
-      | { status: 500; body: ErrorResponse };
+      | { status: 200; body: Readiness }
+      | { status: 500 | 503; body: ErrorResponse };
     first: 200;
   };
 

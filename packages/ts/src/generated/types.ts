@@ -122,7 +122,7 @@ export interface CreateApiKey {
 export interface CreateJob {
   /** The caller's project; any other is 400. May be left out. */
   project_id?: Reference;
-  /** An environment of the project; any other is 400. Absent means the caller's. */
+  /** The environment of the credentials, which is also the default; any other is 400. */
   environment_id?: Reference;
   name: Name;
   slug: Slug;
@@ -185,7 +185,7 @@ export interface CreateProject {
 export interface CreateWorkflow {
   /** The caller's project; any other is 400. May be left out. */
   project_id?: Reference;
-  /** An environment of the project; any other is 400. Absent means the caller's. */
+  /** The environment of the credentials, which is also the default; any other is 400. */
   environment_id?: Reference;
   name: Name;
   slug: Slug;
@@ -2276,17 +2276,7 @@ export interface operations {
         };
       };
       500: components["responses"]["InternalError"];
-      /** It cannot. The body tells which component is down; it is not the usual error body. */
-      503: {
-        headers: {
-          /** Seconds after which trying again makes sense. Absent where waiting does not help. */
-          "Retry-After"?: number;
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Readiness;
-        };
-      };
+      503: components["responses"]["Unavailable"];
     };
   };
   postSdkV1RunsByRunIDAnnotate: {
