@@ -346,7 +346,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
     request: { pathParams: { runID: "run_01k0000000e00800000000exec" }, query: {} },
     responses: {
       200: {
-        id: "ckpt_01k0000000e008000000000001",
+        id: "run_01k0000000e00800000000exec:1",
         run_id: "run_01k0000000e00800000000exec",
         sequence: 1,
         source: "sdk",
@@ -1287,7 +1287,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
     },
     responses: {
       201: {
-        id: "ckpt_01k0000000e008000000000002",
+        id: "run_01k0000000e00800000000exec:2",
         run_id: "run_01k0000000e00800000000exec",
         sequence: 2,
         source: "sdk",

@@ -296,7 +296,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
   },
   getSdkV1RunsByRunIDCheckpoint: {
     200: {
-      id: "ckpt_01k0000000e008000000000001",
+      id: "run_01k0000000e00800000000exec:1",
       run_id: "run_01k0000000e00800000000exec",
       sequence: 1,
       source: "sdk",
@@ -1233,7 +1233,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
   },
   postSdkV1RunsByRunIDCheckpoint: {
     201: {
-      id: "ckpt_01k0000000e008000000000002",
+      id: "run_01k0000000e00800000000exec:2",
       run_id: "run_01k0000000e00800000000exec",
       sequence: 2,
       source: "sdk",
