@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { startEmbeddedPostgres } from "../../packages/server/src/embedded/postgres.ts";
+import { startEmbeddedPostgres } from "@strait/server/embedded";
 
 /** A PostgreSQL for this benchmark alone. */
 export interface Store {
