@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
 import { advanceClock } from "./clock.ts";
-import { givenJob, historyOf, readRun, runIs, trigger } from "./given.ts";
+import { givenJob, historyOf, landed, readRun, runIs, trigger } from "./given.ts";
 import { type Executor, eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 
 const SECOND = 1_000;
@@ -11,8 +11,6 @@ async function startQuiet(env: Record<string, string> = {}): Promise<{ strait: T
   await strait.tick("dispatch-runs");
   return { strait, executor: await startExecutor(() => ({ status: 202 })) };
 }
-
-const landed = (strait: TestServer) => eventually(async () => strait.server.dispatcher.inFlight === 0);
 
 /** A run that has answered 202 and whose job gives it 300 s. */
 async function onItsOwn(strait: TestServer, executor: Executor, job: object = {}) {

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { openOutbound } from "../src/engine/outbound.ts";
 import { sql } from "../src/store/sql.ts";
 import { startEndpoint } from "./endpoint.ts";
-import { givenJob, historyOf, readRun, runIs, trigger } from "./given.ts";
+import { givenJob, historyOf, landed, readRun, runIs, startQuiet, trigger } from "./given.ts";
 import { type ExecutorAnswer, eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 
 vi.mock("node:dns", async (original) => {
@@ -16,14 +16,6 @@ vi.mock("node:dns", async (original) => {
   };
   return { ...dns, lookup };
 });
-
-async function startQuiet(env: Record<string, string> = {}): Promise<TestServer> {
-  const strait = await startServer({ runsEngine: false, env });
-  await strait.tick("dispatch-runs");
-  return strait;
-}
-
-const landed = (strait: TestServer) => eventually(async () => strait.server.dispatcher.inFlight === 0);
 
 async function signingSecretOf(strait: TestServer): Promise<string> {
   const { body } = await strait.request("GET", `/v1/projects/${strait.projectId}`, {

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
-import { eventually, type TestServer } from "./server.ts";
+import { sql } from "../src/store/sql.ts";
+import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 
 let jobs = 0;
 
@@ -59,4 +60,56 @@ export async function historyOf(strait: TestServer, id: string): Promise<string[
     values: [id],
   });
   return changes.map((change) => change.after);
+}
+
+/** How many rows a table has. */
+export async function countOf(strait: TestServer, table: string): Promise<number | undefined> {
+  const [row] = await strait.db.query<{ n: number }>({ text: `SELECT count(*)::int AS n FROM ${table}`, values: [] });
+  return row?.n;
+}
+
+/** Sessions of this database that wait for a lock. */
+export async function blockedSessions(strait: TestServer): Promise<number> {
+  const [row] = await strait.db.query<{ n: number }>(sql`
+    SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`);
+  return row?.n ?? 0;
+}
+
+/** Until every call of this process has ended. */
+export async function landed(strait: TestServer): Promise<void> {
+  await eventually(async () => strait.server.dispatcher.inFlight === 0);
+}
+
+/**
+ * A server whose tasks only run when they are told to, and which knows already that its queue is empty: it claims runs as
+ * they are inserted.
+ */
+export async function startQuiet(env: Record<string, string> = {}, databaseUrl?: string): Promise<TestServer> {
+  const given = databaseUrl === undefined ? {} : { databaseUrl };
+  const strait = await startServer({ runsEngine: false, env, ...given });
+  await strait.tick("dispatch-runs");
+  return strait;
+}
+
+export interface ExecutingWorld {
+  readonly strait: TestServer;
+  readonly environmentId: string;
+  readonly jobId: string;
+  /** Runs that execute, and whose executor says nothing more. */
+  executing(count: number): Promise<Triggered[]>;
+}
+
+export async function startExecutingWorld(databaseUrl?: string): Promise<ExecutingWorld> {
+  const strait = await startQuiet({}, databaseUrl);
+  const executor = await startExecutor(() => ({ status: 202 }));
+  const jobId = await givenJob(strait, { endpoint_url: executor.url });
+  const [project] = await strait.db.query<{ id: string }>(
+    sql`SELECT default_environment_id AS id FROM projects WHERE id = ${strait.projectId}`,
+  );
+  return {
+    strait,
+    jobId,
+    environmentId: project?.id ?? "",
+    executing: (count) => Promise.all(Array.from({ length: count }, () => trigger(strait, jobId))),
+  };
 }

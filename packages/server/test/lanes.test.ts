@@ -5,41 +5,23 @@ import { sendEventLane } from "../src/service/send-event.ts";
 import type { SendEvent } from "../src/service/sending.ts";
 import * as jobs from "../src/store/jobs.ts";
 import { sql } from "../src/store/sql.ts";
-import { freshDatabase } from "./database.ts";
-import { startDatabaseProxy } from "./database-proxy.ts";
-import { givenJob, historyOf, readRun, runIs, trigger } from "./given.ts";
-import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
-import { besides, hold, waitForEvent } from "./stage.ts";
+import {
+  blockedSessions,
+  countOf,
+  type ExecutingWorld,
+  historyOf,
+  readRun,
+  startExecutingWorld,
+  trigger,
+} from "./given.ts";
+import { eventually, startServer, type TestServer } from "./server.ts";
+import { hold, waitForEvent } from "./stage.ts";
 
 /** What PostgreSQL refuses in any text, whatever the column. */
 const BAD = "a\0b";
 
-interface World {
-  readonly strait: TestServer;
-  readonly environmentId: string;
-  readonly jobId: string;
-  /** Runs that execute, and whose executor says nothing more. */
-  executing(count: number): Promise<{ id: string; token: string }[]>;
-}
-
-async function startWorld(databaseUrl?: string): Promise<World> {
-  const strait = await startServer({ runsEngine: false, ...(databaseUrl === undefined ? {} : { databaseUrl }) });
-  await strait.tick("dispatch-runs");
-  const executor = await startExecutor(() => ({ status: 202 }));
-  const jobId = await givenJob(strait, { endpoint_url: executor.url });
-  const [project] = await strait.db.query<{ id: string }>(
-    sql`SELECT default_environment_id AS id FROM projects WHERE id = ${strait.projectId}`,
-  );
-  return {
-    strait,
-    jobId,
-    environmentId: project?.id ?? "",
-    executing: (count) => Promise.all(Array.from({ length: count }, () => trigger(strait, jobId))),
-  };
-}
-
 async function requestOf(
-  { strait, jobId, environmentId }: World,
+  { strait, jobId, environmentId }: ExecutingWorld,
   change: Partial<RunRequest> = {},
 ): Promise<RunRequest> {
   const job = await jobs.find(strait.db, strait.projectId, jobId);
@@ -52,7 +34,11 @@ function completion(strait: TestServer, id: string, change: Partial<RunOutcome> 
   return { project_id: strait.projectId, id, dispatch_seq: 1, move: "complete", result: "1", ...change };
 }
 
-function sendOf({ strait, environmentId }: World, event_key: string, change: Partial<SendEvent> = {}): SendEvent {
+function sendOf(
+  { strait, environmentId }: ExecutingWorld,
+  event_key: string,
+  change: Partial<SendEvent> = {},
+): SendEvent {
   return {
     project_id: strait.projectId,
     environment_id: environmentId,
@@ -78,14 +64,9 @@ async function fates<Answer>(answers: Promise<Answer>[], word: (answer: Answer) 
   );
 }
 
-const count = async (strait: TestServer, table: string) => {
-  const [row] = await strait.db.query<{ n: number }>({ text: `SELECT count(*)::int AS n FROM ${table}`, values: [] });
-  return row?.n;
-};
-
 describe("L2 good and bad items in one batch", () => {
   test("of enqueuing: a bad value, a time that is none, and one that a unique index refuses fail alone", async () => {
-    const world = await startWorld();
+    const world = await startExecutingWorld();
     const { strait } = world;
     await strait.db.query(sql`CREATE UNIQUE INDEX one_batch ON runs (batch_id)`);
     const lane = enqueueRunLane(strait.server.context);
@@ -104,12 +85,12 @@ describe("L2 good and bad items in one batch", () => {
     );
 
     expect(answers).toEqual(["executing", "22003", "22007", "22021", "executing", "23505"]);
-    expect(await count(strait, "runs")).toBe(2);
-    expect(await count(strait, "changes")).toBeGreaterThanOrEqual(2);
+    expect(await countOf(strait, "runs")).toBe(2);
+    expect(await countOf(strait, "changes")).toBeGreaterThanOrEqual(2);
   });
 
   test("of finishing: the others end, the culprit executes on", async () => {
-    const world = await startWorld();
+    const world = await startExecutingWorld();
     const [first, bad, third, late, fourth] = await world.executing(5);
     const lane = finishRunLane(world.strait.server.context);
     const { strait } = world;
@@ -137,7 +118,7 @@ describe("L2 good and bad items in one batch", () => {
   });
 
   test("of sending: what was delivered stays delivered and is answered so, whoever fails beside it", async () => {
-    const world = await startWorld();
+    const world = await startExecutingWorld();
     const { strait } = world;
     for (const [index, run] of (await world.executing(3)).entries()) await waitForEvent(strait, run, `wait-${index}`);
     const lane = sendEventLane(strait.server.context);
@@ -166,7 +147,7 @@ describe("L2 good and bad items in one batch", () => {
   });
 
   test("a batch that PostgreSQL breaks off for a deadlock, or for its serialization, is repeated", async () => {
-    const { strait, jobId } = await startWorld();
+    const { strait, jobId } = await startExecutingWorld();
     await strait.db.query(sql`CREATE SEQUENCE tries`);
     await strait.db.query({
       text: `CREATE FUNCTION fail_at_first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -188,7 +169,7 @@ describe("L2 good and bad items in one batch", () => {
 describe("L2 two processes", () => {
   test("that handle the same subjects in opposite order never deadlock", async () => {
     const ROUNDS = 12;
-    const world = await startWorld();
+    const world = await startExecutingWorld();
     const { strait } = world;
     const second = await startServer({ runsEngine: false, databaseUrl: strait.databaseUrl });
     const [one, other] = [strait.server.context, second.server.context];
@@ -219,13 +200,13 @@ describe("L2 two processes", () => {
       sql`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`,
     );
     expect(deadlocks).toEqual({ deadlocks: 0 });
-    expect(await count(strait, "run_idempotency")).toBe(10 * ROUNDS);
+    expect(await countOf(strait, "run_idempotency")).toBe(10 * ROUNDS);
   });
 });
 
 describe("L2 a run whose row somebody holds", () => {
   test("does not hold up the others: not those of its batch, and not those behind it", async () => {
-    const world = await startWorld();
+    const world = await startExecutingWorld();
     const { strait } = world;
     const [held, beside, behind] = await world.executing(3);
     const lane = finishRunLane(strait.server.context);
@@ -243,7 +224,7 @@ describe("L2 a run whose row somebody holds", () => {
   });
 
   test("is looked at again when it is free: another outcome may have come first", async () => {
-    const world = await startWorld();
+    const world = await startExecutingWorld();
     const { strait } = world;
     const [canceled, parked] = await world.executing(2);
     const lane = finishRunLane(strait.server.context);
@@ -262,150 +243,22 @@ describe("L2 a run whose row somebody holds", () => {
   });
 });
 
-describe("L2 a lost acknowledgement of a commit", () => {
-  async function startBehindProxy() {
-    const { url } = await freshDatabase();
-    const proxy = await startDatabaseProxy(url);
-    const world = await startWorld(proxy.url);
-    return { ...world, proxy };
-  }
-
-  /** The process does not know that it executes the run, and finds out by itself. */
-  async function findStrays(strait: TestServer): Promise<void> {
-    for (const task of ["find-strays", "find-strays", "dispatch-runs"]) await strait.tick(task);
-  }
-
-  test.each([null, "once"])(
-    "of an enqueue (key %s): the batch is repeated, and there is one run",
-    async (idempotency_key) => {
-      const world = await startBehindProxy();
-      const { strait, proxy } = world;
-      const executor = await startExecutor();
-      const job = await givenJob(strait, { endpoint_url: executor.url });
-      const lost = proxy.loseAcknowledgementOf("lost-enqueue");
-
-      const { status, body } = await strait.request("POST", `/v1/jobs/${job}/trigger`, {
-        body: { payload: "lost-enqueue" },
-        headers: idempotency_key === null ? {} : { "idempotency-key": idempotency_key },
-      });
-      await lost;
-      await findStrays(strait);
-
-      expect({ status, hit: body.idempotency_hit }).toEqual({ status: 201, hit: false });
-      expect(await runIs(strait, body.id, "completed")).toMatchObject({ attempt: 1, dispatch_seq: 2 });
-      expect(executor.dispatches.map(({ runId }) => runId)).toEqual([body.id]);
-      expect(await count(strait, "runs")).toBe(1);
-    },
-  );
-
-  test("of a completion: the run has one end", async () => {
-    const { strait, proxy } = await startBehindProxy();
-    const executor = await startExecutor(() => ({ body: "lost-completion" }));
-    const job = await givenJob(strait, { endpoint_url: executor.url });
-    const lost = proxy.loseAcknowledgementOf("lost-completion");
-
-    const run = await trigger(strait, job);
-    await lost;
-    await eventually(async () => strait.server.dispatcher.inFlight === 0);
-
-    expect(await readRun(strait, run.id)).toMatchObject({ status: "completed", result: "lost-completion" });
-    expect(await historyOf(strait, run.id)).toEqual(["executing", "completed"]);
-  });
-
-  test("of a failure: the run has lost one attempt", async () => {
-    const { strait, proxy } = await startBehindProxy();
-    const executor = await startExecutor(() => ({ status: 500, body: "lost-failure" }));
-    const job = await givenJob(strait, { endpoint_url: executor.url });
-    const lost = proxy.loseAcknowledgementOf("lost-failure");
-
-    const run = await trigger(strait, job);
-    await lost;
-    await eventually(async () => strait.server.dispatcher.inFlight === 0);
-
-    expect(await readRun(strait, run.id)).toMatchObject({ status: "queued", attempt: 2 });
-    expect(await historyOf(strait, run.id)).toEqual(["executing", "queued"]);
-    expect(await count(strait, "run_schedule")).toBe(1);
-  });
-
-  test("of a send: the event is delivered once, and answered as delivered", async () => {
-    const { strait, proxy, executing } = await startBehindProxy();
-    const [run] = await executing(1);
-    if (run) await waitForEvent(strait, run, "k");
-    const lost = proxy.loseAcknowledgementOf("lost-send");
-
-    const sent = await strait.request("POST", "/v1/events/k/send", { body: { payload: "lost-send" } });
-    await lost;
-    await findStrays(strait);
-
-    expect(sent).toMatchObject({ status: 200, body: { disposition: "delivered", response_payload: "lost-send" } });
-    expect(await count(strait, "events")).toBe(1);
-    const history = await historyOf(strait, run?.id ?? "");
-    expect(history).toEqual(["executing", "waiting", "executing", "queued", "executing"]);
-  });
-
-  test.each([
-    ["a duplicate", "first", { status: 200, body: { disposition: "duplicate" } }],
-    ["a conflict", "lost-conflict", { status: 409, body: { error: { code: "already_resolved" } } }],
-  ])("of %s: it is answered as what it was", async (_, payload, expected) => {
-    const { strait, proxy, executing } = await startBehindProxy();
-    const [run] = await executing(1);
-    if (run) await waitForEvent(strait, run, "k");
-    await strait.request("POST", "/v1/events/k/send", { body: { payload: "first" } });
-    const lost = proxy.loseAcknowledgementOf(payload, 1);
-
-    const sent = await strait.request("POST", "/v1/events/k/send", { body: { payload } });
-    await lost;
-
-    expect(sent).toMatchObject(expected);
-    expect(await count(strait, "events")).toBe(2);
-  });
-
-  test("of a buffered event: it is kept once", async () => {
-    const { strait, proxy } = await startBehindProxy();
-    const lost = proxy.loseAcknowledgementOf("lost-early", 1);
-
-    const body = { payload: "lost-early", if_no_waiter: "buffer" };
-    const sent = await strait.request("POST", "/v1/events/k/send", { body });
-    await lost;
-
-    expect(sent).toMatchObject({ status: 202, body: { disposition: "buffered" } });
-    expect(await count(strait, "events")).toBe(1);
-  });
-
-  test("of a send: a wait that was opened in between does not get the event as well", async () => {
-    const { strait, proxy, executing } = await startBehindProxy();
-    const [first, second] = await executing(2);
-    const direct = besides(strait, await startServer({ runsEngine: false, databaseUrl: strait.databaseUrl }));
-    if (first) await waitForEvent(strait, first, "k");
-    const key = await hold(strait, sql`SELECT 1 FROM event_keys FOR UPDATE`);
-    const opening = second && waitForEvent(direct, second, "k");
-    await eventually(async () => (await blockedSessions(strait)) === 1);
-    const lost = proxy.loseAcknowledgementOf("lost-send");
-
-    const sending = strait.request("POST", "/v1/events/k/send", { body: { payload: "lost-send" } });
-    await lost;
-    await eventually(async () => (await blockedSessions(strait)) === 2);
-    await key.release();
-
-    expect(await sending).toMatchObject({ status: 200, body: { disposition: "delivered", generation: 1 } });
-    expect(await opening).toMatchObject({ status: 200, body: { status: "waiting", generation: 2 } });
-    expect((await strait.request("GET", "/v1/events/k")).body).toMatchObject({ status: "waiting", generation: 2 });
-  });
-});
-
-async function blockedSessions(strait: TestServer): Promise<number> {
-  const [row] = await strait.db.query<{ n: number }>(sql`
-    SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`);
-  return row?.n ?? 0;
-}
-
 describe("L1 single runs that arrive together", () => {
-  test("are committed together: fewer statements than runs", async () => {
-    const { strait, jobId } = await startWorld();
+  test("are committed together, and those that arrive meanwhile with the next", async () => {
+    const world = await startExecutingWorld();
+    const { strait } = world;
+    const lane = enqueueRunLane(strait.server.context);
+    const request = await requestOf(world);
+    const held = await hold(strait, sql`LOCK TABLE run_queue IN ACCESS EXCLUSIVE MODE`);
 
-    await Promise.all(Array.from({ length: 40 }, () => trigger(strait, jobId)));
+    const early = Array.from({ length: 20 }, () => lane.add(request));
+    await eventually(async () => (await blockedSessions(strait)) === 1);
+    const late = Array.from({ length: 30 }, () => lane.add(request));
+    await held.release();
+    await Promise.all([...early, ...late]);
 
-    const [row] = await strait.db.query<{ n: number }>(sql`SELECT count(DISTINCT xmin::text)::int AS n FROM runs`);
-    expect(row?.n).toBeLessThan(20);
+    const commits = await strait.db.query(sql`
+      SELECT count(*)::int AS runs FROM changes WHERE before IS NULL AND kind = 'status' GROUP BY xid ORDER BY xid`);
+    expect(commits).toEqual([{ runs: 20 }, { runs: 30 }]);
   });
 });

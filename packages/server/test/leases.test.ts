@@ -3,7 +3,7 @@ import { LeaseKeeper } from "../src/engine/lease-keeper.ts";
 import * as leases from "../src/store/leases.ts";
 import { openSession } from "../src/store/session.ts";
 import { sql } from "../src/store/sql.ts";
-import { givenJob, historyOf, readRun, runIs, trigger } from "./given.ts";
+import { blockedSessions, givenJob, historyOf, landed, readRun, runIs, trigger } from "./given.ts";
 import { type ExecutorAnswer, eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { hold } from "./stage.ts";
 
@@ -36,7 +36,6 @@ async function loseWorkers(strait: TestServer, observer: TestServer): Promise<vo
   await observer.tick("rescue-runs");
 }
 
-const landed = (strait: TestServer) => eventually(async () => strait.server.dispatcher.inFlight === 0);
 const leaseOf = async (strait: TestServer) => {
   const [row] = await strait.db.query<{ id: number }>(sql`SELECT max(id) AS id FROM leases`);
   return row?.id ?? 0;
@@ -167,12 +166,6 @@ describe("the verdict that a worker is dead", () => {
     },
   );
 });
-
-async function blockedSessions(strait: TestServer): Promise<number> {
-  const [row] = await strait.db.query<{ n: number }>(sql`
-    SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`);
-  return row?.n ?? 0;
-}
 
 describe("the life of a worker", () => {
   const DURATION_MS = 60_000;

@@ -1,12 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { givenJob, historyOf, readRun, runIs, trigger } from "./given.ts";
-import { type ExecutorAnswer, eventually, startExecutor, startServer, type TestServer } from "./server.ts";
-
-async function startQuiet(): Promise<TestServer> {
-  const strait = await startServer({ runsEngine: false });
-  await strait.tick("dispatch-runs");
-  return strait;
-}
+import { givenJob, historyOf, readRun, runIs, startQuiet, trigger } from "./given.ts";
+import { type ExecutorAnswer, eventually, startExecutor, type TestServer } from "./server.ts";
 
 /** Seconds that a run in the queue has still to wait. */
 async function backoffOf(strait: TestServer, id: string): Promise<number> {

@@ -1,14 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
-import { givenJob, readRun, runIs, trigger } from "./given.ts";
+import { givenJob, readRun, runIs, startQuiet, trigger } from "./given.ts";
 import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { recordStatements } from "./statements.ts";
-
-async function startQuiet(): Promise<TestServer> {
-  const strait = await startServer({ runsEngine: false });
-  await strait.tick("dispatch-runs");
-  return strait;
-}
 
 /** A string whose JSON has that many bytes. */
 const textOf = (bytes: number) => "é".repeat(Math.floor((bytes - 2) / 2)).padEnd(Math.ceil((bytes - 2) / 2), "x");
