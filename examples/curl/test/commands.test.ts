@@ -9,7 +9,7 @@ import { hasCurl, withCurl, withNode } from "./send-command.ts";
 let server: RunningServer;
 beforeAll(async () => {
   server = await startTemporaryServer();
-}, 60_000);
+});
 afterAll(() => server.stop());
 
 interface Scene extends Project {

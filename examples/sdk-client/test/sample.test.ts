@@ -41,7 +41,7 @@ describe("the sample against a server", () => {
   let server: RunningServer;
   beforeAll(async () => {
     server = await startTemporaryServer();
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   test("ST-11 ST-12 ST-21 prints received, and its run is dispatched again with the approval as its checkpoint", async () => {

@@ -3,7 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunningServer, startServer } from "./server.ts";
 
-/** For tests: a server on an empty database, which is removed when the server stops. */
+/**
+ * For tests: a server on an empty database, which is removed when the server stops. What it logged goes to standard
+ * error then, since a test that fails sees only the answers.
+ */
 export async function startTemporaryServer(): Promise<RunningServer> {
   const dataDir = await mkdtemp(join(tmpdir(), "strait-example-"));
   // PostgreSQL refuses to run as root, and whom root makes it run as has to get in.
@@ -13,9 +16,17 @@ export async function startTemporaryServer(): Promise<RunningServer> {
     const server = await startServer({ folder: new URL("..", import.meta.url), dataDir });
     return {
       ...server,
+      // Spreading has copied what was logged until now.
+      get log() {
+        return server.log;
+      },
       async stop() {
-        await server.stop();
-        await remove();
+        try {
+          await server.stop();
+        } finally {
+          if (server.log !== "") process.stderr.write(server.log);
+          await remove();
+        }
       },
     };
   } catch (error) {
