@@ -1,5 +1,5 @@
 import type { Database } from "../../store/database.ts";
-import * as runs from "../../store/runs.ts";
+import * as runQueue from "../../store/run-queue.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Task } from "../loop.ts";
@@ -21,7 +21,7 @@ const FLOOR_SLACK_MS = 1_000;
  * holds a snapshot open.
  */
 export function dispatchRuns(db: Database, dispatcher: Dispatcher, lease: LeaseKeeper): Task {
-  let floors = new Map<string, runs.QueuePair>();
+  let floors = new Map<string, runQueue.QueuePair>();
   let lookedAt = Number.NEGATIVE_INFINITY;
   let lookCostMs = 0;
   let lastProject = "";
@@ -31,22 +31,23 @@ export function dispatchRuns(db: Database, dispatcher: Dispatcher, lease: LeaseK
   /** The pairs that have something, beginning behind the project that was served last. */
   async function lookFromZero(): Promise<void> {
     const started = performance.now();
-    const behind = await runs.queuedPairs(db, lastProject, MAX_PAIRS);
-    const wrapped = behind.length < MAX_PAIRS && lastProject !== "" ? await runs.queuedPairs(db, "", MAX_PAIRS) : [];
+    const behind = await runQueue.queuedPairs(db, lastProject, MAX_PAIRS);
+    const wrapped =
+      behind.length < MAX_PAIRS && lastProject !== "" ? await runQueue.queuedPairs(db, "", MAX_PAIRS) : [];
     floors = new Map([...behind, ...wrapped].map((pair) => [pairId(pair), { ...pair, floor: EPOCH }]));
     lookedAt = performance.now();
     lookCostMs = lookedAt - started;
   }
 
   /** Beginning behind the project that was served last, so that everybody's turn comes. */
-  function pairsInTurn(): runs.QueuePair[] {
+  function pairsInTurn(): runQueue.QueuePair[] {
     const pairs = [...floors.values()].sort((a, b) => (a.project_id < b.project_id ? -1 : 1));
     const next = pairs.findIndex((pair) => pair.project_id > lastProject);
     return (next === -1 ? pairs : [...pairs.slice(next), ...pairs.slice(0, next)]).slice(0, MAX_PAIRS);
   }
 
-  function raiseFloors(claimed: readonly runs.QueuedClaim[]): void {
-    const oldest = new Map<string, runs.QueuedClaim>();
+  function raiseFloors(claimed: readonly runQueue.QueuedClaim[]): void {
+    const oldest = new Map<string, runQueue.QueuedClaim>();
     for (const run of claimed) {
       const first = oldest.get(pairId(run));
       if (first === undefined || run.ready_at < first.ready_at) oldest.set(pairId(run), run);
@@ -73,7 +74,7 @@ export function dispatchRuns(db: Database, dispatcher: Dispatcher, lease: LeaseK
         dispatcher.backlog = false;
         return { handled: 0 };
       }
-      const { runs: claimed, dropped } = await runs.claim(db, pairs, Math.min(PER_PAIR, room), room, leaseId);
+      const { runs: claimed, dropped } = await runQueue.claim(db, pairs, Math.min(PER_PAIR, room), room, leaseId);
       if (claimed.length === 0) {
         // Nothing behind the floors does not mean nothing at all: the next tick looks from zero.
         floors.clear();

@@ -1,7 +1,7 @@
 import type { Signals } from "../../store/channel.ts";
 import type { Database } from "../../store/database.ts";
 import * as deadlines from "../../store/run-deadlines.ts";
-import * as runs from "../../store/runs.ts";
+import * as runQueue from "../../store/run-queue.ts";
 import type { Task } from "../loop.ts";
 
 const BATCH = 500;
@@ -13,7 +13,7 @@ export function releaseScheduled(db: Database, signals: Signals): Task {
     name: "release-scheduled",
     idleMs: HORIZON_MS,
     async tick() {
-      const released = await runs.releaseDue(db, BATCH);
+      const released = await runQueue.releaseDue(db, BATCH);
       if (released.length > 0) signals.publish(["queue", ...released.map((run) => `run:${run.id}` as const)]);
       return { handled: released.length, nextMs: await deadlines.msUntilDue(db, "schedule", HORIZON_MS) };
     },
