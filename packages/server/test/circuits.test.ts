@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import * as circuits from "../src/store/circuits.ts";
 import { sql } from "../src/store/sql.ts";
-import { givenJob, historyOf, readRun, runIs, trigger, triggerMany } from "./given.ts";
+import { givenJob, historyOf, readRun, runIs, trigger } from "./given.ts";
 import { type Executor, eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 
 const OPEN_MS = 60_000;
@@ -38,8 +39,8 @@ async function startWorld(): Promise<World> {
 /** Until every call has ended and its circuit has been written. */
 async function landed({ server }: TestServer): Promise<void> {
   await eventually(async () => server.dispatcher.inFlight === 0);
-  const circuits = server.engine.tasks.get("refresh-circuits") as unknown as { idle(): Promise<void> };
-  await circuits.idle();
+  const reports = server.engine.tasks.get("refresh-circuits") as unknown as { idle(): Promise<void> };
+  await reports.idle();
 }
 
 async function openedBy(world: World, failures: number): Promise<void> {
@@ -69,18 +70,18 @@ describe("the circuit of an endpoint", () => {
     expect(row?.secs).toBeLessThanOrEqual(60);
   });
 
-  test("opens as well when five calls fail at once", async () => {
-    const { strait, executor, jobId } = await startWorld();
-    await triggerMany(strait, jobId, 8);
-    await landed(strait);
-    const before = executor.dispatches.length;
+  test("opens as well when the first five failures are told of at once", async () => {
+    const { strait, executor, run } = await startWorld();
+    const endpoint = { project_id: strait.projectId, endpoint: executor.url };
 
-    const late = await trigger(strait, jobId);
-    await landed(strait);
+    const four = await circuits.recordFailures(strait.db, Array(4).fill({ ...endpoint, endpoint: "http://other/" }));
+    const five = await circuits.recordFailures(strait.db, Array(5).fill(endpoint));
+    await strait.tick("refresh-circuits");
+    await run();
 
-    expect(before).toBe(8);
-    expect(executor.dispatches).toHaveLength(8);
-    expect((await readRun(strait, late.id)).status).toBe("queued");
+    expect(four).toMatchObject([{ wait_ms: null }]);
+    expect(five).toMatchObject([{ ...endpoint, wait_ms: OPEN_MS }]);
+    expect(executor.dispatches).toEqual([]);
   });
 
   test("is closed by a success in between, and does not count what is the request's fault", async () => {
