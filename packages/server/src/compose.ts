@@ -27,7 +27,12 @@ export interface Server {
   readonly engine: Engine;
   readonly dispatcher: Dispatcher;
   readonly context: Context;
-  /** Drains: stops claiming, lets calls and requests under way end, and closes every connection. */
+  /**
+   * Stops claiming, lets calls under way end or puts their runs back, and ends streams. Requests are still answered: the
+   * executors of those calls report by them.
+   */
+  drain(): Promise<void>;
+  /** Drains, and closes every connection. */
   close(): Promise<void>;
 }
 
@@ -40,7 +45,6 @@ export interface ServerOptions {
   readonly runsEngine?: boolean;
 }
 
-const CONNECTIONS_PER_ORIGIN = 64;
 const CLOCK_MS = 10_000;
 
 /** Puts the server together on a migrated database. The only file that knows every folder. */
@@ -62,7 +66,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const outbound = openOutbound({
     allowPrivate: config.worker.allowPrivateEndpoints,
     maxResponseBytes: config.worker.maxResultBytes,
-    connections: CONNECTIONS_PER_ORIGIN,
+    // One for each run that executes: a run's time must not pass while it waits for a socket.
+    connections: config.worker.concurrency,
   });
   const lease = new LeaseKeeper({
     db: heartbeats,
@@ -143,15 +148,22 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   await lease.beat();
   if (config.mode !== "api" && runsEngine) engine.start();
 
+  let drained: Promise<void> | undefined;
+  function drain(): Promise<void> {
+    shutdown.abort();
+    drained ??= engine.stop();
+    return drained;
+  }
+
   return {
     fetch: (request) => app.fetch(request),
     engine,
     dispatcher,
     context,
+    drain,
     async close() {
-      shutdown.abort();
+      await drain();
       await Promise.all([lanes.enqueue.idle(), lanes.send.idle()]);
-      await engine.stop();
       clearInterval(clockTimer);
       await outbound.close();
       await signals.close();

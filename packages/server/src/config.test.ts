@@ -25,7 +25,7 @@ describe("the configuration", () => {
     expect(readConfig({}, "/project")).toEqual({
       development: true,
       mode: "all",
-      log: { level: "info", format: "text" },
+      log: { level: "info" },
       http: {
         host: "127.0.0.1",
         port: 8080,
@@ -40,7 +40,6 @@ describe("the configuration", () => {
         drainTimeoutMs: 30_000,
         leaseMs: 30_000,
         heartbeatMs: 5_000,
-        executorTimeoutMs: 300_000,
         maxResultBytes: 1_048_576,
         allowPrivateEndpoints: true,
       },
@@ -56,7 +55,6 @@ describe("the configuration", () => {
         ...production,
         MODE: "worker",
         LOG_LEVEL: "debug",
-        LOG_FORMAT: "text",
         HOST: "0.0.0.0",
         PORT: "0",
         MAX_REQUEST_BODY_SIZE: "2097152",
@@ -68,7 +66,6 @@ describe("the configuration", () => {
         WORKER_DRAIN_TIMEOUT: "5s",
         LEASE_DURATION: "3s",
         HEARTBEAT_INTERVAL: "1s",
-        EXECUTOR_HTTP_TIMEOUT: "1h",
         MAX_RESULT_SIZE: "4096",
         STRAIT_ALLOW_PRIVATE_ENDPOINTS: "true",
         STRAIT_DATA_DIR: "data",
@@ -79,7 +76,7 @@ describe("the configuration", () => {
     expect(config).toEqual({
       development: false,
       mode: "worker",
-      log: { level: "debug", format: "text" },
+      log: { level: "debug" },
       http: {
         host: "0.0.0.0",
         port: 0,
@@ -94,7 +91,6 @@ describe("the configuration", () => {
         drainTimeoutMs: 5_000,
         leaseMs: 3_000,
         heartbeatMs: 1_000,
-        executorTimeoutMs: 3_600_000,
         maxResultBytes: 4_096,
         allowPrivateEndpoints: true,
       },
@@ -143,7 +139,6 @@ describe("a bad variable", () => {
     [{ DB_MAX_CONNS: "2" }, 'DB_MAX_CONNS is "2"; set it to a whole number from 4 to 1000, such as 20.'],
     [{ WORKER_CONCURRENCY: "0" }, 'WORKER_CONCURRENCY is "0"; set it to a whole number from 1 to 100000, such as 256.'],
     [{ MODE: "both" }, 'MODE is "both"; set it to one of all, api, worker.'],
-    [{ LOG_FORMAT: "xml" }, 'LOG_FORMAT is "xml"; set it to one of json, text.'],
     [{ STRAIT_ALLOW_PRIVATE_ENDPOINTS: "yes" }, 'STRAIT_ALLOW_PRIVATE_ENDPOINTS is "yes"; set it to true or false.'],
     [
       { STRAIT_ALLOW_PRIVATE_ENDPOINTS: "constructor" },

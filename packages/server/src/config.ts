@@ -12,7 +12,6 @@ export interface Config {
   readonly mode: "all" | "api" | "worker";
   readonly log: {
     readonly level: LogLevel;
-    readonly format: "json" | "text";
   };
   readonly http: {
     readonly host: string;
@@ -35,7 +34,6 @@ export interface Config {
     readonly drainTimeoutMs: number;
     readonly leaseMs: number;
     readonly heartbeatMs: number;
-    readonly executorTimeoutMs: number;
     readonly maxResultBytes: number;
     /** Whether runs may be sent to loopback and private addresses. */
     readonly allowPrivateEndpoints: boolean;
@@ -82,7 +80,6 @@ export function readConfig(env: Environment = process.env, folder: string = proc
     mode: read.choice("MODE", ["all", "api", "worker"], "all"),
     log: {
       level: read.choice("LOG_LEVEL", logLevels, "info"),
-      format: read.choice("LOG_FORMAT", ["json", "text"], development ? "text" : "json"),
     },
     http: {
       host,
@@ -100,7 +97,6 @@ export function readConfig(env: Environment = process.env, folder: string = proc
       concurrency: read.integer("WORKER_CONCURRENCY", { otherwise: 256, min: 1, max: 100_000 }),
       drainTimeoutMs: read.durationMs("WORKER_DRAIN_TIMEOUT", 30_000),
       ...lease(read),
-      executorTimeoutMs: read.durationMs("EXECUTOR_HTTP_TIMEOUT", 300_000),
       maxResultBytes: read.integer("MAX_RESULT_SIZE", { otherwise: MIB, min: 1024, max: 64 * MIB }),
       allowPrivateEndpoints: read.flag("STRAIT_ALLOW_PRIVATE_ENDPOINTS", development && isLoopback(host)),
     },

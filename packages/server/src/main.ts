@@ -26,6 +26,7 @@ async function main(): Promise<void> {
     const http = await listen(config, server);
     stopOnSignal(async () => {
       log.info("stopping: no new work, what is under way ends or is put back");
+      await server.drain();
       http.close();
       await server.close();
       http.closeAllConnections();
