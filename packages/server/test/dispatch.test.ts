@@ -17,6 +17,8 @@ vi.mock("node:dns", async (original) => {
   return { ...dns, lookup };
 });
 
+const NESTED = "[".repeat(20_000) + "]".repeat(20_000);
+
 async function signingSecretOf(strait: TestServer): Promise<string> {
   const { body } = await strait.request("GET", `/v1/projects/${strait.projectId}`, {
     token: null,
@@ -82,6 +84,7 @@ describe("an answer of 2xx", () => {
     ["JSON is the result", 200, '{"b":1,"a":2}', { b: 1, a: 2 }],
     ["what is not JSON is a string", 201, "done, thanks", "done, thanks"],
     ["an empty one is null", 204, "", null],
+    ["what nests too deeply to be read again is a string", 200, NESTED, NESTED],
   ])("completes the run: %s", async (_, status, body, result) => {
     const strait = await startQuiet();
     const url = await startEndpoint((_request, response) => response.writeHead(status).end(body));

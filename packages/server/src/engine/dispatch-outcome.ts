@@ -1,4 +1,5 @@
 import type { ErrorClass, RetryStrategy } from "@strait/contract";
+import { findJsonProblem } from "@strait/core";
 import { classOfNetworkError, classOfStatus, usesFallback } from "../domain/error-class.ts";
 import { afterRunFailure } from "../domain/run-retry.ts";
 import type { RunOutcome } from "../service/finish-run.ts";
@@ -84,11 +85,11 @@ export function outcomeOfFailure(
   return { ...told, move: after.move };
 }
 
+/** What is not JSON, or JSON that nobody could read again, is kept as a string. */
 function asJson(body: string): string {
   if (body === "") return "null";
   try {
-    JSON.parse(body);
-    return body;
+    return findJsonProblem(JSON.parse(body)) === undefined ? body : JSON.stringify(body);
   } catch {
     return JSON.stringify(body);
   }
