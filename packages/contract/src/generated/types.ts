@@ -292,6 +292,10 @@ export type ErrorDetails = {
   generation?: number;
   /** The current dispatch of the run, for `stale_dispatch`. */
   dispatch_seq?: number;
+  /** How many waits there are now, for `expectation_failed`. */
+  count?: number;
+  /** The digest of the waits that there are now, for `expectation_failed`. */
+  digest?: string;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -381,6 +385,12 @@ export interface EventTriggerPage {
   data: EventTrigger[];
   next_cursor: NextCursor;
   has_more: HasMore;
+}
+
+/** What a dry run has told of the set. What is absent is not compared. */
+export interface ExpectedSet {
+  count?: number;
+  digest?: string;
 }
 
 export interface FailRun {
@@ -518,6 +528,23 @@ export type OpenedEventTrigger = EventTrigger & {
   /** The same as `id`. */
   trigger_id: string;
 };
+
+/** What a send would reach. */
+export interface PrefixDryRun {
+  /** @constant */
+  dry_run: true;
+  /** How many waits there are, on this page and behind it. */
+  count: number;
+  /** The keys of this page, those that opened first before the others. */
+  keys: string[];
+  /** Stands for exactly these waits, on this page and behind it: another wait on one of the keys gives another digest. */
+  digest: string;
+  has_more: HasMore;
+  next_cursor: NextCursor;
+}
+
+/** `each`: a wait that cannot take the event is skipped. `atomic`: all waits take it, or none. */
+export type PrefixSendMode = "each" | "atomic";
 
 /** A tenant. Everything else belongs to exactly one project. */
 export interface Project {
@@ -738,10 +765,51 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendPrefix {
+  /**
+   * The answer. Absent is null.
+   * @default null
+   */
+  payload?: JsonValue;
+  /** @default each */
+  mode?: PrefixSendMode;
+  /**
+   * Tell what waits, and change nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+  /**
+   * How many waits a page has at most.
+   * @default 1000
+   */
+  limit?: number;
+  /** The `next_cursor` of the page before. That of another prefix, or a damaged one, is 400. */
+  cursor?: string;
+  /**
+   * Allow a prefix of fewer than 3 characters.
+   * @default false
+   */
+  allow_short?: boolean;
+}
+
 /** The event trigger after a send, and what became of the event. */
 export type SentEvent = EventTrigger & {
   disposition: Disposition;
 };
+
+/** What became of a page of waits. */
+export interface SentPrefix {
+  /** @constant */
+  dry_run: false;
+  /** How many waits this page has answered. */
+  resolved: number;
+  /** The waits that hold the payload now, those that opened first before the others. `duplicate`: somebody else had sent it just before. */
+  triggers: SentEvent[];
+  skipped: SkippedTrigger[];
+  has_more: HasMore;
+  next_cursor: NextCursor;
+}
 
 export interface SetRunOutput {
   output_key: string;
@@ -752,6 +820,15 @@ export interface SetRunState {
   key: RunStateKey;
   /** The new value, up to 64 KiB as JSON text. */
   value: JsonValue;
+}
+
+/** A wait that did not take the event. */
+export interface SkippedTrigger {
+  event_key: string;
+  trigger_id: string;
+  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+  code: ErrorCode;
+  message: string;
 }
 
 /** A duration such as `24h`, `1h30m` or `7d`: numbers with the units `ns`, `us`, `ms`, `s`, `m`, `h`, `d` and `w`. More than zero and at most 2,147,483,647 seconds; rounded up to whole seconds. */

@@ -394,6 +394,20 @@ export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Pro
     ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
 }
 
+/** Locks triggers that still wait, in the order of their ids, so that two callers cannot deadlock. */
+export async function lockAll(tx: Queryable, projectId: string, ids: readonly string[]): Promise<void> {
+  await tx.query(sql`
+    SELECT 1 FROM event_triggers WHERE project_id = ${projectId} AND id = ANY(${ids}) AND status = 'waiting'
+    ORDER BY id FOR NO KEY UPDATE`);
+}
+
+/** How triggers stand. Read in a statement after the locks, so that the deadline is decided now. */
+export function statesOf(tx: Queryable, projectId: string, ids: readonly string[]): Promise<KeyState[]> {
+  return tx.query<KeyState>(sql`
+    SELECT ${columns}, t.payload_schema, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
+}
+
 /** The latest trigger of each key. Read in a statement after the locks, so that the deadline is decided now. */
 export function latestOf(tx: Queryable, keys: readonly EventKey[]): Promise<KeyState[]> {
   return tx.query<KeyState>(sql`
