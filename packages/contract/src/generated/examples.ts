@@ -911,6 +911,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             event_trigger_id: null,
             output: { documents: 2 },
             error: null,
+            emit_error: null,
             created_at: "2025-07-12T18:57:36.768000Z",
             started_at: "2025-07-12T18:57:36.768000Z",
             finished_at: "2025-07-12T18:57:36.880000Z",
@@ -927,6 +928,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             event_trigger_id: "trg_01k0000000e008000000000am1",
             output: null,
             error: null,
+            emit_error: null,
             created_at: "2025-07-12T18:57:36.768000Z",
             started_at: "2025-07-12T18:57:36.900000Z",
             finished_at: null,
@@ -943,6 +945,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             event_trigger_id: null,
             output: null,
             error: null,
+            emit_error: null,
             created_at: "2025-07-12T18:57:36.768000Z",
             started_at: null,
             finished_at: null,
@@ -1001,6 +1004,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
                 timeout_secs: null,
                 notify_url: null,
                 sleep_duration: null,
+                event_emit_key: null,
               },
               {
                 step_ref: "aml-check",
@@ -1013,6 +1017,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
                 timeout_secs: 86400,
                 notify_url: null,
                 sleep_duration: null,
+                event_emit_key: null,
               },
               {
                 step_ref: "create-account",
@@ -1025,6 +1030,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
                 timeout_secs: null,
                 notify_url: null,
                 sleep_duration: null,
+                event_emit_key: null,
               },
             ],
             created_at: "2025-07-12T18:57:36.768000Z",
@@ -1067,6 +1073,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
           {
             step_ref: "aml-check",
@@ -1079,6 +1086,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: 86400,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
           {
             step_ref: "create-account",
@@ -1091,6 +1099,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
         ],
         created_at: "2025-07-12T18:57:36.768000Z",
@@ -1179,6 +1188,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
           {
             step_ref: "aml-check",
@@ -1191,6 +1201,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: 86400,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
           {
             step_ref: "create-account",
@@ -1203,6 +1214,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
         ],
         created_at: "2025-07-12T18:57:36.768000Z",
@@ -1991,6 +2003,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
           {
             step_ref: "aml-check",
@@ -2003,6 +2016,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: 86400,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
           {
             step_ref: "cool-down",
@@ -2015,6 +2029,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: "1h",
+            event_emit_key: null,
           },
           {
             step_ref: "create-account",
@@ -2027,6 +2042,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             timeout_secs: null,
             notify_url: null,
             sleep_duration: null,
+            event_emit_key: null,
           },
         ],
         created_at: "2025-07-12T19:05:00.000000Z",

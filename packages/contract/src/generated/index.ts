@@ -67,6 +67,7 @@ export type {
   ErrorIssue,
   ErrorObject,
   ErrorResponse,
+  EventEmitKeyTemplate,
   EventKey,
   EventKeyTemplate,
   EventTrigger,

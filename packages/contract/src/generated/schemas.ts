@@ -318,6 +318,12 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       required: ["error", "request_id"],
       properties: { error: { $ref: "#/$defs/ErrorObject" }, request_id: { type: "string" } },
     },
+    EventEmitKeyTemplate: {
+      type: "string",
+      minLength: 1,
+      maxLength: 512,
+      pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+    },
     EventKey: {
       type: "string",
       minLength: 1,
@@ -912,6 +918,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "event_trigger_id",
         "output",
         "error",
+        "emit_error",
         "created_at",
         "started_at",
         "finished_at",
@@ -928,6 +935,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         event_trigger_id: { type: ["string", "null"] },
         output: { $ref: "#/$defs/JsonValue" },
         error: { type: ["string", "null"] },
+        emit_error: { type: ["string", "null"] },
         created_at: { $ref: "#/$defs/Timestamp" },
         started_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         finished_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
@@ -1146,6 +1154,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "timeout_secs",
         "notify_url",
         "sleep_duration",
+        "event_emit_key",
       ],
       properties: {
         step_ref: { type: "string" },
@@ -1158,6 +1167,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         timeout_secs: { type: ["integer", "null"] },
         notify_url: { type: ["string", "null"] },
         sleep_duration: { type: ["string", "null"] },
+        event_emit_key: { type: ["string", "null"] },
       },
     },
     WorkflowStepInput: {
@@ -1179,6 +1189,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         event_notify_url: { oneOf: [{ $ref: "#/$defs/EndpointUrl" }, { type: "null" }] },
         sleep_duration: { oneOf: [{ $ref: "#/$defs/SleepDuration" }, { type: "null" }] },
         sleep_duration_secs: { $ref: "#/$defs/DurationSecs" },
+        event_emit_key: { oneOf: [{ $ref: "#/$defs/EventEmitKeyTemplate" }, { type: "null" }] },
       },
     },
   },

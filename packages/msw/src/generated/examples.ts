@@ -876,6 +876,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           event_trigger_id: null,
           output: { documents: 2 },
           error: null,
+          emit_error: null,
           created_at: "2025-07-12T18:57:36.768000Z",
           started_at: "2025-07-12T18:57:36.768000Z",
           finished_at: "2025-07-12T18:57:36.880000Z",
@@ -892,6 +893,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           event_trigger_id: "trg_01k0000000e008000000000am1",
           output: null,
           error: null,
+          emit_error: null,
           created_at: "2025-07-12T18:57:36.768000Z",
           started_at: "2025-07-12T18:57:36.900000Z",
           finished_at: null,
@@ -908,6 +910,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           event_trigger_id: null,
           output: null,
           error: null,
+          emit_error: null,
           created_at: "2025-07-12T18:57:36.768000Z",
           started_at: null,
           finished_at: null,
@@ -981,6 +984,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
               timeout_secs: null,
               notify_url: null,
               sleep_duration: null,
+              event_emit_key: null,
             },
             {
               step_ref: "aml-check",
@@ -993,6 +997,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
               timeout_secs: 86400,
               notify_url: null,
               sleep_duration: null,
+              event_emit_key: null,
             },
             {
               step_ref: "create-account",
@@ -1005,6 +1010,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
               timeout_secs: null,
               notify_url: null,
               sleep_duration: null,
+              event_emit_key: null,
             },
           ],
           created_at: "2025-07-12T18:57:36.768000Z",
@@ -1044,6 +1050,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
         {
           step_ref: "aml-check",
@@ -1056,6 +1063,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: 86400,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
         {
           step_ref: "create-account",
@@ -1068,6 +1076,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
       ],
       created_at: "2025-07-12T18:57:36.768000Z",
@@ -1139,6 +1148,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
         {
           step_ref: "aml-check",
@@ -1151,6 +1161,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: 86400,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
         {
           step_ref: "create-account",
@@ -1163,6 +1174,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
       ],
       created_at: "2025-07-12T18:57:36.768000Z",
@@ -1783,6 +1795,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
         {
           step_ref: "aml-check",
@@ -1795,6 +1808,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: 86400,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
         {
           step_ref: "cool-down",
@@ -1807,6 +1821,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: "1h",
+          event_emit_key: null,
         },
         {
           step_ref: "create-account",
@@ -1819,6 +1834,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
           timeout_secs: null,
           notify_url: null,
           sleep_duration: null,
+          event_emit_key: null,
         },
       ],
       created_at: "2025-07-12T19:05:00.000000Z",

@@ -175,7 +175,8 @@ async function settleTargets(
     step AS (
       UPDATE step_runs p SET status = ${stepMoves[stepMove].to}, finished_at = strait_now(), change_seq = p.change_seq + 1,
         output = CASE WHEN ${stepMove} = 'complete' THEN coalesce(s.response_payload, 'null') END,
-        error = CASE WHEN ${stepMove} = 'fail' THEN s.error END
+        error = CASE WHEN ${stepMove} = 'fail' THEN s.error END,
+        emit_due = CASE WHEN ${stepMove} = 'complete' AND p.event_emit_key IS NOT NULL THEN true END
       FROM settled s
       WHERE s.workflow_step_run_id IS NOT NULL AND p.project_id = s.project_id AND p.id = s.workflow_step_run_id
         AND p.workflow_run_id = s.workflow_run_id

@@ -327,6 +327,13 @@ export interface ErrorResponse {
 }
 
 /**
+ * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
+ * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
+ * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
+ */
+export type EventEmitKeyTemplate = string;
+
+/**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
  * without control characters, compared byte for byte after NFC. `{type}:{entity}` is a good habit; `:` has no meaning to the server.
  * `.`, `..`, `stats`, `purge`, `dispatch` and `prefix` are not keys.
@@ -890,6 +897,8 @@ export interface StepRun {
   /** What the step gave: the result of its run or the payload of its event. Null until it is completed. */
   output: JsonValue;
   error: string | null;
+  /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
+  emit_error: string | null;
   created_at: Timestamp;
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
@@ -1125,6 +1134,8 @@ export interface WorkflowStep {
   timeout_secs: number | null;
   notify_url: string | null;
   sleep_duration: string | null;
+  /** A template. */
+  event_emit_key: string | null;
 }
 
 /**
@@ -1160,6 +1171,7 @@ export interface WorkflowStepInput {
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
+  event_emit_key?: EventEmitKeyTemplate | null;
 }
 
 export interface paths {
@@ -2121,6 +2133,7 @@ export interface components {
     ErrorIssue: ErrorIssue;
     ErrorObject: ErrorObject;
     ErrorResponse: ErrorResponse;
+    EventEmitKeyTemplate: EventEmitKeyTemplate;
     EventKey: EventKey;
     EventKeyTemplate: EventKeyTemplate;
     EventTrigger: EventTrigger;
