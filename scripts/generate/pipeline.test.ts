@@ -130,12 +130,14 @@ type HandlersOf<Tag extends Operations[OperationId]["tag"]> = {
 declare const trigger: Operations["getV1EventsByEventKey"]["response"];
 declare const page: Operations["getV1Events"]["response"];
 declare const sent: Operations["postV1EventsByEventKeySend"]["response"];
+declare const sentPrefix: Operations["postV1EventsPrefixByPrefixSend"]["response"];
 
 export const events: HandlersOf<"events"> = {
   getV1Events: () => page,
   getV1EventsByEventKey: () => trigger,
   getV1EventsByEventKeyStream: () => undefined,
   postV1EventsByEventKeySend: () => sent,
+  postV1EventsPrefixByPrefixSend: () => sentPrefix,
   deleteV1EventsByEventKey: () => trigger,
 };
 `;

@@ -19,6 +19,36 @@ const LONE_SURROGATE = /\p{Cs}/u;
  * @returns The key in NFC, or the problem.
  */
 export function checkEventKey(text: string): Checked<string> {
+  const checked = checkEventKeyPrefix(text);
+  if (checked.ok && reserved.has(checked.value)) {
+    const key = checked.value;
+    return invalid("reserved", `add a namespace, such as "batch:${key}"; "${key}" alone is not a key`);
+  }
+  return checked;
+}
+
+/**
+ * The first text behind all that begin with `prefix`, in the order of their UTF-8 bytes, which is that of their code
+ * points: with it, "begins with" is a range that an index can read.
+ *
+ * @returns Undefined when no text lies behind: the prefix is made of the last code point alone.
+ */
+export function endOfPrefix(prefix: string): string | undefined {
+  const points = [...prefix];
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    const next = Number(last.codePointAt(0)) + 1;
+    // Surrogates are no characters, so they have no bytes.
+    if (next <= 0x10ffff) return points.join("") + String.fromCodePoint(next === 0xd800 ? 0xe000 : next);
+  }
+  return undefined;
+}
+
+/**
+ * Checks the beginning of event keys, in the same way and form. A word that is no key by itself may begin one.
+ *
+ * @returns The prefix in NFC, or the problem.
+ */
+export function checkEventKeyPrefix(text: string): Checked<string> {
   if (text === "") return invalid("minLength", 'name what is awaited, such as "kyc:user-123"');
   // NFC can shorten a text, but by no more than a factor of four, so a longer one is not worth normalizing.
   const key = text.length > 8 * MAX_EVENT_KEY_LENGTH ? text : text.normalize("NFC");
@@ -32,9 +62,6 @@ export function checkEventKey(text: string): Checked<string> {
     );
   }
   if (LONE_SURROGATE.test(key)) return invalid("wellFormed", "remove the half of a surrogate pair");
-  if (reserved.has(key)) {
-    return invalid("reserved", `add a namespace, such as "batch:${key}"; "${key}" alone is not a key`);
-  }
   return valid(key);
 }
 

@@ -7,7 +7,7 @@ export {
   terminalDeliveryStatuses,
 } from "./delivery-status.ts";
 export { formatDuration, parseDuration, parsePositiveDuration } from "./duration.ts";
-export { checkEventKey, MAX_EVENT_KEY_LENGTH } from "./event-key.ts";
+export { checkEventKey, checkEventKeyPrefix, endOfPrefix, MAX_EVENT_KEY_LENGTH } from "./event-key.ts";
 export {
   dependencyTest,
   type GraphProblem,

@@ -86,6 +86,7 @@ async function firstFrames(response: Response, count: number): Promise<string[]>
 
 const UNKNOWN: Readonly<Record<string, string>> = {
   eventKey: "nobody:waits",
+  prefix: "nobody:",
   key: "nobody-set-this",
   projectID: "proj_nobody",
   keyID: "key_nobody",
@@ -94,8 +95,11 @@ const UNKNOWN: Readonly<Record<string, string>> = {
   runID: "run_nobody",
   workflowRunID: "wfr_nobody",
 };
-/** An event for a key that nobody waits on is kept. */
-const NEEDS_NOTHING: ReadonlySet<OperationId> = new Set(["postV1EventsByEventKeySend"]);
+/** An event for a key that nobody waits on is kept, and one for a prefix reaches nobody. */
+const NEEDS_NOTHING: ReadonlySet<OperationId> = new Set([
+  "postV1EventsByEventKeySend",
+  "postV1EventsPrefixByPrefixSend",
+]);
 
 type Refusal = [what: string, code: ErrorCode, refuse: (world: ExampleWorld) => Promise<Response>];
 

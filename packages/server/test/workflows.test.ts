@@ -42,7 +42,14 @@ describe("a workflow", () => {
       { step_ref: "cool-down", step_type: "sleep", sleep_duration_secs: 90, depends_on: ["paid"] },
     ]);
 
-    const blank = { payload: null, event_key: null, timeout_secs: null, notify_url: null, sleep_duration: null };
+    const blank = {
+      payload: null,
+      event_key: null,
+      timeout_secs: null,
+      notify_url: null,
+      sleep_duration: null,
+      event_emit_key: null,
+    };
     expect(created).toMatchObject({ status: 201, body: { version: 1, enabled: true, tags: {}, description: null } });
     expect(created.body.steps).toEqual([
       {

@@ -27,6 +27,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  PrefixDryRun,
   Project,
   ProjectPage,
   Readiness,
@@ -44,7 +45,9 @@ import type {
   RunStatus,
   SaveCheckpoint,
   SendEvent,
+  SendPrefix,
   SentEvent,
+  SentPrefix,
   SetRunOutput,
   SetRunState,
   SourceType,
@@ -640,6 +643,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventsPrefixByPrefixSend: {
+    id: "postV1EventsPrefixByPrefixSend",
+    method: "POST",
+    path: "/v1/events/prefix/{prefix}/send",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1Jobs: {
     id: "postV1Jobs",
     method: "POST",
@@ -1216,6 +1231,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: SendEvent | undefined;
     response: { status: 200; body: SentEvent } | { status: 202; body: BufferedEvent };
+  };
+
+  /** POST /v1/events/prefix/{prefix}/send: Send an event to every wait under a prefix */
+  postV1EventsPrefixByPrefixSend: {
+    tag: "events";
+    path: { prefix: string };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: SendPrefix | undefined;
+    response: SentPrefix | PrefixDryRun;
   };
 
   /** POST /v1/jobs: Create a job */

@@ -293,6 +293,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         finished_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         generation: { type: "integer" },
         dispatch_seq: { type: "integer" },
+        count: { type: "integer" },
+        digest: { type: "string" },
         retry_after_secs: { type: "number" },
       },
       additionalProperties: true,
@@ -315,6 +317,12 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       type: "object",
       required: ["error", "request_id"],
       properties: { error: { $ref: "#/$defs/ErrorObject" }, request_id: { type: "string" } },
+    },
+    EventEmitKeyTemplate: {
+      type: "string",
+      minLength: 1,
+      maxLength: 512,
+      pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
     },
     EventKey: {
       type: "string",
@@ -393,6 +401,14 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         data: { type: "array", items: { $ref: "#/$defs/EventTrigger" } },
         next_cursor: { $ref: "#/$defs/NextCursor" },
         has_more: { $ref: "#/$defs/HasMore" },
+      },
+    },
+    ExpectedSet: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        count: { type: "integer", minimum: 0, maximum: 2147483647 },
+        digest: { type: "string", minLength: 1, maxLength: 128 },
       },
     },
     FailRun: {
@@ -514,6 +530,19 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         { type: "object", required: ["trigger_id"], properties: { trigger_id: { type: "string" } } },
       ],
     },
+    PrefixDryRun: {
+      type: "object",
+      required: ["dry_run", "count", "keys", "digest", "has_more", "next_cursor"],
+      properties: {
+        dry_run: { type: "boolean", const: true },
+        count: { type: "integer" },
+        keys: { type: "array", items: { type: "string" } },
+        digest: { type: "string" },
+        has_more: { $ref: "#/$defs/HasMore" },
+        next_cursor: { $ref: "#/$defs/NextCursor" },
+      },
+    },
+    PrefixSendMode: { type: "string", enum: ["each", "atomic"] },
     Project: {
       type: "object",
       required: [
@@ -801,6 +830,19 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         trigger_id: { $ref: "#/$defs/Reference" },
       },
     },
+    SendPrefix: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        payload: { $ref: "#/$defs/JsonValue", default: null },
+        mode: { $ref: "#/$defs/PrefixSendMode", default: "each" },
+        dry_run: { type: "boolean", default: false },
+        expect: { $ref: "#/$defs/ExpectedSet" },
+        limit: { type: "integer", minimum: 1, maximum: 10000, default: 1000 },
+        cursor: { type: "string", minLength: 1, maxLength: 1024 },
+        allow_short: { type: "boolean", default: false },
+      },
+    },
     SentEvent: {
       allOf: [
         { $ref: "#/$defs/EventTrigger" },
@@ -810,6 +852,18 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
           properties: { disposition: { $ref: "#/$defs/Disposition" } },
         },
       ],
+    },
+    SentPrefix: {
+      type: "object",
+      required: ["dry_run", "resolved", "triggers", "skipped", "has_more", "next_cursor"],
+      properties: {
+        dry_run: { type: "boolean", const: false },
+        resolved: { type: "integer" },
+        triggers: { type: "array", items: { $ref: "#/$defs/SentEvent" } },
+        skipped: { type: "array", items: { $ref: "#/$defs/SkippedTrigger" } },
+        has_more: { $ref: "#/$defs/HasMore" },
+        next_cursor: { $ref: "#/$defs/NextCursor" },
+      },
     },
     SetRunOutput: {
       type: "object",
@@ -830,6 +884,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       additionalProperties: false,
       required: ["key", "value"],
       properties: { key: { $ref: "#/$defs/RunStateKey" }, value: { $ref: "#/$defs/JsonValue" } },
+    },
+    SkippedTrigger: {
+      type: "object",
+      required: ["event_key", "trigger_id", "code", "message"],
+      properties: {
+        event_key: { type: "string" },
+        trigger_id: { type: "string" },
+        code: { $ref: "#/$defs/ErrorCode" },
+        message: { type: "string" },
+      },
     },
     SleepDuration: {
       type: "string",
@@ -854,6 +918,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "event_trigger_id",
         "output",
         "error",
+        "emit_error",
         "created_at",
         "started_at",
         "finished_at",
@@ -870,6 +935,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         event_trigger_id: { type: ["string", "null"] },
         output: { $ref: "#/$defs/JsonValue" },
         error: { type: ["string", "null"] },
+        emit_error: { type: ["string", "null"] },
         created_at: { $ref: "#/$defs/Timestamp" },
         started_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         finished_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
@@ -1088,6 +1154,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "timeout_secs",
         "notify_url",
         "sleep_duration",
+        "event_emit_key",
       ],
       properties: {
         step_ref: { type: "string" },
@@ -1100,6 +1167,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         timeout_secs: { type: ["integer", "null"] },
         notify_url: { type: ["string", "null"] },
         sleep_duration: { type: ["string", "null"] },
+        event_emit_key: { type: ["string", "null"] },
       },
     },
     WorkflowStepInput: {
@@ -1121,6 +1189,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         event_notify_url: { oneOf: [{ $ref: "#/$defs/EndpointUrl" }, { type: "null" }] },
         sleep_duration: { oneOf: [{ $ref: "#/$defs/SleepDuration" }, { type: "null" }] },
         sleep_duration_secs: { $ref: "#/$defs/DurationSecs" },
+        event_emit_key: { oneOf: [{ $ref: "#/$defs/EventEmitKeyTemplate" }, { type: "null" }] },
       },
     },
   },
@@ -1675,6 +1744,29 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
       },
     },
     body: { $ref: "strait#/$defs/SendEvent" },
+    bodyRequired: false,
+  },
+  postV1EventsPrefixByPrefixSend: {
+    path: {
+      type: "object",
+      properties: {
+        prefix: {
+          type: "string",
+          minLength: 1,
+          maxLength: 512,
+          pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        },
+      },
+      required: ["prefix"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/SendPrefix" },
     bodyRequired: false,
   },
   postV1Jobs: {
@@ -2269,6 +2361,19 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
     "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1EventsPrefixByPrefixSend: {
+    "200": { oneOf: [{ $ref: "strait#/$defs/SentPrefix" }, { $ref: "strait#/$defs/PrefixDryRun" }] },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
     "413": { $ref: "strait#/$defs/ErrorResponse" },
     "415": { $ref: "strait#/$defs/ErrorResponse" },

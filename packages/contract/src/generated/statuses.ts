@@ -12,6 +12,7 @@ import type {
   NotifyStatus,
   OnFailure,
   OnWorkerLost,
+  PrefixSendMode,
   ResumeReason,
   RetryStrategy,
   RunEventType,
@@ -108,6 +109,9 @@ export const onFailures = ["fail_workflow", "skip_dependents", "continue"] as co
 
 /** What happens to a run whose worker process died: `retry` dispatches it again (at most three times, without using up an attempt), `crash` ends it as `crashed`. */
 export const onWorkerLosts = ["retry", "crash"] as const satisfies readonly OnWorkerLost[];
+
+/** `each`: a wait that cannot take the event is skipped. `atomic`: all waits take it, or none. */
+export const prefixSendModes = ["each", "atomic"] as const satisfies readonly PrefixSendMode[];
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export const resumeReasons = ["event", "timeout", "canceled", "rejected", "retry", "lost"] as const satisfies readonly ResumeReason[];

@@ -292,6 +292,10 @@ export type ErrorDetails = {
   generation?: number;
   /** The current dispatch of the run, for `stale_dispatch`. */
   dispatch_seq?: number;
+  /** How many waits there are now, for `expectation_failed`. */
+  count?: number;
+  /** The digest of the waits that there are now, for `expectation_failed`. */
+  digest?: string;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -321,6 +325,13 @@ export interface ErrorResponse {
   /** The id of this exchange, also in the `X-Request-Id` header. Quote it when asking for help. */
   request_id: string;
 }
+
+/**
+ * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
+ * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
+ * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
+ */
+export type EventEmitKeyTemplate = string;
 
 /**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
@@ -381,6 +392,12 @@ export interface EventTriggerPage {
   data: EventTrigger[];
   next_cursor: NextCursor;
   has_more: HasMore;
+}
+
+/** What a dry run has told of the set. What is absent is not compared. */
+export interface ExpectedSet {
+  count?: number;
+  digest?: string;
 }
 
 export interface FailRun {
@@ -518,6 +535,23 @@ export type OpenedEventTrigger = EventTrigger & {
   /** The same as `id`. */
   trigger_id: string;
 };
+
+/** What a send would reach. */
+export interface PrefixDryRun {
+  /** @constant */
+  dry_run: true;
+  /** How many waits there are, on this page and behind it. */
+  count: number;
+  /** The keys of this page, those that opened first before the others. */
+  keys: string[];
+  /** Stands for exactly these waits, on this page and behind it: another wait on one of the keys gives another digest. */
+  digest: string;
+  has_more: HasMore;
+  next_cursor: NextCursor;
+}
+
+/** `each`: a wait that cannot take the event is skipped. `atomic`: all waits take it, or none. */
+export type PrefixSendMode = "each" | "atomic";
 
 /** A tenant. Everything else belongs to exactly one project. */
 export interface Project {
@@ -738,10 +772,51 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendPrefix {
+  /**
+   * The answer. Absent is null.
+   * @default null
+   */
+  payload?: JsonValue;
+  /** @default each */
+  mode?: PrefixSendMode;
+  /**
+   * Tell what waits, and change nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+  /**
+   * How many waits a page has at most.
+   * @default 1000
+   */
+  limit?: number;
+  /** The `next_cursor` of the page before. That of another prefix, or a damaged one, is 400. */
+  cursor?: string;
+  /**
+   * Allow a prefix of fewer than 3 characters.
+   * @default false
+   */
+  allow_short?: boolean;
+}
+
 /** The event trigger after a send, and what became of the event. */
 export type SentEvent = EventTrigger & {
   disposition: Disposition;
 };
+
+/** What became of a page of waits. */
+export interface SentPrefix {
+  /** @constant */
+  dry_run: false;
+  /** How many waits this page has answered. */
+  resolved: number;
+  /** The waits that hold the payload now, those that opened first before the others. `duplicate`: somebody else had sent it just before. */
+  triggers: SentEvent[];
+  skipped: SkippedTrigger[];
+  has_more: HasMore;
+  next_cursor: NextCursor;
+}
 
 export interface SetRunOutput {
   output_key: string;
@@ -752,6 +827,15 @@ export interface SetRunState {
   key: RunStateKey;
   /** The new value, up to 64 KiB as JSON text. */
   value: JsonValue;
+}
+
+/** A wait that did not take the event. */
+export interface SkippedTrigger {
+  event_key: string;
+  trigger_id: string;
+  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+  code: ErrorCode;
+  message: string;
 }
 
 /** A duration such as `24h`, `1h30m` or `7d`: numbers with the units `ns`, `us`, `ms`, `s`, `m`, `h`, `d` and `w`. More than zero and at most 2,147,483,647 seconds; rounded up to whole seconds. */
@@ -782,6 +866,8 @@ export interface StepRun {
   /** What the step gave: the result of its run or the payload of its event. Null until it is completed. */
   output: JsonValue;
   error: string | null;
+  /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
+  emit_error: string | null;
   created_at: Timestamp;
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
@@ -1005,6 +1091,8 @@ export interface WorkflowStep {
   timeout_secs: number | null;
   notify_url: string | null;
   sleep_duration: string | null;
+  /** A template. */
+  event_emit_key: string | null;
 }
 
 /**
@@ -1040,4 +1128,5 @@ export interface WorkflowStepInput {
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
+  event_emit_key?: EventEmitKeyTemplate | null;
 }

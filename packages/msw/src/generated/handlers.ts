@@ -116,6 +116,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/events", first: 200, sse: false },
     examples.getV1Events,
   ),
+  /** Send an event to every wait under a prefix */
+  postV1EventsPrefixByPrefixSend: handlerFactory(
+    { method: "POST", path: "/v1/events/prefix/:prefix/send", first: 200, sse: false },
+    examples.postV1EventsPrefixByPrefixSend,
+  ),
   /** Cancel an event trigger */
   deleteV1EventsByEventKey: handlerFactory(
     { method: "DELETE", path: "/v1/events/:eventKey", first: 200, sse: false },

@@ -28,6 +28,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  PrefixDryRun,
   Project,
   ProjectPage,
   Readiness,
@@ -44,7 +45,9 @@ import type {
   RunStatePage,
   SaveCheckpoint,
   SendEvent,
+  SendPrefix,
   SentEvent,
+  SentPrefix,
   SetRunOutput,
   SetRunState,
   StepRunPage,
@@ -481,6 +484,15 @@ export interface MockOperations {
       | { status: 200; body: SentEvent }
       | { status: 202; body: BufferedEvent }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /v1/events/prefix/{prefix}/send: Send an event to every wait under a prefix */
+  postV1EventsPrefixByPrefixSend: {
+    call: MockCall<{ prefix: string }, SendPrefix | undefined>;
+    answer:
+      | { status: 200; body: SentPrefix | PrefixDryRun }
+      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 

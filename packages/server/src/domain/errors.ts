@@ -117,6 +117,11 @@ export function keyInUse(owner: {
   });
 }
 
+/** What is there is not what the caller has seen; nothing was changed. */
+export function expectationFailed(message: string, found: Readonly<ErrorDetails>): StraitError {
+  return new StraitError("expectation_failed", message, { details: { ...found } });
+}
+
 /** @param what - Which part of the request: `body`, `result`, `payload`. */
 export function payloadTooLarge(what: string, maxBytes: number): StraitError {
   const message = `the ${what} is larger than ${maxBytes} bytes; store it elsewhere and send a reference`;

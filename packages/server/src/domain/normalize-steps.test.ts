@@ -11,6 +11,7 @@ const empty = {
   timeout_secs: null,
   notify_url: null,
   sleep_duration: null,
+  event_emit_key: null,
 };
 
 function canonical(...inputs: WorkflowStepInput[]): unknown {
@@ -255,5 +256,36 @@ describe("the graph of steps", () => {
     expect(issues(job("a"), { step_ref: "w", type: "wait_for_event", event_key: "k:{{parent_outputs.a.id}}" })).toEqual(
       ["/steps/1/event_key knownOutput"],
     );
+  });
+});
+
+describe("the event that a step emits", () => {
+  const job = { step_ref: "make", job_id: "job_make" };
+
+  test("ST-08 may be emitted by a step of any type, under a key with placeholders", () => {
+    const steps: WorkflowStepInput[] = [
+      { ...job, event_emit_key: "made:{{payload.id}}:{{parent_outputs.make.no}}" },
+      { step_ref: "gate", type: "wait_for_event", event_key: "gate", depends_on: ["make"], event_emit_key: "passed" },
+      {
+        step_ref: "rest",
+        type: "sleep",
+        sleep_duration: "1h",
+        depends_on: ["gate"],
+        event_emit_key: "rested:{{parent_outputs.make.no}}",
+      },
+      { step_ref: "quiet", type: "sleep", sleep_duration: "1h", event_emit_key: null },
+    ];
+
+    expect(canonical(...steps)).toMatchObject(
+      steps.map(({ step_ref, event_emit_key }) => ({ step_ref, event_emit_key })),
+    );
+  });
+
+  test.each([
+    ["stats", ["/steps/0/event_emit_key reserved"]],
+    ["made:{{payload.id", ["/steps/0/event_emit_key placeholder"]],
+    ["made:{{parent_outputs.other.id}}", ["/steps/0/event_emit_key knownOutput"]],
+  ])("U6 is refused under the key %j", (event_emit_key, expected) => {
+    expect(issues({ ...job, event_emit_key })).toEqual(expected);
   });
 });

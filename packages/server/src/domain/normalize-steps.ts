@@ -59,7 +59,10 @@ function reporter(issues: ErrorIssue[], index: number): Report {
   };
 }
 
-type Field = Exclude<keyof WorkflowStepInput, "step_ref" | "type" | "step_type" | "depends_on" | "on_failure">;
+type Field = Exclude<
+  keyof WorkflowStepInput,
+  "step_ref" | "type" | "step_type" | "depends_on" | "on_failure" | "event_emit_key"
+>;
 
 /** Which step type a field belongs to. */
 const typeOf: Readonly<Record<Field, StepType>> = {
@@ -91,7 +94,9 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     timeout_secs: null,
     notify_url: null,
     sleep_duration: null,
+    event_emit_key: input.event_emit_key ?? null,
   };
+  checkKeyTemplate("event_emit_key", step.event_emit_key, report);
   if (type === "job") addJob(step, input, report);
   else if (type === "wait_for_event") addWait(step, input, report);
   else step.sleep_duration = sleepDuration(input, report);
@@ -112,12 +117,17 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   const timeoutSecs = either(input, "timeout_secs", "event_timeout_secs", report);
   step.timeout_secs = timeoutSecs === undefined ? DEFAULT_TIMEOUT_SECS : timeoutSecs;
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
-  if (step.event_key === null) return;
-  const { paths, problems } = templatePaths(step.event_key);
-  for (const { rule, fix } of problems) report("event_key", rule, fix);
+  checkKeyTemplate("event_key", step.event_key, report);
+}
+
+/** A template without placeholders is a key already. */
+function checkKeyTemplate(field: "event_key" | "event_emit_key", template: string | null, report: Report): void {
+  if (template === null) return;
+  const { paths, problems } = templatePaths(template);
+  for (const { rule, fix } of problems) report(field, rule, fix);
   if (paths.length > 0 || problems.length > 0) return;
-  const key = checkEventKey(step.event_key);
-  if (!key.ok) report("event_key", key.problem.rule, key.problem.fix);
+  const key = checkEventKey(template);
+  if (!key.ok) report(field, key.problem.rule, key.problem.fix);
 }
 
 /** Keeps the text where there is one; `sleep_duration_secs` becomes such a text. */
@@ -159,16 +169,20 @@ function refuseForeignFields(input: WorkflowStepInput, type: StepType, report: R
   }
 }
 
-/** A step can use the outputs of those that it depends on, however indirectly: they have ended when it starts. */
+/**
+ * A step can use the outputs of those that it depends on, however indirectly: they have ended when it starts. What it
+ * emits when it completes can use its own too.
+ */
 function checkOutputs(steps: readonly WorkflowStep[], issues: ErrorIssue[]): void {
   const refs = new Set(steps.map((step) => step.step_ref));
   const dependsOn = dependencyTest(steps);
   for (const [index, step] of steps.entries()) {
     const report = reporter(issues, index);
-    for (const field of ["payload", "event_key"] as const) {
+    for (const field of ["payload", "event_key", "event_emit_key"] as const) {
       for (const { placeholder, path, pointer } of templatePaths(step[field]).paths) {
         const [name, ref] = path;
         if (name !== "parent_outputs" || ref === undefined || dependsOn(step.step_ref, ref)) continue;
+        if (field === "event_emit_key" && ref === step.step_ref) continue;
         const fix =
           refs.has(ref) && ref !== step.step_ref
             ? `add "${ref}" to depends_on, so that ${placeholder} has a value when "${step.step_ref}" starts`

@@ -5,6 +5,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import { startLoop, type Task } from "./loop.ts";
 import { dispatchRuns } from "./tasks/dispatch-runs.ts";
+import { emitDueEvents } from "./tasks/emit-due-events.ts";
 import { purge } from "./tasks/purge.ts";
 import { releaseScheduled } from "./tasks/release-scheduled.ts";
 import { findStrays, rescueRuns } from "./tasks/rescue-runs.ts";
@@ -38,6 +39,7 @@ export function createEngine(options: EngineOptions): Engine {
     dispatchRuns(db, dispatcher, lease),
     releaseScheduled(db, signals),
     settleDueWaits(context),
+    emitDueEvents(context),
     wakeOwners(context, (error) => onError(error, "wake-owners")),
     rescueRuns(context, leaseMs),
     findStrays(context, dispatcher, lease),
@@ -50,6 +52,7 @@ export function createEngine(options: EngineOptions): Engine {
     ["queue", "dispatch-runs"],
     ["schedule", "release-scheduled"],
     ["wakes", "wake-owners"],
+    ["wakes", "emit-due-events"],
   ];
   let stopLoops = async () => {};
 

@@ -192,6 +192,7 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
     await stepRuns.move(tx, run.project_id, "park", [{ id, event_trigger_id: trigger.id }], SYSTEM);
     return false;
   }
+  if (step.event_emit_key !== null) tx.afterCommit(() => context.signals.publish(["wakes"]));
   const output = JSON.stringify(trigger.response_payload);
   await stepRuns.move(tx, run.project_id, "complete", [{ id, event_trigger_id: trigger.id, output }], SYSTEM);
   return true;

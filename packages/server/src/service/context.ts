@@ -9,7 +9,7 @@ import type { JobCache } from "./job-cache.ts";
 export interface Caller {
   readonly projectId: string;
   readonly environmentId: string;
-  /** `apikey:key_…`, `internal`, `run:run_…` or `system`. */
+  /** `apikey:key_…`, `internal`, `run:run_…`, `workflow_run:wfr_…` or `system`. */
   readonly actor: string;
   readonly scopes: readonly Scope[];
 }

@@ -135,6 +135,31 @@ async function decideMisses(
 }
 
 /**
+ * Sends events in an open transaction that holds nothing below the rows of keys, with the same decisions and effects as
+ * any other send. The caller announces what has ended, after the commit.
+ */
+export async function sendWithin(
+  context: Context,
+  tx: Transaction,
+  sends: readonly Sending[],
+): Promise<{ outcomes: ReadonlyMap<Sending, Outcome<SendAnswer>>; settled: readonly triggers.SettledTrigger[] }> {
+  const outcomes = new Map<Sending, Outcome<SendAnswer>>();
+  if (sends.length === 0) return { outcomes, settled: [] };
+  const reserved = new Map(sends.map((send) => [send, context.worker.reserve(send.project_id)]));
+  let settled: triggers.SettledTrigger[] = [];
+  try {
+    await triggers.lockKeys(tx, sends);
+    settled = await settleRounds(context, tx, sends, reserved, outcomes);
+  } finally {
+    giveBack(context, sends, reserved, settled);
+  }
+  tx.afterRollback(() => {
+    for (const { claimed } of settled) if (claimed !== null) context.worker.release(claimed.project_id, 1);
+  });
+  return { outcomes, settled };
+}
+
+/**
  * Works off the sends of each key in the order of their arrival: one winner, and the others are answered as if they had
  * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit.
  */

@@ -38,9 +38,12 @@ export function prepared({ clock }: Context, send: SendEvent): Sending {
     ...send,
     event_id: clock.newId("evt"),
     payload_text: JSON.stringify(send.payload),
-    payload_digest: hash("sha256", canonicalJson(send.payload)),
+    payload_digest: digestOf(send.payload),
   };
 }
+
+/** SHA-256 of the canonical payload, hex: payloads that are equal as JSON have the same. */
+export const digestOf = (payload: unknown): string => hash("sha256", canonicalJson(payload));
 
 /** Tells which sends are to one key. */
 export const keyOf = (key: EventKey): string => `${key.project_id}\n${key.environment_id}\n${key.event_key}`;

@@ -48,16 +48,22 @@ export function cutPage<Row>(
  * The position behind which a page begins; undefined for the first page. A cursor names its list, so a foreign one is
  * refused.
  *
+ * @param field - Where the request has the cursor.
  * @throws {StraitError} `validation_error` when the cursor is not one of this list.
  */
-export function positionOf(list: string, { cursor }: PageRequest, shape: RegExp): string | undefined {
+export function positionOf(
+  list: string,
+  { cursor }: Pick<PageRequest, "cursor">,
+  shape: RegExp,
+  field = "/query/cursor",
+): string | undefined {
   if (cursor === undefined) return undefined;
   const text = Buffer.from(cursor, "base64url").toString();
   const position = text.slice(list.length + 1);
   if (!text.startsWith(`${list}:`) || !shape.test(position)) {
     throw validationError([
       {
-        field: "/query/cursor",
+        field,
         rule: "cursor",
         fix: "pass next_cursor of the previous page of this list unchanged, or leave cursor out to start at the first page",
       },

@@ -287,7 +287,8 @@ function effectsOf(name: RunMove): Statement {
     step AS (
       UPDATE step_runs s SET status = ${stepMoves[step].to}, finished_at = strait_now(), change_seq = s.change_seq + 1,
         output = CASE WHEN ${step} = 'complete' THEN coalesce(m.given_result, 'null') END,
-        error = CASE WHEN ${step} = 'fail' THEN coalesce(m.error, 'the run of the step is ' || m.status) END
+        error = CASE WHEN ${step} = 'fail' THEN coalesce(m.error, 'the run of the step is ' || m.status) END,
+        emit_due = CASE WHEN ${step} = 'complete' AND s.event_emit_key IS NOT NULL THEN true END
       FROM moved m
       WHERE m.workflow_step_run_id IS NOT NULL AND s.project_id = m.project_id AND s.id = m.workflow_step_run_id
         AND s.workflow_run_id = m.workflow_run_id

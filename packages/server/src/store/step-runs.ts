@@ -5,7 +5,7 @@ import { type Queryable, records, sql } from "./sql.ts";
 
 const columns = sql`
   id, workflow_run_id, step_ref, type, status, attempt, depends_on, job_run_id, event_trigger_id, output::json AS output,
-  error, created_at, started_at, finished_at`;
+  error, emit_error, created_at, started_at, finished_at`;
 
 export interface NewStepRun {
   readonly id: string;
@@ -13,7 +13,18 @@ export interface NewStepRun {
   readonly step_ref: string;
   readonly type: string;
   readonly depends_on: readonly string[];
+  /** A template; null emits nothing. */
+  readonly event_emit_key: string | null;
 }
+
+const newStepTypes = {
+  id: "text",
+  position: "int4",
+  step_ref: "text",
+  type: "text",
+  depends_on: "json",
+  event_emit_key: "text",
+} as const satisfies Record<keyof NewStepRun, string>;
 
 /** Writes the steps of a workflow run, all of them pending. */
 export async function insert(
@@ -26,10 +37,10 @@ export async function insert(
   const rows = steps.map((step) => ({ ...step, depends_on: JSON.stringify(step.depends_on) }));
   await tx.query(sql`
     WITH inserted AS (
-      INSERT INTO step_runs (project_id, id, workflow_run_id, position, step_ref, type, depends_on)
-      SELECT ${projectId}, id, ${workflowRunId}, position, step_ref, type,
+      INSERT INTO step_runs (project_id, id, workflow_run_id, position, step_ref, type, event_emit_key, depends_on)
+      SELECT ${projectId}, id, ${workflowRunId}, position, step_ref, type, event_emit_key,
         ARRAY(SELECT json_array_elements_text(depends_on))
-      FROM ${records("i", { id: "text", position: "int4", step_ref: "text", type: "text", depends_on: "json" }, rows)}
+      FROM ${records("i", newStepTypes, rows)}
       RETURNING project_id, id, status, workflow_run_id)
     INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
     SELECT project_id, id, 1, 'status', status, ${actor}, workflow_run_id FROM inserted`);
@@ -71,7 +82,8 @@ export async function move(
         job_run_id = coalesce(i.job_run_id, s.job_run_id), event_trigger_id = coalesce(i.event_trigger_id, s.event_trigger_id),
         output = coalesce(i.output, s.output), error = coalesce(i.error, s.error),
         started_at = CASE WHEN ${to} IN ('running', 'waiting') THEN strait_now() ELSE s.started_at END,
-        finished_at = CASE WHEN ${terminalStepStatuses.includes(to)}::boolean THEN strait_now() END
+        finished_at = CASE WHEN ${terminalStepStatuses.includes(to)}::boolean THEN strait_now() END,
+        emit_due = CASE WHEN ${to} = 'completed' AND s.event_emit_key IS NOT NULL THEN true END
       FROM locked l, ${records<Required<StepMoveItem>>("i", moveTypes, items as Required<StepMoveItem>[])}
       WHERE s.project_id = l.project_id AND s.id = l.id AND i.id = l.id AND s.status = ANY(${from})
       RETURNING s.*, l.before)
@@ -103,4 +115,74 @@ export async function page(
   const steps = cutPage("steps", request, rows, (row) => String(row.position));
   for (const row of steps.data) delete row.position;
   return steps;
+}
+
+/** A completed step whose event is still to be sent. */
+export interface EmittingStep {
+  readonly project_id: string;
+  readonly id: string;
+  readonly environment_id: string;
+  readonly workflow_id: string;
+  readonly workflow_run_id: string;
+  readonly step_ref: string;
+  readonly event_emit_key: string;
+  /** JSON. */
+  readonly output: string;
+  /** Of the workflow run. */
+  readonly payload: unknown;
+}
+
+/**
+ * Locks completed steps of any project whose events are due, oldest first: at most `limit`, and no more than `maxBytes` of
+ * outputs unless the first alone has more. Those that another process has at hand are passed over.
+ */
+export function lockEmitting(tx: Queryable, limit: number, maxBytes: number): Promise<EmittingStep[]> {
+  return tx.query<EmittingStep>(sql`
+    WITH due AS (
+      SELECT project_id, id, workflow_run_id, step_ref, event_emit_key, output, finished_at FROM step_runs
+      WHERE emit_due ORDER BY finished_at, id LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED),
+    counted AS (SELECT *, sum(octet_length(output)) OVER (ORDER BY finished_at, id) AS bytes FROM due)
+    SELECT d.project_id, d.id, d.workflow_run_id, d.step_ref, d.event_emit_key, d.output, w.environment_id, w.workflow_id,
+      w.payload::json AS payload
+    FROM counted d JOIN workflow_runs w ON w.project_id = d.project_id AND w.id = d.workflow_run_id
+    WHERE d.bytes - octet_length(d.output) <= ${maxBytes} ORDER BY d.finished_at, d.id`);
+}
+
+export interface StepOutput {
+  readonly workflow_run_id: string;
+  readonly step_ref: string;
+  readonly output: unknown;
+}
+
+/** The outputs of all completed steps of workflow runs. */
+export function outputsOf(
+  tx: Queryable,
+  workflowRuns: readonly { readonly project_id: string; readonly workflow_run_id: string }[],
+): Promise<StepOutput[]> {
+  const keys = workflowRuns.map(({ project_id, workflow_run_id }) => ({ project_id, workflow_run_id }));
+  return tx.query<StepOutput>(sql`
+    SELECT s.workflow_run_id, s.step_ref, s.output::json AS output
+    FROM (SELECT DISTINCT * FROM ${records("i", { project_id: "text", workflow_run_id: "text" }, keys)}) i
+    JOIN step_runs s ON s.project_id = i.project_id AND s.workflow_run_id = i.workflow_run_id
+    WHERE s.status = 'completed'`);
+}
+
+/** What became of a step's event; null when it was sent, or kept. */
+export interface Emission {
+  readonly project_id: string;
+  readonly id: string;
+  readonly emit_error: string | null;
+}
+
+/** Takes the marks off steps, which the caller has locked. What went wrong is told on the step and in the log. */
+export async function markEmitted(tx: Queryable, actor: string, emissions: readonly Emission[]): Promise<void> {
+  await tx.query(sql`
+    WITH emitted AS (
+      UPDATE step_runs s SET emit_due = NULL, emit_error = i.emit_error,
+        change_seq = s.change_seq + (i.emit_error IS NOT NULL)::int
+      FROM ${records("i", { project_id: "text", id: "text", emit_error: "text" }, emissions)}
+      WHERE s.project_id = i.project_id AND s.id = i.id RETURNING s.*)
+    INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id, level, message)
+    SELECT project_id, id, change_seq, 'log', ${actor}, workflow_run_id, 'warn', 'the event was not emitted: ' || emit_error
+    FROM emitted WHERE emit_error IS NOT NULL`);
 }

@@ -175,7 +175,8 @@ async function settleTargets(
     step AS (
       UPDATE step_runs p SET status = ${stepMoves[stepMove].to}, finished_at = strait_now(), change_seq = p.change_seq + 1,
         output = CASE WHEN ${stepMove} = 'complete' THEN coalesce(s.response_payload, 'null') END,
-        error = CASE WHEN ${stepMove} = 'fail' THEN s.error END
+        error = CASE WHEN ${stepMove} = 'fail' THEN s.error END,
+        emit_due = CASE WHEN ${stepMove} = 'complete' AND p.event_emit_key IS NOT NULL THEN true END
       FROM settled s
       WHERE s.workflow_step_run_id IS NOT NULL AND p.project_id = s.project_id AND p.id = s.workflow_step_run_id
         AND p.workflow_run_id = s.workflow_run_id
@@ -392,6 +393,20 @@ export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Pro
     JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
     JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
     ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
+}
+
+/** Locks triggers that still wait, in the order of their ids, so that two callers cannot deadlock. */
+export async function lockAll(tx: Queryable, projectId: string, ids: readonly string[]): Promise<void> {
+  await tx.query(sql`
+    SELECT 1 FROM event_triggers WHERE project_id = ${projectId} AND id = ANY(${ids}) AND status = 'waiting'
+    ORDER BY id FOR NO KEY UPDATE`);
+}
+
+/** How triggers stand. Read in a statement after the locks, so that the deadline is decided now. */
+export function statesOf(tx: Queryable, projectId: string, ids: readonly string[]): Promise<KeyState[]> {
+  return tx.query<KeyState>(sql`
+    SELECT ${columns}, t.payload_schema, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
 }
 
 /** The latest trigger of each key. Read in a statement after the locks, so that the deadline is decided now. */

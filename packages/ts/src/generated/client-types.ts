@@ -28,6 +28,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  PrefixDryRun,
   Project,
   ProjectPage,
   Readiness,
@@ -45,7 +46,9 @@ import type {
   RunStatusInput,
   SaveCheckpoint,
   SendEvent,
+  SendPrefix,
   SentEvent,
+  SentPrefix,
   SetRunOutput,
   SetRunState,
   SourceTypeInput,
@@ -780,6 +783,22 @@ export interface PostV1EventsByEventKeySendInput extends Call {
 /** What `postV1EventsByEventKeySend` answers. */
 export type PostV1EventsByEventKeySendResult = SentEvent | BufferedEvent;
 
+/** What `postV1EventsPrefixByPrefixSend` takes. */
+export interface PostV1EventsPrefixByPrefixSendInput extends Call {
+  readonly pathParams: {
+    /**
+     * The beginning of event keys, percent-encoded where a path needs it. It is literal: `%`, `_` and `*` stand for themselves. At least 3 characters,
+     * unless the body says `allow_short`.
+     * @example review:
+     */
+    prefix: string;
+  };
+  readonly body?: SendPrefix | undefined;
+}
+
+/** What `postV1EventsPrefixByPrefixSend` answers. */
+export type PostV1EventsPrefixByPrefixSendResult = SentPrefix | PrefixDryRun;
+
 /** What `postV1Jobs` takes. */
 export interface PostV1JobsInput extends Call {
   readonly body: CreateJob;
@@ -1030,6 +1049,23 @@ export interface BearerOrInternalSecretCalls {
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
    */
   postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<PostV1EventsByEventKeySendResult>;
+  /**
+   * Send an event to every wait under a prefix.
+   *
+   * Answers every open wait whose key starts with the prefix, with the same payload; each waiting step or run goes on in the transaction that answers
+   * its wait. The set is what waits at the moment of the request: nothing is buffered, and waits that open later are not reached.
+   *
+   * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
+   * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
+   *
+   * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+   * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
+   * page is 409 `expectation_failed`.
+   *
+   * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
+   * the set has changed in between.
+   */
+  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<PostV1EventsPrefixByPrefixSendResult>;
   /**
    * Create a job.
    *

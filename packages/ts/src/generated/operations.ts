@@ -344,6 +344,14 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventsPrefixByPrefixSend: {
+    method: "POST",
+    path: ["/v1/events/prefix/", "prefix", "/send"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
   postV1Jobs: { method: "POST", path: ["/v1/jobs"], auth: 5, sse: false, idempotent: true, paginated: false },
   postV1JobsByJobIDTrigger: {
     method: "POST",

@@ -292,6 +292,10 @@ export type ErrorDetails = {
   generation?: number;
   /** The current dispatch of the run, for `stale_dispatch`. */
   dispatch_seq?: number;
+  /** How many waits there are now, for `expectation_failed`. */
+  count?: number;
+  /** The digest of the waits that there are now, for `expectation_failed`. */
+  digest?: string;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -321,6 +325,13 @@ export interface ErrorResponse {
   /** The id of this exchange, also in the `X-Request-Id` header. Quote it when asking for help. */
   request_id: string;
 }
+
+/**
+ * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
+ * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
+ * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
+ */
+export type EventEmitKeyTemplate = string;
 
 /**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
@@ -381,6 +392,12 @@ export interface EventTriggerPage {
   data: EventTrigger[];
   next_cursor: NextCursor;
   has_more: HasMore;
+}
+
+/** What a dry run has told of the set. What is absent is not compared. */
+export interface ExpectedSet {
+  count?: number;
+  digest?: string;
 }
 
 export interface FailRun {
@@ -530,6 +547,23 @@ export type OpenedEventTrigger = EventTrigger & {
   /** The same as `id`. */
   trigger_id: string;
 };
+
+/** What a send would reach. */
+export interface PrefixDryRun {
+  /** @constant */
+  dry_run: true;
+  /** How many waits there are, on this page and behind it. */
+  count: number;
+  /** The keys of this page, those that opened first before the others. */
+  keys: string[];
+  /** Stands for exactly these waits, on this page and behind it: another wait on one of the keys gives another digest. */
+  digest: string;
+  has_more: HasMore;
+  next_cursor: NextCursor;
+}
+
+/** `each`: a wait that cannot take the event is skipped. `atomic`: all waits take it, or none. */
+export type PrefixSendMode = "each" | "atomic";
 
 /** A tenant. Everything else belongs to exactly one project. */
 export interface Project {
@@ -766,10 +800,51 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendPrefix {
+  /**
+   * The answer. Absent is null.
+   * @default null
+   */
+  payload?: JsonValue;
+  /** @default each */
+  mode?: PrefixSendMode;
+  /**
+   * Tell what waits, and change nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+  /**
+   * How many waits a page has at most.
+   * @default 1000
+   */
+  limit?: number;
+  /** The `next_cursor` of the page before. That of another prefix, or a damaged one, is 400. */
+  cursor?: string;
+  /**
+   * Allow a prefix of fewer than 3 characters.
+   * @default false
+   */
+  allow_short?: boolean;
+}
+
 /** The event trigger after a send, and what became of the event. */
 export type SentEvent = EventTrigger & {
   disposition: Disposition;
 };
+
+/** What became of a page of waits. */
+export interface SentPrefix {
+  /** @constant */
+  dry_run: false;
+  /** How many waits this page has answered. */
+  resolved: number;
+  /** The waits that hold the payload now, those that opened first before the others. `duplicate`: somebody else had sent it just before. */
+  triggers: SentEvent[];
+  skipped: SkippedTrigger[];
+  has_more: HasMore;
+  next_cursor: NextCursor;
+}
 
 export interface SetRunOutput {
   output_key: string;
@@ -780,6 +855,15 @@ export interface SetRunState {
   key: RunStateKey;
   /** The new value, up to 64 KiB as JSON text. */
   value: JsonValue;
+}
+
+/** A wait that did not take the event. */
+export interface SkippedTrigger {
+  event_key: string;
+  trigger_id: string;
+  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+  code: ErrorCode;
+  message: string;
 }
 
 /** A duration such as `24h`, `1h30m` or `7d`: numbers with the units `ns`, `us`, `ms`, `s`, `m`, `h`, `d` and `w`. More than zero and at most 2,147,483,647 seconds; rounded up to whole seconds. */
@@ -813,6 +897,8 @@ export interface StepRun {
   /** What the step gave: the result of its run or the payload of its event. Null until it is completed. */
   output: JsonValue;
   error: string | null;
+  /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
+  emit_error: string | null;
   created_at: Timestamp;
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
@@ -1048,6 +1134,8 @@ export interface WorkflowStep {
   timeout_secs: number | null;
   notify_url: string | null;
   sleep_duration: string | null;
+  /** A template. */
+  event_emit_key: string | null;
 }
 
 /**
@@ -1083,6 +1171,7 @@ export interface WorkflowStepInput {
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
+  event_emit_key?: EventEmitKeyTemplate | null;
 }
 
 export interface paths {
@@ -1471,6 +1560,37 @@ export interface paths {
     get: operations["getV1Events"];
     put?: never;
     post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/prefix/{prefix}/send": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Send an event to every wait under a prefix
+     * Answers every open wait whose key starts with the prefix, with the same payload; each waiting step or run goes on in the transaction that answers
+     * its wait. The set is what waits at the moment of the request: nothing is buffered, and waits that open later are not reached.
+     *
+     * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
+     * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
+     *
+     * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+     * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
+     * page is 409 `expectation_failed`.
+     *
+     * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
+     * the set has changed in between.
+     */
+    post: operations["postV1EventsPrefixByPrefixSend"];
     delete?: never;
     options?: never;
     head?: never;
@@ -2013,10 +2133,12 @@ export interface components {
     ErrorIssue: ErrorIssue;
     ErrorObject: ErrorObject;
     ErrorResponse: ErrorResponse;
+    EventEmitKeyTemplate: EventEmitKeyTemplate;
     EventKey: EventKey;
     EventKeyTemplate: EventKeyTemplate;
     EventTrigger: EventTrigger;
     EventTriggerPage: EventTriggerPage;
+    ExpectedSet: ExpectedSet;
     FailRun: FailRun;
     HasMore: HasMore;
     Health: Health;
@@ -2039,6 +2161,8 @@ export interface components {
     OnWorkerLost: OnWorkerLost;
     OnWorkerLostInput: OnWorkerLostInput;
     OpenedEventTrigger: OpenedEventTrigger;
+    PrefixDryRun: PrefixDryRun;
+    PrefixSendMode: PrefixSendMode;
     Project: Project;
     ProjectPage: ProjectPage;
     Readiness: Readiness;
@@ -2066,9 +2190,12 @@ export interface components {
     Scope: Scope;
     ScopeInput: ScopeInput;
     SendEvent: SendEvent;
+    SendPrefix: SendPrefix;
     SentEvent: SentEvent;
+    SentPrefix: SentPrefix;
     SetRunOutput: SetRunOutput;
     SetRunState: SetRunState;
+    SkippedTrigger: SkippedTrigger;
     SleepDuration: SleepDuration;
     Slug: Slug;
     SourceType: SourceType;
@@ -3180,6 +3307,57 @@ export interface operations {
       400: components["responses"]["BadRequest"];
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventsPrefixByPrefixSend: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The beginning of event keys, percent-encoded where a path needs it. It is literal: `%`, `_` and `*` stand for themselves. At least 3 characters,
+         * unless the body says `allow_short`.
+         * @example review:
+         */
+        prefix: string;
+      };
+      cookie?: never;
+    };
+    requestBody?: {
+      content: {
+        "application/json": SendPrefix;
+      };
+    };
+    responses: {
+      /** What became of the page, or what a dry run found. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": SentPrefix | PrefixDryRun;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

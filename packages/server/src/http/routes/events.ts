@@ -1,8 +1,9 @@
 import type { TriggerStatus } from "@strait/contract";
-import { checkEventKey, isTerminalTriggerStatus } from "@strait/core";
+import { checkEventKey, checkEventKeyPrefix, isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
+import { sendPrefix } from "../../service/send-prefix.ts";
 import * as triggers from "../../store/triggers.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
@@ -17,6 +18,20 @@ export function eventKeyOf(text: string, field: string): string {
 }
 
 const IN_PATH = "/path/eventKey";
+
+/** A shorter prefix reaches more than anybody means, unless they say so. */
+const MIN_PREFIX_LENGTH = 3;
+
+function prefixOf(text: string, allowShort: boolean): string {
+  const field = "/path/prefix";
+  const checked = checkEventKeyPrefix(text);
+  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
+  if (!allowShort && [...checked.value].length < MIN_PREFIX_LENGTH) {
+    const fix = `write at least ${MIN_PREFIX_LENGTH} characters, or send allow_short if so short a prefix is meant`;
+    throw validationError([{ field, rule: "minLength", fix }]);
+  }
+  return checked.value;
+}
 
 export const eventsRoutes: HandlersOf<"events"> = {
   getV1Events({ context, caller, query }) {
@@ -49,6 +64,19 @@ export const eventsRoutes: HandlersOf<"events"> = {
       actor: caller.actor,
       channel: "api",
       idempotency,
+    });
+  },
+
+  async postV1EventsPrefixByPrefixSend({ context, caller, path, body, idempotency }) {
+    return sendPrefix(context, caller, {
+      prefix: prefixOf(path.prefix, body?.allow_short ?? false),
+      payload: body?.payload ?? null,
+      mode: body?.mode ?? "each",
+      dry_run: body?.dry_run ?? false,
+      expect: body?.expect ?? {},
+      limit: body?.limit ?? 1_000,
+      cursor: body?.cursor,
+      idempotency_key: idempotency?.key ?? null,
     });
   },
 

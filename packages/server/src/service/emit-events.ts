@@ -1,0 +1,96 @@
+import { checkEventKey, renderText, templatePaths } from "@strait/core";
+import { StraitError } from "../domain/errors.ts";
+import type { Transaction } from "../store/database.ts";
+import * as stepRuns from "../store/step-runs.ts";
+import { type Context, SYSTEM } from "./context.ts";
+import type { Outcome } from "./lane.ts";
+import { sendWithin } from "./send-event.ts";
+import { prepared, type SendAnswer, type Sending } from "./sending.ts";
+import { announceSettled } from "./settle-waits.ts";
+
+const MAX_BYTES = 4 * 1024 * 1024;
+/** As for a send that does not say how long it is to be kept. */
+const TTL_SECS = 604_800;
+
+/**
+ * Sends the events of completed steps, oldest first: the same decisions as for a send over HTTP, buffering included, in
+ * one transaction with the marks that say they were due (B5). What cannot be sent is told on its step, which stays
+ * completed. The rows of completed steps are locked by nobody else, so keys and waits may be locked after them (K1).
+ *
+ * @returns How many steps were handled.
+ */
+export async function emitEvents(context: Context, limit: number): Promise<number> {
+  const { count, settled } = await context.db.transaction(async (tx) => {
+    const steps = await stepRuns.lockEmitting(tx, limit, MAX_BYTES);
+    if (steps.length === 0) return { count: 0, settled: [] };
+    const outputs = await outputsFor(tx, steps);
+    const emissions = steps.map((step) => emissionOf(context, step, outputs.get(step.workflow_run_id) ?? {}));
+    const sent = await sendWithin(
+      context,
+      tx,
+      emissions.flatMap((emission) => emission.send ?? []),
+    );
+    const marks = emissions.map(({ step, send, error }) => ({
+      project_id: step.project_id,
+      id: step.id,
+      emit_error: send ? refusalOf(sent.outcomes.get(send)) : error,
+    }));
+    await stepRuns.markEmitted(tx, SYSTEM, marks);
+    return { count: steps.length, settled: sent.settled };
+  });
+  announceSettled(context, settled);
+  return count;
+}
+
+type Emission = { readonly step: stepRuns.EmittingStep } & (
+  | { readonly send: Sending; readonly error?: never }
+  | { readonly error: string; readonly send?: never }
+);
+
+function emissionOf(context: Context, step: stepRuns.EmittingStep, outputs: Record<string, unknown>): Emission {
+  const { project_id, environment_id, workflow_id, workflow_run_id, step_ref } = step;
+  const scope = { payload: step.payload, parent_outputs: outputs, workflow_run_id, workflow_id, project_id, step_ref };
+  const rendered = renderText(step.event_emit_key, scope);
+  if (!rendered.ok) return { step, error: `event_emit_key: ${rendered.message}` };
+  const key = checkEventKey(rendered.value);
+  if (!key.ok) return { step, error: `event_emit_key ${key.problem.rule}: ${key.problem.fix}` };
+  const send = prepared(context, {
+    project_id,
+    environment_id,
+    event_key: key.value,
+    payload: JSON.parse(step.output),
+    if_no_waiter: "buffer",
+    ttl_secs: TTL_SECS,
+    for_next: false,
+    generation: null,
+    trigger_id: null,
+    actor: `workflow_run:${workflow_run_id}`,
+    channel: "emit",
+    idempotency: null,
+  });
+  return { step, send: { ...send, payload_text: step.output } };
+}
+
+/** The outputs of the workflow runs whose templates name some, by workflow run and step. */
+async function outputsFor(
+  tx: Transaction,
+  steps: readonly stepRuns.EmittingStep[],
+): Promise<ReadonlyMap<string, Record<string, unknown>>> {
+  const asking = steps.filter(({ event_emit_key }) =>
+    templatePaths(event_emit_key).paths.some(({ path: [name] }) => name === "parent_outputs"),
+  );
+  const found = new Map<string, [string, unknown][]>(asking.map((step) => [step.workflow_run_id, []]));
+  if (asking.length > 0) {
+    for (const { workflow_run_id, step_ref, output } of await stepRuns.outputsOf(tx, asking)) {
+      found.get(workflow_run_id)?.push([step_ref, output]);
+    }
+  }
+  return new Map([...found].map(([id, entries]) => [id, Object.fromEntries(entries)]));
+}
+
+/** Why nobody got the event; null when somebody did, or will. */
+function refusalOf(outcome: Outcome<SendAnswer> | undefined): string | null {
+  if (outcome?.ok) return null;
+  if (outcome?.error instanceof StraitError) return outcome.error.message;
+  throw outcome?.error ?? new Error("an event was not decided");
+}

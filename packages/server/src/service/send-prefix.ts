@@ -1,0 +1,286 @@
+import type { ErrorIssue, ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
+import { decideSend, type SendDecision } from "../domain/decide-send.ts";
+import { expectationFailed, payloadMismatch, type StraitError } from "../domain/errors.ts";
+import type { Transaction } from "../store/database.ts";
+import * as events from "../store/events.ts";
+import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
+import * as triggers from "../store/triggers.ts";
+import { type Caller, type Context, joinedContext } from "./context.ts";
+import { payloadIssues } from "./payload-schema.ts";
+import { digestOf, wire } from "./sending.ts";
+import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
+
+/** An event on its way to every wait under a prefix. */
+export interface PrefixSend {
+  /** In NFC. */
+  readonly prefix: string;
+  readonly payload: unknown;
+  readonly mode: PrefixSendMode;
+  readonly dry_run: boolean;
+  readonly expect: ExpectedSet;
+  readonly limit: number;
+  readonly cursor: string | undefined;
+  readonly idempotency_key: string | null;
+}
+
+/** More in one statement gains nothing, and holds its locks longer (P6). */
+const CHUNK = 200;
+/** Every member of a statement, and every trigger of an answer, carries the payload. */
+const MAX_STATEMENT_BYTES = 4 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Answers every exclusive wait under a prefix with one payload, a page at a time. Each wait's end and the wake-up of its
+ * owner are one statement, which `sendEvent` uses too; groups of waits are transactions of their own, so that others get
+ * their turn. Under `atomic`, or with an idempotency key, whose stored answer tells of all, the page is one transaction.
+ *
+ * @throws {StraitError} `expectation_failed`; `validation_error` for the cursor; under `atomic` whatever one wait refuses.
+ */
+export function sendPrefix(context: Context, caller: Caller, send: PrefixSend): Promise<SentPrefix | PrefixDryRun> {
+  const isWhole = send.mode === "atomic" || send.idempotency_key !== null;
+  if (!isWhole) return sendPage(context, caller, send, false);
+  return context.db.transaction((tx) => sendPage(joinedContext(context, tx), caller, send, true));
+}
+
+async function sendPage(
+  context: Context,
+  caller: Caller,
+  send: PrefixSend,
+  isWhole: boolean,
+): Promise<SentPrefix | PrefixDryRun> {
+  const payload = JSON.stringify(send.payload);
+  const bytes = Buffer.byteLength(payload);
+  const { page, summary } = await waitingUnder(context.db, {
+    project_id: caller.projectId,
+    environment_id: caller.environmentId,
+    prefix: send.prefix,
+    limit: send.dry_run ? send.limit : Math.min(send.limit, atLeastOne(MAX_ANSWER_BYTES / bytes)),
+    cursor: send.cursor,
+    withSummary: send.dry_run || send.expect.count !== undefined || send.expect.digest !== undefined,
+  });
+  if (summary) checkExpected(send, summary);
+  const { has_more, next_cursor } = page;
+  if (send.dry_run && summary) {
+    return { dry_run: true, ...summary, keys: page.data.map((member) => member.event_key), has_more, next_cursor };
+  }
+  if (send.mode === "atomic" && has_more) throw tooManyForOne(page.data.length);
+  if (isWhole) await triggers.lockAll(context.db, caller.projectId, idsOf(page.data));
+
+  const event: Event = {
+    caller,
+    idempotency_key: send.idempotency_key,
+    payload: send.payload,
+    payload_text: payload,
+    payload_digest: digestOf(send.payload),
+  };
+  const answer: SentPrefix = { dry_run: false, resolved: 0, triggers: [], skipped: [], has_more, next_cursor };
+  const size = Math.min(CHUNK, atLeastOne(MAX_STATEMENT_BYTES / bytes));
+  for (let start = 0; start < page.data.length; start += size) {
+    const members = page.data.slice(start, start + size);
+    const answers = await deliver(context, event, members);
+    for (const { id: trigger_id, event_key } of members) {
+      const found = answers.get(trigger_id);
+      if (found?.trigger) answer.triggers.push(found.trigger);
+      if (!found?.error) continue;
+      if (send.mode === "atomic") throw found.error;
+      answer.skipped.push({ event_key, trigger_id, code: found.error.code, message: found.error.message });
+    }
+  }
+  answer.resolved = answer.triggers.filter(({ disposition }) => disposition === "delivered").length;
+  return answer;
+}
+
+const atLeastOne = (count: number): number => Math.max(1, Math.floor(count));
+const idsOf = (members: readonly { readonly id: string }[]): string[] => members.map(({ id }) => id);
+
+function checkExpected({ expect }: PrefixSend, found: NonNullable<WaitingSet["summary"]>): void {
+  const isOther =
+    (expect.count !== undefined && expect.count !== found.count) ||
+    (expect.digest !== undefined && expect.digest !== found.digest);
+  if (!isOther) return;
+  throw expectationFailed(
+    `other waits are open under the prefix than expected, ${found.count} now; look at them with dry_run, then send again`,
+    found,
+  );
+}
+
+/** All or none cannot be promised over several requests. */
+function tooManyForOne(size: number): StraitError {
+  return expectationFailed(
+    `more than ${size} waits are open under the prefix, which is all that one request can answer under mode "atomic"; ` +
+      'raise limit, narrow the prefix, or send with mode "each"',
+    {},
+  );
+}
+
+interface Event {
+  readonly caller: Caller;
+  readonly idempotency_key: string | null;
+  readonly payload: unknown;
+  readonly payload_text: string;
+  readonly payload_digest: string;
+}
+
+/** What became of one member. */
+type Answer =
+  | { readonly trigger: SentEvent; readonly error?: never }
+  | { readonly error: StraitError; readonly trigger?: never };
+
+/** Answers the members that wait as they should at once, then looks again at the others: held, overdue, ended, unfit. */
+async function deliver(
+  context: Context,
+  event: Event,
+  members: readonly WaitingTrigger[],
+): Promise<ReadonlyMap<string, Answer>> {
+  const fitting = members.filter((member) => issuesOf(member, event).length === 0);
+  const settled = await context.db.transaction((tx) => settle(context, tx, event, fitting));
+  announceSettled(context, settled);
+  const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
+  const missed = members.filter((member) => !answers.has(member.id));
+  if (missed.length > 0) for (const [id, answer] of await lookAgain(context, event, missed)) answers.set(id, answer);
+  return answers;
+}
+
+/** The same decision as for a single send, one wait at a time, with the rows locked: here it is final. */
+async function lookAgain(
+  context: Context,
+  event: Event,
+  members: readonly WaitingTrigger[],
+): Promise<ReadonlyMap<string, Answer>> {
+  const { projectId } = event.caller;
+  const { answers, ended } = await context.db.transaction(async (tx) => {
+    await triggers.lockAll(tx, projectId, idsOf(members));
+    const states = new Map((await triggers.statesOf(tx, projectId, idsOf(members))).map((state) => [state.id, state]));
+    const overdue = [...states.values()].filter((state) => state.overdue);
+    const ended = await settleWaits(
+      context,
+      tx,
+      "timeOut",
+      true,
+      overdue.map((state) => timedOut(projectId, state.id)),
+    );
+    for (const trigger of ended) states.set(trigger.id, { ...trigger, overdue: false, payload_schema: null });
+
+    const decisions = new Map(members.map((member) => [member.id, decide(states.get(member.id), member, event)]));
+    const open = members.filter((member) => decisions.get(member.id)?.kind === "deliver");
+    const settled = await settle(context, tx, event, open);
+    const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
+    await record(context, tx, event, members, states, decisions);
+    for (const { id } of members) {
+      const decision = decisions.get(id);
+      const state = states.get(id);
+      if (decision?.kind === "refuse") answers.set(id, { error: decision.error });
+      if (decision?.kind === "duplicate" && state) {
+        answers.set(id, { trigger: { ...wire(state), disposition: "duplicate" } });
+      }
+    }
+    return { answers, ended: [...ended, ...settled] };
+  });
+  announceSettled(context, ended);
+  return answers;
+}
+
+type Decision = Exclude<SendDecision, { readonly kind: "refuse" }> | Refusal;
+interface Refusal {
+  readonly kind: "refuse";
+  readonly error: StraitError;
+  readonly record: "conflict" | "late" | "rejected" | null;
+}
+
+function decide(state: triggers.KeyState | undefined, member: WaitingTrigger, event: Event): Decision {
+  const { event_key } = member;
+  const { payload } = event;
+  const decision = decideSend(state, {
+    event_key,
+    payload,
+    if_no_waiter: "fail",
+    for_next: false,
+    generation: null,
+    trigger_id: null,
+  });
+  const [first, ...others] = decision.kind === "deliver" ? issuesOf(member, event) : [];
+  return first ? { kind: "refuse", error: payloadMismatch([first, ...others]), record: "rejected" } : decision;
+}
+
+function issuesOf({ payload_schema }: WaitingTrigger, { payload }: Event): ErrorIssue[] {
+  return payload_schema === null ? [] : payloadIssues(payload_schema, payload, "/payload");
+}
+
+/** Ends waits with the event, and starts their runs here as far as there is room. Announced by the caller. */
+async function settle(
+  { clock, worker }: Context,
+  tx: Transaction,
+  event: Event,
+  members: readonly WaitingTrigger[],
+): Promise<triggers.SettledTrigger[]> {
+  if (members.length === 0) return [];
+  const { projectId, actor } = event.caller;
+  const leases = members.map(({ job_run_id }) => (job_run_id === null ? null : worker.reserve(projectId)));
+  let unused = leases.filter((lease) => lease !== null).length;
+  try {
+    const settled = await triggers.settle(
+      tx,
+      "receive",
+      members.map((member, index) => ({
+        project_id: projectId,
+        id: member.id,
+        payload: event.payload_text,
+        payload_digest: event.payload_digest,
+        actor,
+        channel: "batch",
+        event_id: clock.newId("evt"),
+        idempotency_key: event.idempotency_key,
+        delivery_id: clock.newId("whd"),
+        error: null,
+        due: false,
+        lease_id: leases[index] ?? null,
+      })),
+    );
+    const started = settled.filter((trigger) => trigger.claimed !== null).length;
+    unused -= started;
+    tx.afterRollback(() => worker.release(projectId, started));
+    return settled;
+  } finally {
+    worker.release(projectId, unused);
+  }
+}
+
+/** Writes the rows of events that settled nothing. One that is not valid is kept without its payload. */
+async function record(
+  { clock }: Context,
+  tx: Transaction,
+  event: Event,
+  members: readonly WaitingTrigger[],
+  states: ReadonlyMap<string, triggers.KeyState>,
+  decisions: ReadonlyMap<string, Decision>,
+): Promise<void> {
+  const rows = members.flatMap(({ id, event_key }): events.NewEvent[] => {
+    const decision = decisions.get(id);
+    const disposition =
+      decision?.kind === "duplicate" ? "duplicate" : decision?.kind === "refuse" ? decision.record : null;
+    if (disposition === null) return [];
+    return [
+      {
+        project_id: event.caller.projectId,
+        id: clock.newId("evt"),
+        environment_id: event.caller.environmentId,
+        event_key,
+        trigger_id: id,
+        generation: states.get(id)?.generation ?? null,
+        disposition,
+        payload: disposition === "rejected" ? "null" : event.payload_text,
+        payload_digest: event.payload_digest,
+        actor: event.caller.actor,
+        channel: "batch",
+        idempotency_key: event.idempotency_key,
+        for_next: false,
+        ttl_secs: null,
+      },
+    ];
+  });
+  if (rows.length > 0) await events.insert(tx, rows);
+}
+
+const received = (trigger: triggers.SettledTrigger): Answer => ({
+  trigger: { ...wire(trigger), disposition: "delivered" },
+});

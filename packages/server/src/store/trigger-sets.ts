@@ -1,0 +1,84 @@
+import { hash } from "node:crypto";
+import { endOfPrefix } from "@strait/core";
+import { cutPage, type Page, positionOf } from "./page.ts";
+import { type Queryable, sql } from "./sql.ts";
+
+/** One of many waits to be answered at once. */
+export interface WaitingTrigger {
+  readonly id: string;
+  readonly event_key: string;
+  readonly job_run_id: string | null;
+  /** The schema that an answer must fit; null for none. */
+  readonly payload_schema: unknown;
+}
+
+export interface WaitingSet {
+  /** Those that opened first before the others. */
+  readonly page: Page<WaitingTrigger>;
+  /** Of the page and all behind it; only where asked for. */
+  readonly summary: { readonly count: number; readonly digest: string } | null;
+}
+
+export interface WaitingSetRequest {
+  readonly project_id: string;
+  readonly environment_id: string;
+  /** In NFC, compared byte for byte. */
+  readonly prefix: string;
+  readonly limit: number;
+  readonly cursor: string | undefined;
+  readonly withSummary: boolean;
+}
+
+interface Row extends WaitingTrigger {
+  readonly opened_us: number;
+  readonly now_us: number;
+  readonly count: number;
+  readonly digest: string;
+}
+
+/** Microseconds of the epoch at which the last one opened, its id, and when the first page was read. */
+const POSITION = /^(\d{1,16})\.(trg_[0-9a-z]{26})\.(\d{1,16})$/;
+const at = (micros: number) => sql`(timestamptz 'epoch' + ${micros}::float8 * interval '1 microsecond')`;
+const micros = (time: ReturnType<typeof sql>) => sql`(extract(epoch FROM ${time}) * 1000000)::int8`;
+
+/**
+ * The exclusive waits under a prefix, as one snapshot has them: a range of the index of what waits, so that others do not
+ * count. Later pages leave out what has opened since the first, or a set that answers make grow would never end.
+ *
+ * @throws {StraitError} `validation_error` when the cursor is not one of this prefix.
+ */
+export async function waitingUnder(db: Queryable, request: WaitingSetRequest): Promise<WaitingSet> {
+  const { project_id, environment_id, prefix, limit, withSummary } = request;
+  const list = `prefix ${hash("sha256", prefix).slice(0, 16)}`;
+  const position = POSITION.exec(positionOf(list, request, POSITION, "/cursor") ?? "");
+  const [, openedUs, id, untilUs] = position ?? [];
+  const end = endOfPrefix(prefix);
+  const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
+    WITH member AS (
+      SELECT id, event_key, job_run_id, payload_schema, requested_at FROM event_triggers
+      WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND slot = '' AND status = 'waiting'
+        AND trigger_type = 'event' AND event_key >= ${prefix} ${end === undefined ? NONE : sql`AND event_key < ${end}`}
+        ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
+    page AS (SELECT * FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
+    SELECT p.id, p.event_key, p.job_run_id, p.payload_schema, ${micros(sql`p.requested_at`)} AS opened_us,
+      ${micros(sql`strait_now()`)} AS now_us, s.count, s.digest
+    FROM ${withSummary ? SUMMARY : NO_SUMMARY} s LEFT JOIN page p ON true
+    ORDER BY p.requested_at, p.id`);
+  const [first] = rows;
+  return {
+    page: cutPage(
+      list,
+      { limit },
+      rows.filter((row): row is Row => row.id !== null),
+      (row) => `${row.opened_us}.${row.id}.${untilUs ?? row.now_us}`,
+    ),
+    summary: withSummary && first ? { count: first.count, digest: first.digest } : null,
+  };
+}
+
+const NONE = sql``;
+const SUMMARY = sql`(
+  SELECT count(*)::int4 AS count, encode(sha256(convert_to(
+    coalesce(string_agg(id, ' ' ORDER BY requested_at, id), ''), 'UTF8')), 'hex') AS digest
+  FROM member)`;
+const NO_SUMMARY = sql`(SELECT NULL::int4 AS count, NULL::text AS digest)`;
