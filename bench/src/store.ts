@@ -1,8 +1,8 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import pg from "pg";
 import { startEmbeddedPostgres } from "@strait/server/embedded";
+import pg from "pg";
 
 /** A PostgreSQL for this benchmark alone. */
 export interface Store {
