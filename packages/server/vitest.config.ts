@@ -6,6 +6,6 @@ export default defineConfig({
     include: ["{src,test}/**/*.test.ts"],
     globalSetup: "test/global-setup.ts",
     // Making a PostgreSQL takes a second, and several on a busy machine.
-    testTimeout: 20_000,
+    testTimeout: 60_000,
   },
 });

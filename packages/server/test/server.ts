@@ -224,13 +224,13 @@ export async function startExecutor(
   };
 }
 
-/** Asks until `check` returns something, for at most five seconds: what happens by itself happens soon. */
+/** Asks until `check` returns something, for at most 15 seconds: what happens by itself happens soon. */
 export async function eventually<Value>(check: () => Promise<Value | undefined | false>): Promise<Value> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 15_000;
   for (;;) {
     const value = await check();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error("it did not happen within five seconds");
+    if (Date.now() > deadline) throw new Error("it did not happen within 15 seconds");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
