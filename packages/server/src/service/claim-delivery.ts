@@ -11,10 +11,9 @@ const LEASE_MS = 2 * DELIVERY_TIMEOUT_MS;
 /** Takes deliveries that are due, for this process to attempt at once: the attempt is made outside of any transaction. */
 export function claimDeliveries(
   { db }: Pick<Context, "db">,
-  limit: number,
   exceptProjects: readonly string[],
 ): Promise<deliveries.ClaimedDelivery[]> {
-  return deliveries.claim(db, { limit, leaseMs: LEASE_MS, exceptProjects });
+  return deliveries.claim(db, LEASE_MS, exceptProjects);
 }
 
 /** Why the URL may not be called at all, under the rules of today: it was checked when the wait opened. */

@@ -26,25 +26,23 @@ export interface ClaimedDelivery {
   readonly signing_version: number;
 }
 
-export interface ClaimRequest {
-  readonly limit: number;
-  /** How long nobody else may attempt them. */
-  readonly leaseMs: number;
-  /** Projects that have enough under way. */
-  readonly exceptProjects: readonly string[];
-}
+/** So many are claimed at once at most: written into the statement, so that its plan is made for a few rows. */
+const BATCH = sql`16`;
 
 /**
  * Takes deliveries that are due, the longest due first; rows that another process is taking are skipped. A claim that was
  * not finished within its lease is taken again. Not tied to a project: whoever has room works them off.
+ *
+ * @param leaseMs - How long nobody else may attempt them.
+ * @param exceptProjects - Projects that have enough under way.
  */
-export function claim(db: Queryable, { limit, leaseMs, exceptProjects }: ClaimRequest): Promise<ClaimedDelivery[]> {
+export function claim(db: Queryable, leaseMs: number, exceptProjects: readonly string[]): Promise<ClaimedDelivery[]> {
   return db.query<ClaimedDelivery>(sql`
     WITH due AS (
       SELECT project_id, id FROM webhook_deliveries
       WHERE status = 'pending' AND next_retry_at <= strait_now()
         AND (claimed_until IS NULL OR claimed_until <= strait_now()) AND project_id <> ALL(${exceptProjects}::text[])
-      ORDER BY next_retry_at LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED)
+      ORDER BY next_retry_at LIMIT ${BATCH} FOR NO KEY UPDATE SKIP LOCKED)
     UPDATE webhook_deliveries d SET claim_seq = d.claim_seq + 1,
       claimed_until = strait_now() + make_interval(secs => ${leaseMs / 1000}::float8)
     FROM due i JOIN projects p ON p.id = i.project_id

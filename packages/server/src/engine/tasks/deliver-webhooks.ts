@@ -26,8 +26,8 @@ interface Flight {
   readonly landed: Promise<void>;
 }
 
-const ROOM = 64;
-const BATCH = 16;
+/** Nothing is claimed while so many attempts are under way; a claim may add a batch to them. */
+const ROOM = 48;
 /** A project whose receivers hang leaves room for the others. */
 const ROOM_PER_PROJECT = 32;
 const HORIZON_MS = 1_000;
@@ -79,10 +79,9 @@ export function deliverWebhooks(options: DeliverWebhooksOptions): DeliverWebhook
     name: "deliver-webhooks",
     idleMs: HORIZON_MS,
     async tick() {
-      const room = isDraining ? 0 : ROOM - flights.size;
-      if (room <= 0) return { handled: 0 };
+      if (isDraining || flights.size >= ROOM) return { handled: 0 };
       const busy = busyProjects();
-      const claimed = await claimDeliveries(context, Math.min(room, BATCH), busy);
+      const claimed = await claimDeliveries(context, busy);
       for (const delivery of claimed) {
         if (isDraining) await deliveries.release(context.db, delivery);
         else setOut(delivery);
