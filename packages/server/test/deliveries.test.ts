@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { claimDeliveries } from "../src/service/claim-delivery.ts";
 import { finishDelivery } from "../src/service/finish-delivery.ts";
 import { sql } from "../src/store/sql.ts";
+import { advanceClock } from "./clock.ts";
 import {
   type Dispatch,
   type Executor,
@@ -218,24 +219,33 @@ describe("ST-20 a delivery to notify_url", () => {
 
   test("of a status that the trigger has left says nothing about the present one", async () => {
     const strait = await startServer();
-    const receiver = await startExecutor(({ body }) => ({
-      status: (body as { status: string }).status === "waiting" ? 503 : 200,
-    }));
+    let answerWaiting = () => {};
+    const held = new Promise<void>((resolve) => {
+      answerWaiting = resolve;
+    });
+    const statuses = [503, 200];
+    const receiver = await startExecutor(async ({ body }) => {
+      if ((body as { status: string }).status === "received") return { status: statuses.shift() ?? 500 };
+      await held;
+      return { status: 200 };
+    });
     const stage = await startStage(strait);
     await stage.parked("review:1", { notify_url: receiver.url });
     await receiver.received(1);
     await send(strait, "review:1", true);
-    const { data } = (await strait.request("GET", DELIVERIES)).body;
-    await deliveryIs(strait, data[0].id, { status: "delivered" });
+    const [received, waiting] = (await strait.request("GET", DELIVERIES)).body.data;
+    const notifyStatus = async () => (await strait.request("GET", "/v1/events/review:1")).body.notify_status;
 
-    for (const secs of [5, 25, 125, 625]) await strait.advance(secs * 1_000);
-    await strait.advance(0);
+    await deliveryIs(strait, received.id, { attempts: 1 });
+    answerWaiting();
+    await deliveryIs(strait, waiting.id, { status: "delivered" });
+    const afterWaiting = await notifyStatus();
+    await strait.advance(5_000);
+    await deliveryIs(strait, received.id, { status: "delivered" });
 
-    expect(data.map((delivery: { event_type: string }) => delivery.event_type)).toEqual([
-      "trigger.received",
-      "trigger.waiting",
-    ]);
-    expect((await strait.request("GET", "/v1/events/review:1")).body.notify_status).toBe("sent");
+    expect([waiting.event_type, received.event_type]).toEqual(["trigger.waiting", "trigger.received"]);
+    expect(afterWaiting).toBe("pending");
+    expect(await notifyStatus()).toBe("sent");
   });
 });
 
@@ -257,22 +267,41 @@ describe("several workers", () => {
     expect(seen.toSorted()).toEqual(ids.toSorted());
   });
 
-  test("ST-20 invariant 7: take a delivery again whose worker was killed, once its claim has run out; the first comes too late", async () => {
+  test("ST-20 take a delivery again whose worker was killed, once its claim has run out", async () => {
     const strait = await startServer({ runsEngine: false });
     const receiver = await startReceiver(200);
     const id = await givenDelivery(strait, receiver.url);
-    const [claimed] = await claimDeliveries(strait.server.context, []);
-    if (!claimed) throw new Error("nothing was claimed");
+    await claimDeliveries(strait.server.context, []);
 
     await strait.advance(25_000);
     const early = receiver.dispatches.length;
     await strait.advance(5_000);
     const delivered = await deliveryIs(strait, id, { status: "delivered" });
-    await finishDelivery(strait.server.context, claimed, { kind: "answer", status: 400 });
 
     expect(early).toBe(0);
+    expect(delivered.attempts).toBe(1);
     expect(receiver.dispatches.map(({ headers }) => headers["x-strait-attempt"])).toEqual(["1/5"]);
-    expect(await read(strait, id)).toEqual(delivered);
+  });
+
+  test.each([
+    ["delivered", 200],
+    ["refused", 400],
+    ["failed", 503],
+  ])("ST-20 invariant 7: one that comes too late with %s changes nothing", async (_, status) => {
+    const strait = await startServer({ runsEngine: false });
+    const id = await givenDelivery(strait, "http://127.0.0.1:1/");
+    const [late] = await claimDeliveries(strait.server.context, []);
+    await advanceClock(strait.db, 30_000);
+    const [second] = await claimDeliveries(strait.server.context, []);
+    if (!late || !second) throw new Error("nothing was claimed");
+    const before = await read(strait, id);
+
+    await finishDelivery(strait.server.context, late, { kind: "answer", status });
+    const after = await read(strait, id);
+    await finishDelivery(strait.server.context, second, { kind: "answer", status: 200 });
+
+    expect(after).toEqual(before);
+    expect(await read(strait, id)).toMatchObject({ status: "delivered", attempts: 1 });
   });
 
   test("ST-20 of which one drains: the other makes the attempt that was cut short, at once", async () => {
