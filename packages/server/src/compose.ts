@@ -7,6 +7,7 @@ import { Dispatcher } from "./engine/dispatcher.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { LeaseKeeper } from "./engine/lease-keeper.ts";
 import { openOutbound } from "./engine/outbound.ts";
+import { deliverWebhooks } from "./engine/tasks/deliver-webhooks.ts";
 import { createApp } from "./http/app.ts";
 import { authenticator as createAuthenticator } from "./http/authenticate.ts";
 import type { Services } from "./http/handlers.ts";
@@ -45,6 +46,10 @@ export interface ServerOptions {
   readonly runsEngine?: boolean;
 }
 
+/** As many as attempts can be under way: an attempt's time must not pass while it waits for a socket. */
+const CONNECTIONS_PER_RECEIVER = 64;
+/** What a receiver of webhooks answers is not kept. */
+const MAX_RECEIPT_BYTES = 64 * 1024;
 const CLOCK_MS = 10_000;
 
 /** Puts the server together on a migrated database. The only file that knows every folder. */
@@ -107,11 +112,23 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     finish: finishRunLane(context),
   };
   dispatcher.connect(context, lanes.finish);
+  const webhookOutbound = openOutbound({
+    allowPrivate: config.worker.allowPrivateEndpoints,
+    maxResponseBytes: MAX_RECEIPT_BYTES,
+    connections: CONNECTIONS_PER_RECEIVER,
+  });
+  const webhooks = deliverWebhooks({
+    context,
+    signer,
+    outbound: webhookOutbound,
+    onError: onError("deliver-webhooks"),
+  });
   const engine = createEngine({
     context,
     dispatcher,
     lease,
     circuits,
+    webhooks,
     leaseMs: config.worker.leaseMs,
     drainTimeoutMs: config.worker.drainTimeoutMs,
     onError: (error, task) => onError(task)(error),
@@ -165,7 +182,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await drain();
       await Promise.all([lanes.enqueue.idle(), lanes.send.idle()]);
       clearInterval(clockTimer);
-      await outbound.close();
+      await Promise.all([outbound.close(), webhookOutbound.close()]);
       await signals.close();
       await heartbeats.close();
       await db.close();

@@ -47,6 +47,20 @@ interface World {
     readonly job_run_id?: string;
     readonly status: string;
     readonly timeout_secs: number;
+    readonly notify_url?: string;
+    readonly notify_status?: string;
+  }[];
+  readonly webhook_deliveries: readonly {
+    readonly id: string;
+    readonly event_type: string;
+    readonly event_trigger_id: string;
+    readonly run_id: string;
+    readonly job_id: string;
+    readonly webhook_url: string;
+    readonly status: string;
+    readonly attempts: number;
+    readonly last_status_code: number;
+    readonly last_error: string;
   }[];
   readonly workflows: readonly {
     readonly id: string;
@@ -174,6 +188,7 @@ async function seed(db: Queryable): Promise<void> {
   await seedWorkflows(db);
   await seedRuns(db);
   await seedTriggers(db);
+  await seedDeliveries(db);
   await db.query(sql`
     INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
     SELECT project_id, id, 1, 'status', status, ${ACTOR}, workflow_run_id FROM runs
@@ -239,13 +254,26 @@ async function seedTriggers(db: Queryable): Promise<void> {
   await db.query(sql`
     WITH inserted AS (
       INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, status,
-        workflow_run_id, workflow_step_run_id, job_run_id, timeout_secs, expires_at, on_timeout, on_cancel)
+        workflow_run_id, workflow_step_run_id, job_run_id, timeout_secs, expires_at, notify_url,
+        notify_status, on_timeout, on_cancel)
       SELECT ${projectId}, id, ${environment}, event_key, generation, source_type, 'event', status, workflow_run_id,
-        workflow_step_run_id, job_run_id, timeout_secs, strait_now() + make_interval(secs => timeout_secs),
+        workflow_step_run_id, job_run_id, timeout_secs, strait_now() + make_interval(secs => timeout_secs), notify_url,
+        notify_status,
         CASE WHEN job_run_id IS NOT NULL THEN 'fail' END, CASE WHEN job_run_id IS NOT NULL THEN 'fail' END
       FROM json_to_recordset(${json(world.event_triggers)}) AS i(id text, event_key text, generation int, source_type text,
-        status text, workflow_run_id text, workflow_step_run_id text, job_run_id text, timeout_secs int)
+        status text, workflow_run_id text, workflow_step_run_id text, job_run_id text, timeout_secs int, notify_url text,
+        notify_status text)
       RETURNING *)
     INSERT INTO event_keys (project_id, environment_id, event_key, generation, latest_trigger_id)
     SELECT project_id, environment_id, event_key, generation, id FROM inserted`);
+}
+
+async function seedDeliveries(db: Queryable): Promise<void> {
+  await db.query(sql`
+    INSERT INTO webhook_deliveries (project_id, id, event_type, event_trigger_id, run_id, job_id, webhook_url, status,
+      attempts, last_status_code, last_error, payload)
+    SELECT ${world.project.id}, id, event_type, event_trigger_id, run_id, job_id, webhook_url, status, attempts,
+      last_status_code, last_error, '{}'
+    FROM json_to_recordset(${json(world.webhook_deliveries)}) AS i(id text, event_type text, event_trigger_id text,
+      run_id text, job_id text, webhook_url text, status text, attempts int, last_status_code int, last_error text)`);
 }

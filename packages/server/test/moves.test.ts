@@ -1,7 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { runStatuses, stepStatuses, triggerStatuses, workflowRunStatuses } from "@strait/contract";
+import { deliveryStatuses, runStatuses, stepStatuses, triggerStatuses, workflowRunStatuses } from "@strait/contract";
 import {
+  type DeliveryMove,
+  deliveryMoves,
   isTerminalRunStatus,
   isTerminalStepStatus,
   isTerminalTriggerStatus,
@@ -18,6 +20,7 @@ import {
 } from "@strait/core";
 import { describe, expect, test } from "vitest";
 import type { Database } from "../src/store/database.ts";
+import * as deliveries from "../src/store/deliveries.ts";
 import * as runs from "../src/store/runs.ts";
 import type { Queryable, Statement } from "../src/store/sql.ts";
 import { sql } from "../src/store/sql.ts";
@@ -98,6 +101,20 @@ const workflowRun: Subject = {
   ask: ({ db, projectId }, id, move) => workflowRuns.move(db, projectId, id, move as WorkflowRunMove, "test"),
 };
 
+const delivery: Subject = {
+  table: "webhook_deliveries",
+  statuses: deliveryStatuses,
+  moves: deliveryMoves,
+  given: ({ projectId }, id, status) => sql`
+    INSERT INTO webhook_deliveries (project_id, id, event_type, webhook_url, status, payload, next_retry_at, delivered_at)
+    VALUES (${projectId}, ${id}, 'trigger.waiting', 'http://127.0.0.1:1/', ${status}, '{}',
+      ${stamp(status === "pending")}, ${stamp(status === "delivered")})`,
+  async ask({ db, projectId }, id, move) {
+    const end = { project_id: projectId, id, claim_seq: null, status_code: null, error: null, actor: "test" };
+    return (await deliveries.move(db, move as DeliveryMove, end)) !== undefined;
+  },
+};
+
 const settle: Subject["ask"] = async ({ db, projectId }, id, move) => {
   const end = { project_id: projectId, id, actor: "test", payload: null, payload_digest: null, channel: null };
   const settled = await triggers.settle(db, move as TriggerMove, [
@@ -136,6 +153,7 @@ describe.each<[string, Subject]>([
   ["triggers.settle", trigger(settle)],
   ["stepRuns.move", step],
   ["workflowRuns.move", workflowRun],
+  ["deliveries.move", delivery],
 ])("%s", (_, subject) => {
   test("invariant 1: applies a move exactly where the table allows it, and changes nothing elsewhere", async () => {
     const place = await givenPlace();
@@ -178,7 +196,8 @@ describe.each<[string, Subject]>([
 test("invariant 1: nothing outside the store writes to a table that has a status", async () => {
   const folder = fileURLToPath(new URL("../src", import.meta.url));
   const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith(".ts"));
-  const writes = /\b(UPDATE|INSERT INTO|DELETE FROM)\s+(runs|event_triggers|step_runs|workflow_runs)\b/;
+  const writes =
+    /\b(UPDATE|INSERT INTO|DELETE FROM)\s+(runs|event_triggers|step_runs|workflow_runs|webhook_deliveries)\b/;
 
   const writers = [];
   for (const file of files) if (writes.test(await readFile(`${folder}/${file}`, "utf8"))) writers.push(file);

@@ -56,6 +56,12 @@ const lists: Partial<Record<OperationId, List>> = {
     isLog: true,
     insert: `INSERT INTO changes (project_id, subject_id, sequence, kind, actor) SELECT $1, '${RUN}', n + 1, 'log', $2`,
   },
+  getV1WebhooksDeliveries: {
+    path: "/v1/webhooks/deliveries?status=pending",
+    prefix: "whd",
+    insert: `INSERT INTO webhook_deliveries (project_id, id, event_type, webhook_url, payload, next_retry_at)
+      SELECT $1, id, 'trigger.waiting', 'https://app.example.com/' || left($2, 0), '{}', strait_now()`,
+  },
   getV1WorkflowRuns: {
     path: "/v1/workflow-runs?workflow_id=kyc-onboarding",
     prefix: "wfr",

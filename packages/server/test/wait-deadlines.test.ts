@@ -104,15 +104,16 @@ describe("a deadline", () => {
 describe("a notify_url", () => {
   const deliveries = (strait: TestServer) =>
     strait.db.query<{ event_type: string; status: string; payload: string; is_same: boolean }>(sql`
-      SELECT d.event_type, d.status, d.payload, d.xmin = t.xmin AS is_same FROM webhook_deliveries d
+      SELECT d.event_type, d.status, d.payload, d.created_at = coalesce(t.finished_at, t.requested_at) AS is_same
+      FROM webhook_deliveries d
       JOIN event_triggers t ON t.id = d.event_trigger_id ORDER BY d.id`);
-  const notified = { notify_url: "https://myapp.example/ready" };
+  const notified = { notify_url: "http://127.0.0.1:1/ready" };
 
   test.each([
     ["trigger.received", (strait: TestServer) => send(strait, "review:1", 1)],
     ["trigger.timed_out", (strait: TestServer) => strait.advance(HOUR_MS)],
     ["trigger.canceled", (strait: TestServer) => strait.request("DELETE", "/v1/events/review:1")],
-  ])("R1 gets a delivery when the wait opens and one %s, each in the transaction that did it", async (ended, end) => {
+  ])("R1 gets a delivery when the wait opens and one %s, each in the statement that did it", async (ended, end) => {
     const strait = await startServer();
     const stage = await startStage(strait);
     const run = await stage.parked("review:1", notified);
@@ -134,7 +135,7 @@ describe("a notify_url", () => {
       trigger_id: run.trigger.id,
       event_key: "review:1",
       generation: 1,
-      run_id: run.id,
+      job_run_id: run.id,
     });
   });
 

@@ -14,6 +14,7 @@ import type {
   CreateProject,
   CreateWorkflow,
   CreatedApiKey,
+  DeliveryStatus,
   DryRun,
   DryRunWorkflow,
   EventKey,
@@ -59,6 +60,8 @@ import type {
   UpdateJob,
   UpdateWorkflow,
   WaitForEvent,
+  WebhookDelivery,
+  WebhookDeliveryPage,
   Workflow,
   WorkflowDryRun,
   WorkflowPage,
@@ -391,6 +394,30 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  getV1WebhooksDeliveries: {
+    id: "getV1WebhooksDeliveries",
+    method: "GET",
+    path: "/v1/webhooks/deliveries",
+    tag: "webhooks",
+    auth: ["bearer", "internalSecret"],
+    scope: "webhooks:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
+  getV1WebhooksDeliveriesByDeliveryID: {
+    id: "getV1WebhooksDeliveriesByDeliveryID",
+    method: "GET",
+    path: "/v1/webhooks/deliveries/{deliveryID}",
+    tag: "webhooks",
+    auth: ["bearer", "internalSecret"],
+    scope: "webhooks:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
   getV1WorkflowRuns: {
     id: "getV1WorkflowRuns",
     method: "GET",
@@ -699,6 +726,30 @@ export const operations = {
     auth: ["internalSecret"],
     scope: null,
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1WebhooksDeliveriesByDeliveryIDReplay: {
+    id: "postV1WebhooksDeliveriesByDeliveryIDReplay",
+    method: "POST",
+    path: "/v1/webhooks/deliveries/{deliveryID}/replay",
+    tag: "webhooks",
+    auth: ["bearer", "internalSecret"],
+    scope: "webhooks:write",
+    success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1WebhooksDeliveriesByDeliveryIDRetry: {
+    id: "postV1WebhooksDeliveriesByDeliveryIDRetry",
+    method: "POST",
+    path: "/v1/webhooks/deliveries/{deliveryID}/retry",
+    tag: "webhooks",
+    auth: ["bearer", "internalSecret"],
+    scope: "webhooks:write",
+    success: [200],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -1023,6 +1074,26 @@ export interface Operations {
     response: AsyncIterable<StreamEvent> | undefined;
   };
 
+  /** GET /v1/webhooks/deliveries: List webhook deliveries */
+  getV1WebhooksDeliveries: {
+    tag: "webhooks";
+    path: Record<string, never>;
+    query: { status?: DeliveryStatus; event_trigger_id?: Reference; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: WebhookDeliveryPage;
+  };
+
+  /** GET /v1/webhooks/deliveries/{deliveryID}: Get a webhook delivery */
+  getV1WebhooksDeliveriesByDeliveryID: {
+    tag: "webhooks";
+    path: { deliveryID: Reference };
+    query: Record<string, never>;
+    headers: Record<string, never>;
+    body: undefined;
+    response: WebhookDelivery;
+  };
+
   /** GET /v1/workflow-runs: List workflow runs */
   getV1WorkflowRuns: {
     tag: "workflow-runs";
@@ -1281,6 +1352,26 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: CreateProject;
     response: Project;
+  };
+
+  /** POST /v1/webhooks/deliveries/{deliveryID}/replay: Replay a webhook delivery */
+  postV1WebhooksDeliveriesByDeliveryIDReplay: {
+    tag: "webhooks";
+    path: { deliveryID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: undefined;
+    response: WebhookDelivery;
+  };
+
+  /** POST /v1/webhooks/deliveries/{deliveryID}/retry: Retry a webhook delivery */
+  postV1WebhooksDeliveriesByDeliveryIDRetry: {
+    tag: "webhooks";
+    path: { deliveryID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: undefined;
+    response: WebhookDelivery;
   };
 
   /** POST /v1/workflows: Create a workflow */

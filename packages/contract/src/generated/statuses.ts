@@ -3,6 +3,8 @@
 import type {
   AcceptBuffered,
   ComponentStatus,
+  DeliveryEventType,
+  DeliveryRetryPolicy,
   DeliveryStatus,
   Disposition,
   ErrorClass,
@@ -33,6 +35,21 @@ export const acceptBuffereds = ["any", "since_run_start", "none"] as const satis
 
 /** `up`; `degraded`: works with limits; `down`: does not work. */
 export const componentStatuses = ["up", "degraded", "down"] as const satisfies readonly ComponentStatus[];
+
+/**
+ * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
+ * `trigger.received`.
+ */
+export const deliveryEventTypes = [
+  "trigger.waiting",
+  "trigger.received",
+  "trigger.timed_out",
+  "trigger.canceled",
+  "trigger.superseded",
+] as const satisfies readonly DeliveryEventType[];
+
+/** When a failed attempt is followed by another. `exponential`: after 5, 25, 125 and 625 seconds. */
+export const deliveryRetryPolicies = ["exponential"] as const satisfies readonly DeliveryRetryPolicy[];
 
 /**
  * The state of one webhook delivery. `pending`: attempts are left. `delivered`: the receiver answered 2xx. `failed`: it could not be sent at all, for
@@ -98,7 +115,10 @@ export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWa
 /** How much attention an entry deserves. */
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
 
-/** The state of the calls to `notify_url`. */
+/**
+ * Whether the receiver at `notify_url` knows of the trigger's present status. `pending`: attempts are left. `sent`: it answered 2xx. `failed`: it was given up;
+ * its deliveries say why.
+ */
 export const notifyStatuses = ["pending", "sent", "failed"] as const satisfies readonly NotifyStatus[];
 
 /**
@@ -162,6 +182,8 @@ export const scopes = [
   "workflows:trigger",
   "events:read",
   "events:write",
+  "webhooks:read",
+  "webhooks:write",
   "api-keys:manage",
 ] as const satisfies readonly Scope[];
 

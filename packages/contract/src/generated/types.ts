@@ -212,6 +212,15 @@ export type CreatedApiKey = ApiKey & {
 };
 
 /**
+ * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
+ * `trigger.received`.
+ */
+export type DeliveryEventType = "trigger.waiting" | "trigger.received" | "trigger.timed_out" | "trigger.canceled" | "trigger.superseded";
+
+/** When a failed attempt is followed by another. `exponential`: after 5, 25, 125 and 625 seconds. */
+export type DeliveryRetryPolicy = "exponential";
+
+/**
  * The state of one webhook delivery. `pending`: attempts are left. `delivered`: the receiver answered 2xx. `failed`: it could not be sent at all, for
  * instance because its URL is not allowed. `dead`: refused for good, or all attempts failed.
  */
@@ -518,7 +527,10 @@ export type Name = string;
 /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
 export type NextCursor = string | null;
 
-/** The state of the calls to `notify_url`. */
+/**
+ * Whether the receiver at `notify_url` knows of the trigger's present status. `pending`: attempts are left. `sent`: it answered 2xx. `failed`: it was given up;
+ * its deliveries say why.
+ */
 export type NotifyStatus = "pending" | "sent" | "failed";
 
 /**
@@ -746,7 +758,7 @@ export interface SaveCheckpoint {
 }
 
 /** What an API key may do. `*` is everything within the key's project. */
-export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "api-keys:manage";
+export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage";
 
 export interface SendEvent {
   /**
@@ -1011,6 +1023,47 @@ export interface WaitForEvent {
 
 /** What an ended wait means for its run: `fail` ends the run (`timed_out` or `canceled`); `resume` dispatches it again with the reason in `X-Resume-Reason`. */
 export type WaitPolicy = "fail" | "resume";
+
+/**
+ * One message to a receiver, stored in the transaction that caused it. Every attempt sends the same bytes and the same `webhook-id`; the time and the
+ * signature are the attempt's own.
+ */
+export interface WebhookDelivery {
+  /** Sent as `webhook-id` and `X-Strait-Delivery-ID`. */
+  id: string;
+  project_id: string;
+  event_type: DeliveryEventType;
+  /** The event trigger that it tells of. */
+  event_trigger_id: string | null;
+  /** The run that waits, or waited; null for the wait of a workflow step. */
+  run_id: string | null;
+  /** The job of that run. */
+  job_id: string | null;
+  /** Where it is sent. */
+  webhook_url: string;
+  webhook_retry_policy: DeliveryRetryPolicy;
+  status: DeliveryStatus;
+  /** Attempts that have ended. A retry counts from 0 again. */
+  attempts: number;
+  /** How many attempts are made. */
+  max_attempts: number;
+  /** What the receiver answered last; null when the last attempt got no answer. */
+  last_status_code: number | null;
+  /** Why the last attempt failed; null when it succeeded, or none was made. */
+  last_error: string | null;
+  /** When the next attempt is due; null when none is. */
+  next_retry_at: Timestamp | null;
+  /** When the receiver answered 2xx. */
+  delivered_at: Timestamp | null;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface WebhookDeliveryPage {
+  data: WebhookDelivery[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** A graph of steps. A run keeps the version it started with. */
 export interface Workflow {

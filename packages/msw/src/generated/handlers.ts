@@ -216,6 +216,26 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/runs/:runID/stream", first: 200, sse: true },
     examples.getV1RunsByRunIDStream,
   ),
+  /** List webhook deliveries */
+  getV1WebhooksDeliveries: handlerFactory(
+    { method: "GET", path: "/v1/webhooks/deliveries", first: 200, sse: false },
+    examples.getV1WebhooksDeliveries,
+  ),
+  /** Get a webhook delivery */
+  getV1WebhooksDeliveriesByDeliveryID: handlerFactory(
+    { method: "GET", path: "/v1/webhooks/deliveries/:deliveryID", first: 200, sse: false },
+    examples.getV1WebhooksDeliveriesByDeliveryID,
+  ),
+  /** Replay a webhook delivery */
+  postV1WebhooksDeliveriesByDeliveryIDReplay: handlerFactory(
+    { method: "POST", path: "/v1/webhooks/deliveries/:deliveryID/replay", first: 201, sse: false },
+    examples.postV1WebhooksDeliveriesByDeliveryIDReplay,
+  ),
+  /** Retry a webhook delivery */
+  postV1WebhooksDeliveriesByDeliveryIDRetry: handlerFactory(
+    { method: "POST", path: "/v1/webhooks/deliveries/:deliveryID/retry", first: 200, sse: false },
+    examples.postV1WebhooksDeliveriesByDeliveryIDRetry,
+  ),
   /** List workflow runs */
   getV1WorkflowRuns: handlerFactory(
     { method: "GET", path: "/v1/workflow-runs", first: 200, sse: false },

@@ -58,6 +58,8 @@ import type {
   UpdateJob,
   UpdateWorkflow,
   WaitForEvent,
+  WebhookDelivery,
+  WebhookDeliveryPage,
   Workflow,
   WorkflowDryRun,
   WorkflowPage,
@@ -292,6 +294,24 @@ export interface MockOperations {
     answer:
       | { status: 200; body: Iterable<StreamEvent> | AsyncIterable<StreamEvent> }
       | { status: 204; body?: undefined }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/webhooks/deliveries: List webhook deliveries */
+  getV1WebhooksDeliveries: {
+    call: MockCall<Record<string, never>, undefined>;
+    answer:
+      | { status: 200; body: WebhookDeliveryPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/webhooks/deliveries/{deliveryID}: Get a webhook delivery */
+  getV1WebhooksDeliveriesByDeliveryID: {
+    call: MockCall<{ deliveryID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: WebhookDelivery }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
@@ -531,6 +551,24 @@ export interface MockOperations {
       | { status: 201; body: Project }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/webhooks/deliveries/{deliveryID}/replay: Replay a webhook delivery */
+  postV1WebhooksDeliveriesByDeliveryIDReplay: {
+    call: MockCall<{ deliveryID: Reference }, undefined>;
+    answer:
+      | { status: 201; body: WebhookDelivery }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 201;
+  };
+
+  /** POST /v1/webhooks/deliveries/{deliveryID}/retry: Retry a webhook delivery */
+  postV1WebhooksDeliveriesByDeliveryIDRetry: {
+    call: MockCall<{ deliveryID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: WebhookDelivery }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/workflows: Create a workflow */

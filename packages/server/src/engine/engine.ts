@@ -4,6 +4,7 @@ import type { Circuits } from "./circuits.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import { startLoop, type Task } from "./loop.ts";
+import type { DeliverWebhooks } from "./tasks/deliver-webhooks.ts";
 import { dispatchRuns } from "./tasks/dispatch-runs.ts";
 import { emitDueEvents } from "./tasks/emit-due-events.ts";
 import { purge } from "./tasks/purge.ts";
@@ -18,6 +19,7 @@ export interface EngineOptions {
   readonly dispatcher: Dispatcher;
   readonly lease: LeaseKeeper;
   readonly circuits: Circuits;
+  readonly webhooks: DeliverWebhooks;
   readonly leaseMs: number;
   readonly drainTimeoutMs: number;
   readonly onError: (error: unknown, task: string) => void;
@@ -33,7 +35,7 @@ export interface Engine {
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { context, dispatcher, lease, circuits, leaseMs, onError } = options;
+  const { context, dispatcher, lease, circuits, webhooks, leaseMs, onError } = options;
   const { db, signals } = context;
   const tasks: readonly Task[] = [
     dispatchRuns(db, dispatcher, lease),
@@ -45,6 +47,7 @@ export function createEngine(options: EngineOptions): Engine {
     findStrays(context, dispatcher, lease),
     watchDeadlines(context),
     circuits,
+    webhooks,
     purge(db),
   ];
   /** Which hints wake which task. */
@@ -53,6 +56,7 @@ export function createEngine(options: EngineOptions): Engine {
     ["schedule", "release-scheduled"],
     ["wakes", "wake-owners"],
     ["wakes", "emit-due-events"],
+    ["deliveries", "deliver-webhooks"],
   ];
   let stopLoops = async () => {};
 
@@ -73,7 +77,7 @@ export function createEngine(options: EngineOptions): Engine {
     },
     async stop() {
       // Claiming first: what is released or woken meanwhile is a row, and another process takes it.
-      await dispatcher.drain(options.drainTimeoutMs);
+      await Promise.all([dispatcher.drain(options.drainTimeoutMs), webhooks.drain(options.drainTimeoutMs)]);
       await stopLoops();
       await circuits.idle();
       await lease.close();

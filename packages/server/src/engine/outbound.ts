@@ -11,7 +11,7 @@ export type CallResult =
       readonly headers: Readonly<Record<string, string>>;
       readonly body: string;
     }
-  | { readonly kind: "too_large" }
+  | { readonly kind: "too_large"; readonly status: number }
   | { readonly kind: "timeout" }
   | { readonly kind: "aborted" }
   | { readonly kind: "error"; readonly code: string; readonly message: string };
@@ -125,7 +125,7 @@ export function openOutbound({ allowPrivate, maxResponseBytes, connections }: Ou
             },
             onResponseData(_controller, chunk) {
               bytes += chunk.length;
-              if (bytes > maxResponseBytes) stop({ kind: "too_large" });
+              if (bytes > maxResponseBytes) stop({ kind: "too_large", status });
               else chunks.push(chunk);
             },
             onResponseEnd() {

@@ -17,6 +17,7 @@ import { jobsRoutes } from "./routes/jobs.ts";
 import { projectsRoutes } from "./routes/projects.ts";
 import { runsRoutes } from "./routes/runs.ts";
 import { sdkRunsRoutes } from "./routes/sdk-runs.ts";
+import { webhooksRoutes } from "./routes/webhooks.ts";
 import { workflowRunsRoutes } from "./routes/workflow-runs.ts";
 import { workflowsRoutes } from "./routes/workflows.ts";
 import { sseResponse } from "./sse.ts";
@@ -32,6 +33,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...eventsRoutes,
   ...workflowsRoutes,
   ...workflowRunsRoutes,
+  ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;
 

@@ -74,6 +74,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
     },
   ]);
   if (!trigger) throw new Error("an event trigger was not inserted");
+  if (wait.notify_url !== null) tx.afterCommit(() => context.signals.publish(["deliveries"]));
   return { trigger, ended };
 }
 

@@ -68,6 +68,7 @@ export function announceSettled(
     if (trigger.workflow_run_id !== null) topics.add(`workflow_run:${trigger.workflow_run_id}`);
     if (trigger.owner_pending || trigger.workflow_run_id !== null) topics.add("wakes");
     else if (trigger.claimed === null) topics.add("queue");
+    if (trigger.notify_url !== null) topics.add("deliveries");
   }
   worker.start(settled.flatMap((trigger) => (trigger.claimed === null ? [] : [trigger.claimed])));
   signals.publish([...topics]);

@@ -10,6 +10,7 @@ export type Topic =
   | "queue"
   | "wakes"
   | "schedule"
+  | "deliveries"
   | "jobs"
   | "*";
 

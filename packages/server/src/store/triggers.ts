@@ -191,9 +191,8 @@ async function settleTargets(
         actor, channel, idempotency_key
       FROM settled WHERE event_id IS NOT NULL),
     delivery AS (
-      INSERT INTO webhook_deliveries (project_id, id, event_trigger_id, event_type, webhook_url, payload, next_retry_at)
-      SELECT project_id, delivery_id, id, 'trigger.' || status, notify_url, ${deliveryBody}, strait_now()
-      FROM settled t WHERE notify_url IS NOT NULL),
+      INSERT INTO webhook_deliveries (${deliveryColumns})
+      SELECT ${deliveryOf(sql`t.delivery_id`)} FROM settled t WHERE t.notify_url IS NOT NULL),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
       SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM settled
@@ -210,11 +209,25 @@ async function settleTargets(
   return rows.map(({ claimed_here: _here, ...trigger }) => ({ ...trigger, claimed: claimed.get(trigger.id) ?? null }));
 }
 
-/** What `notify_url` receives, stored as the bytes that every attempt sends. `t` is a trigger's row. */
-const deliveryBody = sql`json_build_object(
-  'event', 'trigger.' || t.status, 'trigger_id', t.id, 'event_key', t.event_key, 'generation', t.generation,
-  'project_id', t.project_id, 'status', t.status, 'expires_at', t.expires_at, 'run_id', t.job_run_id,
-  'workflow_run_id', t.workflow_run_id)::text`;
+/** For `to_char` of a time, in a session whose time zone is UTC. */
+const RFC_3339 = sql`'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'`;
+
+const deliveryColumns = sql`
+  id, project_id, event_trigger_id, event_type, run_id, job_id, webhook_url, payload, next_retry_at`;
+
+/**
+ * The delivery to `notify_url` that tells of the present status of `t`, a trigger's row. Its payload is stored as the bytes
+ * that every attempt sends.
+ */
+const deliveryOf = (id: Statement): Statement => sql`
+  ${id}, t.project_id, t.id, 'trigger.' || t.status, t.job_run_id,
+  (SELECT r.job_id FROM runs r WHERE r.project_id = t.project_id AND r.id = t.job_run_id), t.notify_url,
+  (SELECT row_to_json(body)::text FROM (
+    SELECT 'trigger.' || t.status AS event, t.id AS trigger_id, t.event_key, t.generation, t.project_id, t.environment_id,
+      t.status, to_char(t.requested_at, ${RFC_3339}) AS requested_at, to_char(t.expires_at, ${RFC_3339}) AS expires_at,
+      to_char(t.finished_at, ${RFC_3339}) AS finished_at, t.source_type, t.workflow_run_id, t.workflow_step_run_id,
+      t.job_run_id, '/v1/events/' || strait_encode_uri_component(t.event_key) || '/send' AS callback_url) body),
+  strait_now()`;
 
 /** A wait to be opened; with a payload it is born received, having taken a buffered event. */
 export interface NewTrigger {
@@ -287,9 +300,8 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
       FROM item i LEFT JOIN taken e ON e.id = i.event_id
       RETURNING t.*),
     delivery AS (
-      INSERT INTO webhook_deliveries (project_id, id, event_trigger_id, event_type, webhook_url, payload, next_retry_at)
-      SELECT t.project_id, i.delivery_id, t.id, 'trigger.' || t.status, t.notify_url, ${deliveryBody}, strait_now()
-      FROM opened t JOIN item i ON i.id = t.id WHERE t.notify_url IS NOT NULL),
+      INSERT INTO webhook_deliveries (${deliveryColumns})
+      SELECT ${deliveryOf(sql`i.delivery_id`)} FROM opened t JOIN item i ON i.id = t.id WHERE t.notify_url IS NOT NULL),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
       SELECT t.project_id, t.id, 1, 'status', t.status, i.actor, t.workflow_run_id FROM opened t JOIN item i ON i.id = t.id)

@@ -15,6 +15,7 @@ import type {
   CreateProject,
   CreateWorkflow,
   CreatedApiKey,
+  DeliveryStatusInput,
   DryRun,
   DryRunWorkflow,
   EventKey,
@@ -60,6 +61,8 @@ import type {
   UpdateJob,
   UpdateWorkflow,
   WaitForEvent,
+  WebhookDelivery,
+  WebhookDeliveryPage,
   Workflow,
   WorkflowDryRun,
   WorkflowPage,
@@ -473,6 +476,46 @@ export interface GetV1RunsByRunIDEventsInput extends Call {
 /** What `getV1RunsByRunIDEvents` answers. */
 export type GetV1RunsByRunIDEventsResult = RunEventPage;
 
+/** What `getV1WebhooksDeliveries` takes. */
+export interface GetV1WebhooksDeliveriesInput extends Call {
+  readonly query?: {
+    /**
+     * Only deliveries in this status.
+     * @example dead
+     */
+    status?: DeliveryStatusInput;
+    /**
+     * Only deliveries that tell of this event trigger.
+     * @example trg_01k0000000e00800000000wa1t
+     */
+    event_trigger_id?: Reference;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1WebhooksDeliveries` answers. */
+export type GetV1WebhooksDeliveriesResult = WebhookDeliveryPage;
+
+/** What `getV1WebhooksDeliveriesByDeliveryID` takes. */
+export interface GetV1WebhooksDeliveriesByDeliveryIDInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the webhook delivery.
+     * @example whd_01k0000000e00800000000dead
+     */
+    deliveryID: Reference;
+  };
+}
+
+/** What `getV1WebhooksDeliveriesByDeliveryID` answers. */
+export type GetV1WebhooksDeliveriesByDeliveryIDResult = WebhookDelivery;
+
 /** What `getV1WorkflowRuns` takes. */
 export interface GetV1WorkflowRunsInput extends Call {
   readonly query?: {
@@ -845,6 +888,34 @@ export interface PostV1ProjectsInput extends Call {
 /** What `postV1Projects` answers. */
 export type PostV1ProjectsResult = Project;
 
+/** What `postV1WebhooksDeliveriesByDeliveryIDReplay` takes. */
+export interface PostV1WebhooksDeliveriesByDeliveryIDReplayInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the webhook delivery.
+     * @example whd_01k0000000e00800000000dead
+     */
+    deliveryID: Reference;
+  };
+}
+
+/** What `postV1WebhooksDeliveriesByDeliveryIDReplay` answers. */
+export type PostV1WebhooksDeliveriesByDeliveryIDReplayResult = WebhookDelivery;
+
+/** What `postV1WebhooksDeliveriesByDeliveryIDRetry` takes. */
+export interface PostV1WebhooksDeliveriesByDeliveryIDRetryInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the webhook delivery.
+     * @example whd_01k0000000e00800000000dead
+     */
+    deliveryID: Reference;
+  };
+}
+
+/** What `postV1WebhooksDeliveriesByDeliveryIDRetry` answers. */
+export type PostV1WebhooksDeliveriesByDeliveryIDRetryResult = WebhookDelivery;
+
 /** What `postV1Workflows` takes. */
 export interface PostV1WorkflowsInput extends Call {
   readonly body: CreateWorkflow;
@@ -974,6 +1045,18 @@ export interface BearerOrInternalSecretCalls {
    */
   getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<GetV1RunsByRunIDEventsResult>;
   /**
+   * List webhook deliveries.
+   *
+   * The webhook deliveries of the project, newest first. Filters are combined with "and".
+   */
+  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<GetV1WebhooksDeliveriesResult>;
+  /**
+   * Get a webhook delivery.
+   *
+   * The delivery, with what became of its last attempt.
+   */
+  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<GetV1WebhooksDeliveriesByDeliveryIDResult>;
+  /**
    * List workflow runs.
    *
    * The workflow runs of the project, newest first. Filters are combined with "and".
@@ -1092,6 +1175,20 @@ export interface BearerOrInternalSecretCalls {
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<PostV1JobsByJobIDTriggerBulkResult>;
+  /**
+   * Replay a webhook delivery.
+   *
+   * Sends the same bytes to the same URL once more, as a new delivery with a `webhook-id` of its own, whatever became of the old one. To a receiver it is
+   * a new message.
+   */
+  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<PostV1WebhooksDeliveriesByDeliveryIDReplayResult>;
+  /**
+   * Retry a webhook delivery.
+   *
+   * Sends a delivery again that was given up: it is `pending`, due now, and has all its attempts. Its `webhook-id` stays, so a receiver that has seen it
+   * knows. Only a `failed` or `dead` delivery can be retried; any other is 409 `illegal_move`, with its status in `details.status`.
+   */
+  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<PostV1WebhooksDeliveriesByDeliveryIDRetryResult>;
   /**
    * Create a workflow.
    *

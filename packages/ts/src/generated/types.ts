@@ -212,10 +212,25 @@ export type CreatedApiKey = ApiKey & {
 };
 
 /**
+ * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
+ * `trigger.received`.
+ */
+export type DeliveryEventType = "trigger.waiting" | "trigger.received" | "trigger.timed_out" | "trigger.canceled" | "trigger.superseded" | (string & {});
+
+/** When a failed attempt is followed by another. `exponential`: after 5, 25, 125 and 625 seconds. */
+export type DeliveryRetryPolicy = "exponential";
+
+/**
  * The state of one webhook delivery. `pending`: attempts are left. `delivered`: the receiver answered 2xx. `failed`: it could not be sent at all, for
  * instance because its URL is not allowed. `dead`: refused for good, or all attempts failed.
  */
 export type DeliveryStatus = "pending" | "delivered" | "failed" | "dead" | (string & {});
+
+/**
+ * The state of one webhook delivery. `pending`: attempts are left. `delivered`: the receiver answered 2xx. `failed`: it could not be sent at all, for
+ * instance because its URL is not allowed. `dead`: refused for good, or all attempts failed.
+ */
+export type DeliveryStatusInput = "pending" | "delivered" | "failed" | "dead";
 
 /** Free text for people. */
 export type Description = string | null;
@@ -521,7 +536,10 @@ export type Name = string;
 /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
 export type NextCursor = string | null;
 
-/** The state of the calls to `notify_url`. */
+/**
+ * Whether the receiver at `notify_url` knows of the trigger's present status. `pending`: attempts are left. `sent`: it answered 2xx. `failed`: it was given up;
+ * its deliveries say why.
+ */
 export type NotifyStatus = "pending" | "sent" | "failed" | (string & {});
 
 /**
@@ -771,10 +789,10 @@ export interface SaveCheckpoint {
 }
 
 /** What an API key may do. `*` is everything within the key's project. */
-export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "api-keys:manage" | (string & {});
+export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage" | (string & {});
 
 /** What an API key may do. `*` is everything within the key's project. */
-export type ScopeInput = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "api-keys:manage";
+export type ScopeInput = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage";
 
 export interface SendEvent {
   /**
@@ -1051,6 +1069,47 @@ export type WaitPolicy = "fail" | "resume" | (string & {});
 
 /** What an ended wait means for its run: `fail` ends the run (`timed_out` or `canceled`); `resume` dispatches it again with the reason in `X-Resume-Reason`. */
 export type WaitPolicyInput = "fail" | "resume";
+
+/**
+ * One message to a receiver, stored in the transaction that caused it. Every attempt sends the same bytes and the same `webhook-id`; the time and the
+ * signature are the attempt's own.
+ */
+export interface WebhookDelivery {
+  /** Sent as `webhook-id` and `X-Strait-Delivery-ID`. */
+  id: string;
+  project_id: string;
+  event_type: DeliveryEventType;
+  /** The event trigger that it tells of. */
+  event_trigger_id: string | null;
+  /** The run that waits, or waited; null for the wait of a workflow step. */
+  run_id: string | null;
+  /** The job of that run. */
+  job_id: string | null;
+  /** Where it is sent. */
+  webhook_url: string;
+  webhook_retry_policy: DeliveryRetryPolicy;
+  status: DeliveryStatus;
+  /** Attempts that have ended. A retry counts from 0 again. */
+  attempts: number;
+  /** How many attempts are made. */
+  max_attempts: number;
+  /** What the receiver answered last; null when the last attempt got no answer. */
+  last_status_code: number | null;
+  /** Why the last attempt failed; null when it succeeded, or none was made. */
+  last_error: string | null;
+  /** When the next attempt is due; null when none is. */
+  next_retry_at: Timestamp | null;
+  /** When the receiver answered 2xx. */
+  delivered_at: Timestamp | null;
+  created_at: Timestamp;
+  updated_at: Timestamp;
+}
+
+export interface WebhookDeliveryPage {
+  data: WebhookDelivery[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** A graph of steps. A run keeps the version it started with. */
 export interface Workflow {
@@ -1916,6 +1975,88 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/webhooks/deliveries": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List webhook deliveries
+     * The webhook deliveries of the project, newest first. Filters are combined with "and".
+     */
+    get: operations["getV1WebhooksDeliveries"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/webhooks/deliveries/{deliveryID}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Get a webhook delivery
+     * The delivery, with what became of its last attempt.
+     */
+    get: operations["getV1WebhooksDeliveriesByDeliveryID"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/webhooks/deliveries/{deliveryID}/replay": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Replay a webhook delivery
+     * Sends the same bytes to the same URL once more, as a new delivery with a `webhook-id` of its own, whatever became of the old one. To a receiver it is
+     * a new message.
+     */
+    post: operations["postV1WebhooksDeliveriesByDeliveryIDReplay"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/webhooks/deliveries/{deliveryID}/retry": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Retry a webhook delivery
+     * Sends a delivery again that was given up: it is `pending`, due now, and has all its attempts. Its `webhook-id` stays, so a receiver that has seen it
+     * knows. Only a `failed` or `dead` delivery can be retried; any other is 409 `illegal_move`, with its status in `details.status`.
+     */
+    post: operations["postV1WebhooksDeliveriesByDeliveryIDRetry"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/workflow-runs": {
     parameters: {
       query?: never;
@@ -2120,7 +2261,10 @@ export interface components {
     CreateProject: CreateProject;
     CreateWorkflow: CreateWorkflow;
     CreatedApiKey: CreatedApiKey;
+    DeliveryEventType: DeliveryEventType;
+    DeliveryRetryPolicy: DeliveryRetryPolicy;
     DeliveryStatus: DeliveryStatus;
+    DeliveryStatusInput: DeliveryStatusInput;
     Description: Description;
     Disposition: Disposition;
     DryRun: DryRun;
@@ -2219,6 +2363,8 @@ export interface components {
     WaitForEvent: WaitForEvent;
     WaitPolicy: WaitPolicy;
     WaitPolicyInput: WaitPolicyInput;
+    WebhookDelivery: WebhookDelivery;
+    WebhookDeliveryPage: WebhookDeliveryPage;
     Workflow: Workflow;
     WorkflowDryRun: WorkflowDryRun;
     WorkflowPage: WorkflowPage;
@@ -4164,6 +4310,176 @@ export interface operations {
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1WebhooksDeliveries: {
+    parameters: {
+      query?: {
+        /**
+         * Only deliveries in this status.
+         * @example dead
+         */
+        status?: DeliveryStatusInput;
+        /**
+         * Only deliveries that tell of this event trigger.
+         * @example trg_01k0000000e00800000000wa1t
+         */
+        event_trigger_id?: Reference;
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of webhook deliveries. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": WebhookDeliveryPage;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1WebhooksDeliveriesByDeliveryID: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /**
+         * The id of the webhook delivery.
+         * @example whd_01k0000000e00800000000dead
+         */
+        deliveryID: Reference;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The webhook delivery. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": WebhookDelivery;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1WebhooksDeliveriesByDeliveryIDReplay: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the webhook delivery.
+         * @example whd_01k0000000e00800000000dead
+         */
+        deliveryID: Reference;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The new delivery. */
+      201: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": WebhookDelivery;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1WebhooksDeliveriesByDeliveryIDRetry: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the webhook delivery.
+         * @example whd_01k0000000e00800000000dead
+         */
+        deliveryID: Reference;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The delivery, due now. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": WebhookDelivery;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
