@@ -202,13 +202,15 @@ describe("the internal secret", () => {
 
 describe("an object of another project", () => {
   const withId = taking("bearer").filter((id) => operations[id].path.includes("{"));
+  /** They name keys, of which every project has all: what they meet is another thing than the stranger's. */
+  const sends: readonly string[] = ["postV1EventsByEventKeySend", "postV1EventsPrefixByPrefixSend"];
 
   test("is 404 on every operation that takes an id, and is not changed", async () => {
     const world = await startExampleWorld();
     const stranger = await world.anotherProject();
     const before = await contentsOf(world.db);
 
-    for (const id of withId.filter((candidate) => candidate !== "postV1EventsByEventKeySend")) {
+    for (const id of withId.filter((candidate) => !sends.includes(candidate))) {
       expect.soft(await send(world, id, { token: stranger.apiKey }), id).toMatchObject(is("not_found"));
     }
 
@@ -227,9 +229,10 @@ describe("an object of another project", () => {
       expect.soft(foreign, id).toEqual([]);
     }
     const sent = await send(world, "postV1EventsByEventKeySend", { token: stranger.apiKey });
+    const byPrefix = await send(world, "postV1EventsPrefixByPrefixSend", { token: stranger.apiKey });
     const trigger = await send(world, "getV1EventsByEventKey", { token: world.apiKey });
 
-    expect([sent.status, trigger.body.status]).toEqual([202, "waiting"]);
+    expect([sent.status, byPrefix.body.resolved, trigger.body.status]).toEqual([202, 0, "waiting"]);
   });
 
   test("is not reached by a run token that names it", async () => {

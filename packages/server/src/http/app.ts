@@ -55,13 +55,20 @@ function isOpen({ allowedOrigins }: AppOptions): boolean {
   return allowedOrigins.includes("*");
 }
 
+/** What every answer to one request tells. */
+interface Reply {
+  readonly id: string;
+  readonly isCrossOrigin: boolean;
+}
+
+function replyTo(c: HonoContext): Reply {
+  return { id: randomUUID(), isCrossOrigin: c.req.header("origin") !== undefined };
+}
+
 /** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
 const HEADERS = {
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-  "content-security-policy": "default-src 'none'",
-  "referrer-policy": "no-referrer",
   "x-api-version": "v1",
 } as const;
 
@@ -90,25 +97,25 @@ export function createApp(options: AppOptions): { fetch(request: Request): Respo
       "not_found",
       `there is no ${c.req.method} ${c.req.path}; the operations are in the API reference`,
     );
-    return errorResponse(options, error, randomUUID());
+    return errorResponse(options, error, replyTo(c));
   });
-  app.onError((error) => {
-    const requestId = randomUUID();
-    return errorResponse(options, toStraitError(options, error, requestId, "unknown"), requestId);
+  app.onError((error, c) => {
+    const reply = replyTo(c);
+    return errorResponse(options, toStraitError(options, error, reply, "unknown"), reply);
   });
   return app;
 }
 
 async function serve(options: AppOptions, id: OperationId, c: HonoContext): Promise<Response> {
-  const requestId = randomUUID();
+  const reply = replyTo(c);
   try {
-    return await answer(options, id, c, requestId);
+    return await answer(options, id, c, reply);
   } catch (error) {
-    return errorResponse(options, toStraitError(options, error, requestId, id), requestId);
+    return errorResponse(options, toStraitError(options, error, reply, id), reply);
   }
 }
 
-async function answer(options: AppOptions, id: OperationId, c: HonoContext, requestId: string): Promise<Response> {
+async function answer(options: AppOptions, id: OperationId, c: HonoContext, reply: Reply): Promise<Response> {
   const { services, authenticator } = options;
   const operation = operations[id];
   const checks = checksOf.get(id);
@@ -164,19 +171,19 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, requ
 
   if (stop) {
     const events = await handle(services);
-    if (events === undefined) return new Response(null, { status: 204, headers: headersOf(options, requestId) });
+    if (events === undefined) return new Response(null, { status: 204, headers: headersOf(options, reply) });
     const end = () => stop.abort();
     c.req.raw.signal.addEventListener("abort", end);
     services.shutdown.addEventListener("abort", end, { signal: stop.signal });
-    return sseResponse(events as AsyncIterable<never>, stop, headersOf(options, requestId), (error) =>
-      options.onError(error, { requestId, operation: id }),
+    return sseResponse(events as AsyncIterable<never>, stop, headersOf(options, reply), (error) =>
+      options.onError(error, { requestId: reply.id, operation: id }),
     );
   }
-  if (idempotency === null || STORES_ITS_ANSWER.has(id)) return respond(options, id, await handle(services), requestId);
+  if (idempotency === null || STORES_ITS_ANSWER.has(id)) return respond(options, id, await handle(services), reply);
   const { response, isReplayed } = await onceOnly(services.context, idempotency, options.sealingKey, async (context) =>
     plain(id, await handle({ ...services, context })),
   );
-  return jsonResponse(options, response.status, response.text, requestId, isReplayed);
+  return jsonResponse(options, response.status, response.text, reply, isReplayed);
 }
 
 /** For calls that end by themselves. */
@@ -223,48 +230,48 @@ function plain(id: OperationId, result: unknown): Plain {
   return { status, text: JSON.stringify(result ?? null) };
 }
 
-function respond(options: AppOptions, id: OperationId, result: unknown, requestId: string): Response {
+function respond(options: AppOptions, id: OperationId, result: unknown, reply: Reply): Response {
   const { status, text } = plain(id, result);
   const isReplayed = typeof result === "object" && result !== null && "replayed" in result;
-  return jsonResponse(options, status, text, requestId, isReplayed);
+  return jsonResponse(options, status, text, reply, isReplayed);
 }
 
 function jsonResponse(
   options: AppOptions,
   status: number,
   text: string | null,
-  requestId: string,
+  reply: Reply,
   isReplayed: boolean,
 ): Response {
-  const headers: Record<string, string> = headersOf(options, requestId);
+  const headers: Record<string, string> = headersOf(options, reply);
   if (isReplayed) headers["idempotency-replayed"] = "true";
   if (text !== null) headers["content-type"] = "application/json";
   return new Response(text, { status, headers });
 }
 
-function headersOf(options: AppOptions, requestId: string): Record<string, string> {
-  return { ...HEADERS, ...(isOpen(options) ? OPEN_ORIGIN : {}), "x-request-id": requestId };
+function headersOf(options: AppOptions, { id, isCrossOrigin }: Reply): Record<string, string> {
+  return { ...HEADERS, ...(isCrossOrigin && isOpen(options) ? OPEN_ORIGIN : {}), "x-request-id": id };
 }
 
 /** Anything that is not ours is a bug or an outage: it is logged, and says nothing to the caller. */
-function toStraitError({ onError }: AppOptions, error: unknown, requestId: string, operation: string): StraitError {
+function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, operation: string): StraitError {
   if (error instanceof StraitError) {
-    if (errorStatus[error.code] >= 500) onError(error.cause ?? error, { requestId, operation });
+    if (errorStatus[error.code] >= 500) onError(error.cause ?? error, { requestId: reply.id, operation });
     return error;
   }
-  onError(error, { requestId, operation });
+  onError(error, { requestId: reply.id, operation });
   if (isConnectionLoss(error))
     return unavailable("the database cannot be reached now; try again", { retryAfterSecs: 1 });
   return new StraitError("internal_error", "something went wrong in the server; its log has more under the request id");
 }
 
-function errorResponse(options: AppOptions, error: StraitError, requestId: string): Response {
+function errorResponse(options: AppOptions, error: StraitError, reply: Reply): Response {
   const { code, message, details } = error;
-  const headers: Record<string, string> = { ...headersOf(options, requestId), "content-type": "application/json" };
+  const headers: Record<string, string> = { ...headersOf(options, reply), "content-type": "application/json" };
   if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
   if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
   const status = errorStatus[code as ErrorCode];
-  return new Response(JSON.stringify({ error: { code, message, details }, request_id: requestId }), {
+  return new Response(JSON.stringify({ error: { code, message, details }, request_id: reply.id }), {
     status,
     headers,
   });

@@ -9,32 +9,50 @@ export interface Queryable {
   query<Row>(statement: Statement): Promise<Row[]>;
 }
 
+/**
+ * A statement in pieces: `strings[n]` stands before `values[n]`, and one more string at the end. The text with its
+ * placeholders is put together once, when it is sent, however deeply statements were nested.
+ */
 class SqlStatement implements Statement {
-  readonly text: string;
+  readonly strings: readonly string[];
   readonly values: readonly unknown[];
 
-  constructor(text: string, values: readonly unknown[]) {
-    this.text = text;
+  constructor(strings: readonly string[], values: readonly unknown[]) {
+    this.strings = strings;
     this.values = values;
+  }
+
+  get text(): string {
+    let text = this.strings[0] ?? "";
+    for (let index = 1; index < this.strings.length; index++) text += `$${index}${this.strings[index]}`;
+    return text;
   }
 }
 
-/** Tags a template as SQL. A value becomes a parameter; a nested `sql` statement is spliced in, renumbered. */
-export function sql(strings: TemplateStringsArray, ...parts: readonly unknown[]): Statement {
+/** Tags a template as SQL. A value becomes a parameter; a nested `sql` statement is spliced in. */
+export function sql(template: TemplateStringsArray, ...parts: readonly unknown[]): Statement {
+  const strings: string[] = [];
   const values: unknown[] = [];
-  let text = strings[0] ?? "";
+  let piece = template[0] ?? "";
   for (const [index, part] of parts.entries()) {
+    const behind = template[index + 1] ?? "";
     if (part instanceof SqlStatement) {
-      const offset = values.length;
-      text += offset === 0 ? part.text : part.text.replace(/\$(\d+)/g, (_, n) => `$${Number(n) + offset}`);
-      values.push(...part.values);
+      const [first = "", ...rest] = part.strings;
+      piece += first;
+      for (const [nested, next] of rest.entries()) {
+        strings.push(piece);
+        values.push(part.values[nested]);
+        piece = next;
+      }
+      piece += behind;
     } else {
+      strings.push(piece);
       values.push(part);
-      text += `$${values.length}`;
+      piece = behind;
     }
-    text += strings[index + 1];
   }
-  return new SqlStatement(text, values);
+  strings.push(piece);
+  return new SqlStatement(strings, values);
 }
 
 /**
@@ -57,9 +75,9 @@ export function records<Row extends object>(
   rows: readonly Row[],
 ): Statement {
   const names = Object.keys(columns) as (keyof Row & string)[];
-  const arrays = names.map((name, index) => `$${index + 1}::${columns[name]}[]`).join(", ");
+  const casts = names.map((name, index) => `::${columns[name]}[]${index === names.length - 1 ? "" : ", "}`);
   return new SqlStatement(
-    `unnest(${arrays}) AS ${alias}(${names.join(", ")})`,
+    ["unnest(", ...casts.slice(0, -1), `${casts.at(-1)}) AS ${alias}(${names.join(", ")})`],
     names.map((name) => rows.map((row) => row[name] ?? null)),
   );
 }
