@@ -24,7 +24,8 @@ import { databaseClock } from "./store/clock.ts";
 import { openDatabase } from "./store/database.ts";
 
 export interface Server {
-  fetch(request: Request): Response | Promise<Response>;
+  /** @param env - What Node's server knows about the request, where it comes from there. */
+  fetch(request: Request, env?: object): Response | Promise<Response>;
   readonly engine: Engine;
   readonly dispatcher: Dispatcher;
   readonly context: Context;
@@ -173,7 +174,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   }
 
   return {
-    fetch: (request) => app.fetch(request),
+    fetch: (request, env) => app.fetch(request, env),
     engine,
     dispatcher,
     context,

@@ -10,6 +10,7 @@ import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
+import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
 import { eventsRoutes } from "./routes/events.ts";
 import { health } from "./routes/health.ts";
@@ -62,7 +63,7 @@ interface Reply {
 }
 
 function replyTo(c: HonoContext): Reply {
-  return { id: randomUUID(), isCrossOrigin: c.req.header("origin") !== undefined };
+  return { id: randomUUID(), isCrossOrigin: requestHeaders(c)("origin") !== undefined };
 }
 
 /** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
@@ -76,7 +77,9 @@ const HEADERS = {
 const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set(["postV1JobsByJobIDTrigger", "postV1EventsByEventKeySend"]);
 
 /** The operation table as routes: authentication, validation, idempotency, and the error envelope, each in one place. */
-export function createApp(options: AppOptions): { fetch(request: Request): Response | Promise<Response> } {
+export function createApp(options: AppOptions): {
+  fetch(request: Request, env?: object): Response | Promise<Response>;
+} {
   const app = new Hono();
   const crossOrigin = cors({
     origin: isOpen(options) ? "*" : [...options.allowedOrigins],
@@ -120,15 +123,16 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
   const operation = operations[id];
   const checks = checksOf.get(id);
   if (!checks) throw new Error(`operation ${id} has no checks`);
+  const header = requestHeaders(c);
   const path = pathOf(c);
   const query = queryOf(c.req.url);
   const isStream = operation.media === "sse";
   const caller = await authenticator.authenticate(
     operation,
     {
-      authorization: c.req.header("authorization"),
-      internalSecret: c.req.header("x-internal-secret"),
-      projectId: c.req.header("x-project-id"),
+      authorization: header("authorization"),
+      internalSecret: header("x-internal-secret"),
+      projectId: header("x-project-id"),
       queryToken: isStream && typeof query.token === "string" ? query.token : undefined,
     },
     path,
@@ -138,13 +142,11 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
   if (operation.auth.length > 0) checks.query(query);
   const hasBody = operation.method === "POST" || operation.method === "PATCH";
   const { value: body, text } = hasBody
-    ? await readBody(c.req.raw, checks.bodyRequired, services.limits.maxBodyBytes)
+    ? await readBody(c.req.raw, header, checks.bodyRequired, services.limits.maxBodyBytes)
     : NO_BODY;
   if (body !== undefined) checks.body(body);
 
-  const key = operation.idempotent
-    ? keyOf(c.req.header("idempotency-key"), c.req.header("x-idempotency-key"))
-    : undefined;
+  const key = operation.idempotent ? keyOf(header("idempotency-key"), header("x-idempotency-key")) : undefined;
   const idempotency =
     key === undefined
       ? null
@@ -161,7 +163,7 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
     caller,
     path,
     query,
-    headers: { "Last-Event-ID": c.req.header("last-event-id") },
+    headers: { "Last-Event-ID": header("last-event-id") },
     body,
     idempotency,
     signal: stop?.signal ?? NEVER,

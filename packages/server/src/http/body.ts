@@ -1,4 +1,5 @@
 import { payloadTooLarge, unsupportedMediaType, validationError } from "../domain/errors.ts";
+import type { RequestHeaders } from "./request-headers.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -10,15 +11,16 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  */
 export async function readBody(
   request: Request,
+  header: RequestHeaders,
   isRequired: boolean,
   maxBytes: number,
 ): Promise<{ value: unknown; text: string }> {
-  const text = await readText(request, maxBytes);
+  const text = await readText(request, header, maxBytes);
   if (text === "") {
     if (!isRequired) return { value: undefined, text };
     throw validationError([{ field: "", rule: "required", fix: "send a JSON body" }]);
   }
-  const type = request.headers.get("content-type") ?? undefined;
+  const type = header("content-type");
   if (type === undefined || !/^application\/(json|[\w.-]+\+json)\s*(;|$)/i.test(type)) throw unsupportedMediaType(type);
   try {
     return { value: JSON.parse(text), text };
@@ -28,9 +30,9 @@ export async function readBody(
   }
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
-  const announced = request.headers.get("content-length");
-  if (announced !== null) {
+async function readText(request: Request, header: RequestHeaders, maxBytes: number): Promise<string> {
+  const announced = header("content-length");
+  if (announced !== undefined) {
     if (Number(announced) > maxBytes) throw payloadTooLarge("body", maxBytes);
     return decoded(await request.arrayBuffer());
   }
