@@ -52,15 +52,22 @@ const CONNECTIONS_PER_RECEIVER = 64;
 /** What a receiver of webhooks answers is not kept. */
 const MAX_RECEIPT_BYTES = 64 * 1024;
 const CLOCK_MS = 10_000;
+/** Of the lease: with the interval between heartbeats it stays below the share at which calls are aborted. */
+const HEARTBEAT_SHARE = 0.3;
 
 /** Puts the server together on a migrated database. The only file that knows every folder. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { config, secrets, databaseUrl, log, runsEngine = true } = options;
   const onError = (where: string) => (error: unknown) => log.error({ err: error, where }, "background work failed");
-  const connect = (maxConnections: number, applicationName: string) =>
-    openDatabase({ url: databaseUrl, maxConnections, applicationName, onIdleError: onError("database") });
-  const db = connect(config.database.maxConnections, "strait");
-  const heartbeats = connect(1, "strait heartbeat");
+  const connection = { url: databaseUrl, onIdleError: onError("database") };
+  const db = openDatabase({ ...connection, maxConnections: config.database.maxConnections });
+  // A connection of its own. When nothing comes back on it this life must end itself in time, so it does not wait long.
+  const heartbeats = openDatabase({
+    ...connection,
+    maxConnections: 1,
+    applicationName: "strait heartbeat",
+    queryTimeoutMs: config.worker.leaseMs * HEARTBEAT_SHARE,
+  });
   const clock = databaseClock();
   await clock.synchronize(db);
   const clockTimer = setInterval(() => clock.synchronize(db).catch(onError("clock")), CLOCK_MS);

@@ -314,7 +314,7 @@ describe("stopping the server", { timeout: TEST_LIMIT_MS }, () => {
     await Promise.all([ending.received(10), slow.received(10)]);
 
     strait.signal("SIGTERM");
-    await closed(strait);
+    await draining(strait);
     prompt.open();
     const { code, stderr } = await strait.ended;
 
@@ -339,7 +339,7 @@ describe("stopping the server", { timeout: TEST_LIMIT_MS }, () => {
     await executor.received(20);
 
     strait.signal("SIGTERM");
-    await closed(strait);
+    await draining(strait);
     const { code } = await strait.kill("SIGINT");
 
     expect(code).toBe(1);
@@ -351,13 +351,10 @@ describe("stopping the server", { timeout: TEST_LIMIT_MS }, () => {
   });
 });
 
-/** Resolves when the server accepts no connection any more: it has taken notice of the signal. */
-function closed(strait: ServerProcess): Promise<void> {
-  return eventually("the end of listening", () =>
-    strait.request("GET", "/health").then(
-      () => false,
-      () => true,
-    ),
+/** Resolves when the server says that it stops: it has taken notice of the signal, and still answers its executors. */
+function draining(strait: ServerProcess): Promise<void> {
+  return eventually("the readiness of a server that stops", () =>
+    strait.request("GET", "/health/ready").then(({ status }) => status === 503),
   );
 }
 

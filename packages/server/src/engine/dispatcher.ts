@@ -5,6 +5,7 @@ import { resumeTaken } from "../service/finish-run.ts";
 import type { Batched } from "../service/lane.ts";
 import { type RunTokens, TOKEN_GRACE_SECS } from "../service/run-token.ts";
 import type { Signer } from "../service/signing.ts";
+import { untilAnswered } from "../store/database.ts";
 import type { ClaimedRun } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Queryable } from "../store/sql.ts";
@@ -33,8 +34,11 @@ interface Flight {
   abort: () => void;
 }
 
-/** Checkpoints up to this size travel in a header; larger ones are read through the API. */
-const MAX_CHECKPOINT_HEADER = 64 * 1024;
+/**
+ * Checkpoints up to this size travel in a header; larger ones are read through the API. Node.js refuses a request with
+ * more than 16 KiB of headers, and others one with a line of more than 8.
+ */
+const MAX_CHECKPOINT_HEADER = 8 * 1024;
 const MAX_PREVIOUS_ERROR = 1024;
 const MAX_SNOOZES = 50;
 
@@ -48,6 +52,7 @@ export class Dispatcher implements Worker {
   readonly #perProject = new Map<string, number>();
   #reserved = 0;
   #accepting = true;
+  #isDrained = false;
   #context: Context | undefined;
   #outcomes: Batched<RunOutcome, RunResult> | undefined;
   /** Whether something may stand in the queue. While it does, new runs queue up behind it. */
@@ -142,17 +147,34 @@ export class Dispatcher implements Worker {
   async drain(timeoutMs: number): Promise<void> {
     this.#accepting = false;
     const deadline = Date.now() + timeoutMs;
-    while (this.#flights.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    // A reservation is a run that a transaction under way may start.
+    while (this.#flights.size + this.#reserved > 0 && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.#isDrained = true;
     const left = [...this.#flights.values()];
     for (const flight of left) flight.abort();
-    if (left.length > 0) {
-      const items = left.map(({ run }) => ({ ...keyOf(run), move: "putBack" as const, resume_reason: "lost" }));
-      await Promise.all(items.map((item) => this.#outcomes?.add(item)));
-    }
+    await this.#putBack(left.map(({ run }) => run));
     await this.#outcomes?.idle();
   }
 
+  /** Gives runs back that were claimed here and are not to be sent any more; one that goes on by itself is left alone. */
+  async #putBack(claimed: readonly ClaimedRun[]): Promise<void> {
+    const items = claimed.map((run) => ({
+      ...keyOf(run),
+      move: "putBack" as const,
+      resume_reason: "lost",
+      unless_detached: true,
+    }));
+    await Promise.all(items.map((item) => this.#outcomes?.add(item)));
+  }
+
   #fly(run: ClaimedRun): void {
+    if (this.#isDrained) {
+      this.#count(run.project_id, -1);
+      this.#putBack([run]).catch(this.#options.onError);
+      return;
+    }
     const flight: Flight = { run, abort: () => {} };
     this.#flights.set(flightOf(run), flight);
     this.#send(flight)
@@ -204,7 +226,8 @@ export class Dispatcher implements Worker {
   }
 
   async #finish(run: ClaimedRun, result: CallResult): Promise<void> {
-    if (!this.#context || !this.#outcomes) return;
+    const context = this.#context;
+    if (!context || !this.#outcomes) return;
     const failure = failureOf(result);
     const ended =
       failure === undefined && result.kind === "answer"
@@ -212,12 +235,12 @@ export class Dispatcher implements Worker {
         : outcomeOfFailure(run, failure ?? { error_class: "unknown", message: "the call ended without an answer" });
     const dispatch = [run.project_id, run.id, run.dispatch_seq] as const;
     // Parked on an event that was there already: nothing else would wake the run.
-    if (ended === "parked" && (await resumeTaken(this.#context, ...dispatch))) return;
+    if (ended === "parked" && (await untilAnswered(() => resumeTaken(context, ...dispatch)))) return;
     const isOnItsOwn = ended === "parked" || ended === "goes on";
     const what = isOnItsOwn
-      ? await runs.detach(this.#context.db, ...dispatch, true)
-      : await this.#outcomes.add({ ...keyOf(run), ...ended });
-    if (what === "taken") await resumeTaken(this.#context, ...dispatch);
+      ? await untilAnswered(() => runs.detach(context.db, ...dispatch, true))
+      : await this.#outcomes.add({ ...keyOf(run), ...ended, unless_detached: result.kind !== "answer" });
+    if (what === "taken") await untilAnswered(() => resumeTaken(context, ...dispatch));
   }
 
   async #snooze(run: ClaimedRun, waitMs: number): Promise<void> {
@@ -263,11 +286,14 @@ export class Dispatcher implements Worker {
       if (run.checkpoint_at !== null) headers["x-checkpoint-at"] = run.checkpoint_at;
     }
     if (run.error !== null && run.attempt > 1) {
-      headers["x-previous-error"] = encodeURIComponent(run.error.slice(0, MAX_PREVIOUS_ERROR));
+      headers["x-previous-error"] = encodeURIComponent(wellFormed(run.error.slice(0, MAX_PREVIOUS_ERROR)));
     }
     return headers;
   }
 }
+
+/** Cut in the middle of a surrogate pair, a text has half of one, which cannot be encoded. */
+const wellFormed = (text: string): string => Buffer.from(text).toString();
 
 const flightOf = (run: { readonly project_id: string; readonly id: string; readonly dispatch_seq: number }): string =>
   `${run.project_id}/${run.id}/${run.dispatch_seq}`;

@@ -108,15 +108,17 @@ export class LeaseKeeper {
   async #renew(): Promise<void> {
     const { db, process, durationMs } = this.#options;
     const id = await leases.open(db, process, durationMs);
-    for (const old of this.#held) {
+    // Nothing is claimed on the old ones from here on, so what they hold can only become less.
+    const replaced = this.#held;
+    this.#held = [...replaced, id];
+    this.#current = id;
+    this.#claims = 0;
+    for (const old of replaced) {
       const [busy] = await leases.runsOf(db, old, 1);
       if (busy) continue;
       await leases.close(db, [old]);
       this.#held = this.#held.filter((held) => held !== old);
     }
-    this.#held = [...this.#held, id];
-    this.#current = id;
-    this.#claims = 0;
   }
 
   #lose(): void {

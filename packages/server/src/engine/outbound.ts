@@ -38,6 +38,8 @@ export interface OutboundOptions {
 }
 
 const IDLE_POOL_MS = 60_000;
+/** The longest that Node.js can wait; a longer timer fires at once. 24 days and 20 hours. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Resolves once and dials what was checked, so a name cannot change its address in between. */
 const guardedLookup: LookupFunction = (hostname, options, callback) => {
@@ -105,7 +107,7 @@ export function openOutbound({ allowPrivate, maxResponseBytes, connections }: Ou
           finish(result);
           controller?.abort(new Error(result.kind));
         };
-        const timer = setTimeout(() => stop({ kind: "timeout" }), timeoutMs);
+        const timer = setTimeout(() => stop({ kind: "timeout" }), Math.min(timeoutMs, MAX_TIMER_MS));
         onAbortable?.(() => stop({ kind: "aborted" }));
 
         const chunks: Buffer[] = [];

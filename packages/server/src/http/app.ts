@@ -258,7 +258,9 @@ function headersOf(options: AppOptions, { id, isCrossOrigin }: Reply): Record<st
 /** Anything that is not ours is a bug or an outage: it is logged, and says nothing to the caller. */
 function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, operation: string): StraitError {
   if (error instanceof StraitError) {
-    if (errorStatus[error.code] >= 500) onError(error.cause ?? error, { requestId: reply.id, operation });
+    // Without a cause it is said on purpose: the server stops.
+    if (errorStatus[error.code] >= 500 && error.cause !== undefined)
+      onError(error.cause, { requestId: reply.id, operation });
     return error;
   }
   onError(error, { requestId: reply.id, operation });

@@ -70,6 +70,7 @@ const sizeOf = ({ result, error }: RunOutcome): number => (result?.length ?? 0) 
 /** Why a run was passed over: the outcome comes too late, the run took an event, or somebody holds it. */
 function whyNot(outcome: RunOutcome, fence: runs.RunFence | undefined): RunResult | "held" {
   if (fence?.status !== "executing" || fence.dispatch_seq !== outcome.dispatch_seq) return "refused";
+  if (outcome.unless_detached && fence.detached) return "refused";
   return outcome.unless_taken && fence.taken_seq === outcome.dispatch_seq ? "taken" : "held";
 }
 

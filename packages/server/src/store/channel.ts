@@ -33,6 +33,17 @@ const CHANNEL = "strait";
 const MAX_PAYLOAD = 7_900;
 const RECONNECT_MS = 500;
 
+/** What cannot be read may mean anything, so everybody looks. */
+function parse(payload: string | undefined): Message {
+  try {
+    const { from, topics } = JSON.parse(payload ?? "") as Partial<Message>;
+    if (typeof from === "string" && Array.isArray(topics)) return { from, topics };
+  } catch {
+    // Said by the answer.
+  }
+  return { from: "", topics: ["*"] };
+}
+
 interface Message {
   readonly from: string;
   readonly topics: readonly Topic[];
@@ -66,7 +77,7 @@ export async function openSignals(db: Queryable, url: string, onError: (error: u
   async function listen(): Promise<void> {
     const next = new pg.Client({ connectionString: url, application_name: "strait listen", keepAlive: true });
     next.on("notification", ({ payload }) => {
-      const message = JSON.parse(payload ?? "{}") as Message;
+      const message = parse(payload);
       if (message.from !== me) tell(message.topics);
     });
     next.on("error", onError);

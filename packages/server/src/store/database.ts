@@ -28,6 +28,8 @@ export interface DatabaseOptions {
   /** Told of failures of idle connections; the pool replaces them. */
   readonly onIdleError: (error: Error) => void;
   readonly applicationName?: string;
+  /** How long this side waits for an answer: the server's own limit says nothing when packets are lost. */
+  readonly queryTimeoutMs?: number;
 }
 
 /** PostgreSQL's SQLSTATE of an error, where it has one. */
@@ -49,6 +51,21 @@ export function isConnectionLoss(error: unknown): boolean {
 }
 
 const MAX_TRIES = 5;
+/** Together with the doubling: about 13 seconds, in which a database that was restarted is back. */
+const MAX_ANSWER_TRIES = 8;
+const FIRST_BACKOFF_MS = 50;
+
+/** Repeats work that may be done twice without harm until the database has answered: it may have gone away meanwhile. */
+export async function untilAnswered<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries === MAX_ANSWER_TRIES || !(isConnectionLoss(error) || isTransient(error))) throw error;
+      await new Promise((resolve) => setTimeout(resolve, FIRST_BACKOFF_MS * 2 ** (tries - 1)));
+    }
+  }
+}
 
 /** `2026-11-21 10:00:00.5+00` → `2026-11-21T10:00:00.500000Z`. The session's time zone is UTC. */
 function toRfc3339(text: string): string {
@@ -106,11 +123,16 @@ async function run<Row>(client: pg.Pool | pg.PoolClient, statement: Statement): 
 }
 
 export function openDatabase(options: DatabaseOptions): Database {
+  // The driver lets `options` of the URL win over ours; both are wanted.
+  const target = new URL(options.url);
+  const given = target.searchParams.get("options") ?? "";
+  target.searchParams.delete("options");
   const pool = new pg.Pool({
-    connectionString: options.url,
+    connectionString: target.href,
     max: options.maxConnections,
     application_name: options.applicationName ?? "strait",
-    options: SETTINGS.map((setting) => `-c ${setting}`).join(" "),
+    options: [given, ...SETTINGS.map((setting) => `-c ${setting}`)].join(" ").trim(),
+    ...(options.queryTimeoutMs === undefined ? {} : { query_timeout: options.queryTimeoutMs }),
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
     types,

@@ -39,7 +39,10 @@ export function bury(db: Queryable): Promise<{ id: number }[]> {
 
 /** Ends a life in good order: nothing is left on it. */
 export async function close(db: Queryable, ids: readonly number[]): Promise<void> {
-  await db.query(sql`UPDATE leases SET alive = false WHERE id = ANY(${ids})`);
+  // As in `bury`: a claim under way either commits before, or sees that its lease is closed.
+  await db.query(sql`
+    WITH mine AS (SELECT id FROM leases WHERE id = ANY(${ids}) ORDER BY id FOR UPDATE)
+    UPDATE leases l SET alive = false FROM mine m WHERE l.id = m.id`);
 }
 
 /** Dead lives that may still hold runs: until two sweeps in a row have found nothing. */

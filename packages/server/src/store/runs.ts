@@ -180,6 +180,8 @@ export interface RunMoveItem {
   readonly delay_ms?: number | null;
   /** Refuses the move when this dispatch took an event that its executor may not have looked at. */
   readonly unless_taken?: boolean;
+  /** Refuses the move when the run goes on by itself: its deadline watches it, and not the call that ended. */
+  readonly unless_detached?: boolean;
   /** One more worker was lost with the run. */
   readonly counts_as_lost?: boolean;
 }
@@ -197,6 +199,7 @@ const moveTypes = {
   lease_id: "int8",
   delay_ms: "float8",
   unless_taken: "bool",
+  unless_detached: "bool",
   counts_as_lost: "bool",
 } as const satisfies Record<keyof RunMoveItem, string>;
 
@@ -330,6 +333,7 @@ export function move(
         WHERE r.project_id = i.project_id AND r.id = i.id
           AND r.status = ANY(${allowed}) AND r.dispatch_seq = coalesce(i.dispatch_seq, r.dispatch_seq)
           AND NOT (coalesce(i.unless_taken, false) AND r.taken_seq = r.dispatch_seq)
+          AND NOT (coalesce(i.unless_detached, false) AND r.detached)
         FOR NO KEY UPDATE ${skipLocked ? sql`SKIP LOCKED` : none}) r),
     moved AS (
       UPDATE runs r SET ${changesOf(name)} status = ${to}, change_seq = r.change_seq + 1
@@ -425,7 +429,7 @@ export async function takeEvent(tx: Queryable, projectId: string, id: string, pa
   await tx.query(sql`
     WITH i AS (SELECT ${json(payload)}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source),
     moved AS (
-      UPDATE runs r SET ${savesCheckpoint} taken_seq = r.dispatch_seq FROM i
+      UPDATE runs r SET ${savesCheckpoint} taken_seq = r.dispatch_seq, resume_reason = 'event' FROM i
       WHERE r.project_id = ${projectId} AND r.id = ${id} RETURNING r.*, i.checkpoint AS given_checkpoint),
     saved AS (${largeCheckpoints})
     SELECT 1 FROM moved`);

@@ -28,7 +28,7 @@ export function rescueRuns({ db, signals }: Context, leaseMs: number): Task {
     }));
     const saved = lost
       .filter((run) => !isHopeless(run))
-      .map((run) => ({ ...run, resume_reason: "lost", counts_as_lost: true }));
+      .map((run) => ({ ...run, resume_reason: "lost", counts_as_lost: true, unless_detached: true }));
     if (crashed.length > 0) await runs.move(db, "crash", crashed, { actor: SYSTEM });
     if (saved.length > 0) await runs.move(db, "putBack", saved, { actor: SYSTEM });
     if (lost.length > 0) signals.publish(["queue", "wakes", ...lost.map((run) => `run:${run.id}` as const)]);
@@ -71,6 +71,7 @@ export function findStrays({ db, signals }: Context, dispatcher: Dispatcher, lea
           id,
           dispatch_seq,
           resume_reason: "lost",
+          unless_detached: true,
         }));
         await runs.move(db, "putBack", items, { actor: SYSTEM });
         signals.publish(["queue"]);
