@@ -56,6 +56,7 @@ export interface Config {
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 type LogLevel = (typeof logLevels)[number];
 
+const ENVIRONMENTS: readonly string[] = ["production", "development", "test"];
 const MIB = 2 ** 20;
 /** Variables with our prefix that clients read, and that may well be set where a server runs. */
 const OF_CLIENTS = ["STRAIT_API_KEY", "STRAIT_BASE_URL", "STRAIT_PROJECT_ID", "STRAIT_CONTEXT"];
@@ -70,6 +71,9 @@ const OF_CLIENTS = ["STRAIT_API_KEY", "STRAIT_BASE_URL", "STRAIT_PROJECT_ID", "S
 export function readConfig(env: Environment = process.env, folder: string = process.cwd()): Config {
   const read = environmentReader(env);
   const nodeEnv = read.text("NODE_ENV");
+  if (nodeEnv !== undefined && !ENVIRONMENTS.includes(nodeEnv)) {
+    read.problems.push(`NODE_ENV is ${JSON.stringify(nodeEnv)}; set it to one of ${ENVIRONMENTS.join(", ")}.`);
+  }
   const url = databaseUrl(read);
   const development = nodeEnv === undefined ? read.text("DATABASE_URL") === undefined : nodeEnv !== "production";
   const host = read.text("HOST") ?? "127.0.0.1";

@@ -67,7 +67,8 @@ export function circuits(db: Database, onError: (error: unknown) => void): Circu
     report(project_id, endpoint, failure) {
       const at = { project_id, endpoint };
       if (failure !== undefined && COUNTED.has(failure.error_class)) failures.push(at);
-      else if (failure === undefined && failing.delete(nameOf(at))) successes.push(at);
+      // Any other answer is one: the endpoint is there.
+      else if (failing.delete(nameOf(at))) successes.push(at);
       else return;
       writing ??= write();
     },

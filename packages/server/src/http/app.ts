@@ -172,6 +172,8 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
     (handlers[id] as Handler<OperationId>)({ ...given, ...request } as unknown as Call<OperationId>);
 
   if (stop) {
+    // Only the headers are asked for: a stream that nobody reads would never end.
+    if (c.req.method === "HEAD") return new Response(null, { headers: headersOf(options, reply) });
     const events = await handle(services);
     if (events === undefined) return new Response(null, { status: 204, headers: headersOf(options, reply) });
     const end = () => stop.abort();

@@ -1,4 +1,4 @@
-import { payloadTooLarge, unsupportedMediaType, validationError } from "../domain/errors.ts";
+import { payloadTooLarge, StraitError, unsupportedMediaType, validationError } from "../domain/errors.ts";
 import type { RequestHeaders } from "./request-headers.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -15,7 +15,7 @@ export async function readBody(
   isRequired: boolean,
   maxBytes: number,
 ): Promise<{ value: unknown; text: string }> {
-  const text = await readText(request, header, maxBytes);
+  const text = await readText(request, header, maxBytes).catch(unread);
   if (text === "") {
     if (!isRequired) return { value: undefined, text };
     throw validationError([{ field: "", rule: "required", fix: "send a JSON body" }]);
@@ -28,6 +28,12 @@ export async function readBody(
     const reason = error instanceof Error ? error.message : "it cannot be parsed";
     throw validationError([{ field: "", rule: "json", fix: `send valid JSON: ${reason}` }]);
   }
+}
+
+/** A client that goes away in the middle of its body is no fault of the server. */
+function unread(error: unknown): never {
+  if (error instanceof StraitError) throw error;
+  throw validationError([{ field: "", rule: "complete", fix: "send as many bytes as Content-Length announces" }]);
 }
 
 async function readText(request: Request, header: RequestHeaders, maxBytes: number): Promise<string> {

@@ -22,6 +22,8 @@ export interface StreamSource {
   /** Names the stream in its cursors, so that a foreign one is refused. */
   readonly name: string;
   readonly topic: Topic;
+  /** What its positions look like: a cursor comes from outside. */
+  readonly positions: RegExp;
   snapshot(): Promise<Snapshot>;
   /** Every change behind `position`, once and in order; undefined when the position is not known any more. */
   deltasAfter(position: string): Promise<{ readonly deltas: Delta[]; readonly isTerminal: boolean } | undefined>;
@@ -52,7 +54,7 @@ export async function openStream(
   request: StreamRequest,
 ): Promise<AsyncIterable<StreamEvent> | undefined> {
   const life = await epoch(db);
-  const resumed = request.cursor === undefined ? undefined : decode(source.name, request.cursor);
+  const resumed = request.cursor === undefined ? undefined : decode(source, request.cursor);
   const isSameLife = resumed?.life === life.slice(0, 8);
   const known = resumed && isSameLife ? await source.deltasAfter(resumed.position) : undefined;
   if (known?.isTerminal && known.deltas.length === 0) return undefined;
@@ -147,15 +149,9 @@ function encode(name: string, life: string, position: string): string {
   return Buffer.from(`${name}|${life.slice(0, 8)}|${position}`).toString("base64url");
 }
 
-function decode(name: string, cursor: string): { life: string; position: string } {
+function decode({ name, positions }: StreamSource, cursor: string): { life: string; position: string } {
   const [given, life, position, ...rest] = Buffer.from(cursor, "base64url").toString().split("|");
-  if (
-    given !== name ||
-    life === undefined ||
-    position === undefined ||
-    rest.length > 0 ||
-    !/^\d+(\.\d+)?$/.test(position)
-  ) {
+  if (given !== name || life === undefined || position === undefined || rest.length > 0 || !positions.test(position)) {
     throw validationError([
       {
         field: "/query/cursor",

@@ -30,6 +30,7 @@ export function subjectSource<Row>(
   return {
     name: id,
     topic,
+    positions: /^\d{1,9}$/,
     async snapshot() {
       const { row, sequence } = await readNow();
       return { data: row, position: String(sequence), isTerminal: subject.isTerminal(row) };

@@ -44,6 +44,7 @@ export function workflowRunSource(db: Queryable, projectId: string, id: string):
   return {
     name: id,
     topic: `workflow_run:${id}`,
+    positions: /^\d{1,18}\.\d{1,18}$/,
     async snapshot() {
       // What is committed after the position was read is in the data, and is told once more.
       let before = START;

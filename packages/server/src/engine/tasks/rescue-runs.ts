@@ -7,6 +7,8 @@ import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Task } from "../loop.ts";
 
 const BATCH = 500;
+/** More than any process executes at once (WORKER_CONCURRENCY is at most 100,000): strays may stand behind all of them. */
+const MAX_HELD = 200_000;
 /** A run lost more often than this with its worker is taken for what kills the workers. */
 const MAX_LOST = 3;
 
@@ -59,7 +61,7 @@ export function findStrays({ db, signals }: Context, dispatcher: Dispatcher, lea
     async tick() {
       const unknown: leases.LostRun[] = [];
       for (const id of lease.held) {
-        const claimed = await leases.runsOf(db, id, BATCH);
+        const claimed = await leases.runsOf(db, id, MAX_HELD);
         unknown.push(...claimed.filter((run) => !dispatcher.holds(run)));
       }
       const strays = unknown.filter((run) => suspected.has(`${run.id} ${run.dispatch_seq}`));
