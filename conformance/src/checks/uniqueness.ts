@@ -52,8 +52,8 @@ export const uniqueness = [
     const long = await run.wait(longest);
 
     for (const { status, body } of refused) {
-      const error = { code: "validation_error", details: { issues: [{ field: "/event_key" }] } };
-      has({ status, body }, { status: 400, body: { error } }, "a key that is no key");
+      has({ status, body }, { status: 400, body: { error: { code: "validation_error" } } }, "a key that is no key");
+      same(body.error.details.issues[0].field, "/event_key", "the field that is to blame");
     }
     has(sent.body, { id: waiting.trigger.id, event_key: decomposed.normalize("NFC") }, "a send to the same key in NFC");
     same(upper.body.status, "buffered", "the status of a send to the key in upper case");

@@ -152,6 +152,11 @@ export function forbidden(scope: Scope): StraitError {
   return new StraitError("forbidden", message, { details: { scope } });
 }
 
+/** The token of one run, used for another one: every run has its own. */
+export function foreignRunToken(): StraitError {
+  return new StraitError("forbidden", "the run token is for another run; use the token of this run's dispatch");
+}
+
 export function idempotencyMismatch(idempotencyKey: string): StraitError {
   const message = `idempotency key ${quote(idempotencyKey)} was used with another request; use a new key for a new one`;
   return new StraitError("idempotency_mismatch", message, { details: { idempotency_key: idempotencyKey } });
