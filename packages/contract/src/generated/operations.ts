@@ -53,6 +53,7 @@ import type {
   SetRunState,
   SourceType,
   StepRunPage,
+  Timestamp,
   TriggerJob,
   TriggerStatus,
   TriggerWorkflow,
@@ -959,6 +960,8 @@ export interface Operations {
       source_type?: SourceType;
       workflow_run_id?: Reference;
       prefix?: string;
+      expires_after?: Timestamp;
+      expires_before?: Timestamp;
       limit?: number;
       cursor?: string;
     };

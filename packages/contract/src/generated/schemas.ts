@@ -1392,6 +1392,8 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
           maxLength: 512,
           pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
         },
+        expires_after: { $ref: "strait#/$defs/Timestamp" },
+        expires_before: { $ref: "strait#/$defs/Timestamp" },
         limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
         cursor: { type: "string", minLength: 1, maxLength: 1024 },
       },

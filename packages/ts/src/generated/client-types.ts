@@ -54,6 +54,7 @@ import type {
   SetRunState,
   SourceTypeInput,
   StepRunPage,
+  Timestamp,
   TriggerJob,
   TriggerStatusInput,
   TriggerWorkflow,
@@ -322,6 +323,10 @@ export interface GetV1EventsInput extends Call {
      * @example aml:
      */
     prefix?: string;
+    /** Only triggers that wait and whose deadline is at this time or later. */
+    expires_after?: Timestamp;
+    /** Only triggers that wait and whose deadline is before this time, such as those that need a reminder. */
+    expires_before?: Timestamp;
     /**
      * How many entries a page has at most.
      * @example 20
@@ -1004,7 +1009,8 @@ export interface BearerOrInternalSecretCalls {
   /**
    * List event triggers.
    *
-   * The event triggers of the project, newest first. Filters are combined with "and".
+   * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+   * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput): Promise<GetV1EventsResult>;
   /**

@@ -1614,7 +1614,8 @@ export interface paths {
     };
     /**
      * List event triggers
-     * The event triggers of the project, newest first. Filters are combined with "and".
+     * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+     * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
      */
     get: operations["getV1Events"];
     put?: never;
@@ -3427,6 +3428,10 @@ export interface operations {
          * @example aml:
          */
         prefix?: string;
+        /** Only triggers that wait and whose deadline is at this time or later. */
+        expires_after?: Timestamp;
+        /** Only triggers that wait and whose deadline is before this time, such as those that need a reminder. */
+        expires_before?: Timestamp;
         /**
          * How many entries a page has at most.
          * @example 20
