@@ -124,4 +124,23 @@ export const runsAndStreams = [
       that(ms < HINT_LIMIT_MS, `a stream learned of a send after ${Math.round(ms)} ms`);
     }
   }),
+
+  check("T6", async (world) => {
+    const [key, other] = [world.name("key"), world.name("other")];
+    await world.parked(key);
+    await world.parked(other);
+    const made = await world.request("POST", "/v1/stream-tokens", { body: { event_key: key, expires_in_secs: 60 } });
+    same(made.status, 201, `the status of making a token (${JSON.stringify(made.body)})`);
+    const { token, url } = made.body;
+
+    const stream = await world.stream(url, { token: null });
+    const snapshot = await stream.next();
+    const elsewhere = await world.request("GET", `${eventKeyPath(other)}/stream?token=${token}`, { token: null });
+    const asKey = await world.request("POST", `${eventKeyPath(key)}/send`, { token, body: {} });
+    await stream.leave();
+
+    has(snapshot, { event: "status", data: { event_key: key, status: "waiting" } }, "what the token's stream shows");
+    same(elsewhere.status, 403, "the status of another stream with it");
+    same(asKey.status, 401, "the status of a send with it");
+  }),
 ];

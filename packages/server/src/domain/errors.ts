@@ -157,6 +157,11 @@ export function foreignRunToken(): StraitError {
   return new StraitError("forbidden", "the run token is for another run; use the token of this run's dispatch");
 }
 
+/** @param id - The resource whose stream the token opens. */
+export function otherStream(id: string): StraitError {
+  return new StraitError("forbidden", `the token is for the stream of ${quote(id)}; ask for one for this stream`);
+}
+
 export function idempotencyMismatch(idempotencyKey: string): StraitError {
   const message = `idempotency key ${quote(idempotencyKey)} was used with another request; use a new key for a new one`;
   return new StraitError("idempotency_mismatch", message, { details: { idempotency_key: idempotencyKey } });
