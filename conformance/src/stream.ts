@@ -14,7 +14,7 @@ export interface Stream {
   readonly retryMs: number | undefined;
   /** The next event; undefined at the end. */
   next(): Promise<Frame | undefined>;
-  /** Every event up to the end, without keepalives. */
+  /** Every event up to the end, without `keepalive`. */
   rest(): Promise<Frame[]>;
   leave(): Promise<void>;
 }

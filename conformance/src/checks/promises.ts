@@ -199,13 +199,13 @@ export const promiseChecks = [
     const { body } = await world.request("POST", `/v1/jobs/${slug}/trigger`, { body: { payload: {} } });
     await eventually("the wait", async () => ((await world.event(key)).status === 200 ? true : undefined));
 
-    await world.send(key, { approved: true, note: "ümlaut" });
+    await world.send(key, { approved: true, note: "äöü" });
 
     const run = await eventually("the end of the run", async () => {
       const now = await world.request("GET", `/v1/runs/${body.id}`);
       return now.body.status === "completed" ? now.body : undefined;
     });
-    same(run.result, { approved: true, note: "ümlaut" }, "what the code found as its checkpoint");
+    same(run.result, { approved: true, note: "äöü" }, "what the code found as its checkpoint");
     same(dispatches.length, 2, "the number of dispatches");
   }),
 
