@@ -75,6 +75,34 @@ export const races = [
     same((await run.read()).status, "waiting", "the status of the run");
   }),
 
+  check("R4", async (world) => {
+    const [longer, shorter, ended] = [world.name("longer"), world.name("shorter"), world.name("ended")];
+    const extend = (key: string, body: object) =>
+      world.request("POST", `/v1/events/${encodeURIComponent(key)}/extend`, { body });
+    const waits = [
+      await world.parked(longer, { timeout_secs: 1 }),
+      await world.parked(shorter),
+      await world.parked(ended),
+    ];
+    await world.send(ended, 1);
+
+    const extended = await extend(longer, { timeout_secs: 600, version: waits[0]?.trigger.version });
+    const stale = await extend(longer, { timeout_secs: 5, version: waits[0]?.trigger.version });
+    const shortened = await extend(shorter, { timeout_secs: 1 });
+    const late = await extend(ended, { timeout_secs: 600 });
+    await sleep(1_500);
+
+    same([extended.status, shortened.status], [200, 200], "the statuses of two new deadlines");
+    has(stale, { status: 409, body: { error: { code: "expectation_failed" } } }, "a change of an older version");
+    has(late, { status: 409, body: { error: { code: "wait_closed" } } }, "a change of a wait that has ended");
+    has(
+      (await world.event(longer)).body,
+      { status: "waiting", expires_at: extended.body.expires_at },
+      "the longer wait",
+    );
+    await waits[1]?.is("timed_out");
+  }),
+
   check("R5", async (world) => {
     const [failing, resuming] = [world.name("fail"), world.name("resume")];
     const ended = await world.parked(failing);
@@ -84,7 +112,8 @@ export const races = [
     await world.cancel(resuming, "the customer withdrew");
 
     has(canceled, { status: 200, body: { status: "canceled", response_payload: null } }, "the answer");
-    that(String(canceled.body.error).includes("the customer withdrew"), `error is ${canceled.body.error}`);
+    has(canceled.body.cancellation, { kind: "canceled", reason: "the customer withdrew" }, "its cancellation");
+    that(/^apikey:key_/.test(canceled.body.cancellation.actor), `its actor is ${canceled.body.cancellation.actor}`);
     const run = await ended.is("canceled");
     that(String(run.error).includes("the customer withdrew"), `the run's error is ${run.error}`);
     same((await resumed.dispatch(2)).headers["x-resume-reason"], "canceled", "the reason of the resume");

@@ -56,6 +56,30 @@ export const sends = [
     has(sent.body, { disposition: "delivered", response_payload: { data: 1 } }, "a send with a payload");
   }),
 
+  check("S5", async (world) => {
+    const [failing, resuming] = [world.name("fail"), world.name("resume")];
+    const reject = (key: string, reason: string) =>
+      world.request("POST", `/v1/events/${encodeURIComponent(key)}/reject`, { body: { reason, details: { page: 7 } } });
+    const ended = await world.parked(failing);
+    const resumed = await world.parked(resuming, { on_cancel: "resume" });
+
+    const rejected = await reject(failing, "the passport has expired");
+    const again = await reject(failing, "the passport has expired");
+    const nobody = await reject(world.name("nobody"), "no");
+    await reject(resuming, "the passport has expired");
+
+    const cancellation = { kind: "rejected", reason: "the passport has expired", details: { page: 7 } };
+    const body = { status: "canceled", response_payload: null, cancellation };
+    has(rejected, { status: 200, body: { disposition: "delivered", ...body } }, "the answer");
+    has(again, { status: 200, body: { disposition: "duplicate" } }, "an equal rejection");
+    same(nobody.status, 404, "the status of a rejection that nobody waits for");
+    const run = await ended.is("failed");
+    that(String(run.error).includes("the passport has expired"), `the run's error is ${run.error}`);
+    const { headers } = await resumed.dispatch(2);
+    same(headers["x-resume-reason"], "rejected", "the reason of the resume");
+    has(JSON.parse(String(headers["x-last-checkpoint"])), cancellation, "what the code is told");
+  }),
+
   check("W1", async (world) => {
     const key = world.name("key");
     await world.parked(key);
