@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
+import { crashPoint } from "./crash-points.ts";
 import type { Queryable, Statement } from "./sql.ts";
 
 declare const open: unique symbol;
@@ -158,7 +159,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     try {
       await client.query("BEGIN");
       result = await work(tx);
+      crashPoint("before-commit");
       await client.query("COMMIT");
+      crashPoint("after-commit");
     } catch (error) {
       // A client whose ROLLBACK fails is in an unknown state, so the pool must not lend it again.
       await client.query("ROLLBACK").then(
