@@ -11,6 +11,7 @@ const WHOLE: ReadonlySet<string> = new Set([
   "endpoint_circuits", // has a row only while an endpoint fails
   "database_epoch", // has one row
   "leases", // has a row per process, and a day's dead ones
+  "pg_database", // has a row per database of this PostgreSQL; read while a transaction runs that holds a feed up
 ]);
 /** Tables that are read from one end, up to a limit: what stands there is worked off. */
 const FROM_THE_END: ReadonlySet<string> = new Set(["run_wakes", "workflow_advances"]);
@@ -111,6 +112,7 @@ async function driveWorkflow(strait: TestServer): Promise<void> {
   ];
   expect((await strait.request("POST", "/v1/workflows", { body: { name: "w", slug: "w", steps } })).status).toBe(201);
   const { body } = await strait.request("POST", "/v1/workflows/w/trigger", { body: {} });
+  const stream = await strait.fetch("GET", `/v1/workflow-runs/${body.id}/stream`);
   const stepIs = (n: number, status: string) =>
     eventually(async () => {
       const { body: page } = await strait.request("GET", `/v1/workflow-runs/${body.id}/steps`);
@@ -119,8 +121,10 @@ async function driveWorkflow(strait: TestServer): Promise<void> {
   await stepIs(1, "waiting");
   await strait.advance(60_000);
   await stepIs(2, "waiting");
+  const { body: waiting } = await strait.fetch("GET", "/v1/events/c/stream");
   await strait.request("POST", "/v1/events/c/send", { body: { payload: 1 } });
   await stepIs(2, "completed");
+  await Promise.all([stream.text(), new Response(waiting).text()]);
 }
 
 /** The plan that a connection of the server keeps for a statement: made once, for any values. */
@@ -219,6 +223,7 @@ describe("Q5 no hot statement reads a table from end to end", () => {
       "UPDATE event_triggers",
       "UPDATE webhook_deliveries",
       "workflow_advances",
+      "pg_snapshot_xip",
     ]) {
       expect(statements.some((text) => text.includes(part))).toBe(true);
     }
