@@ -255,10 +255,10 @@ async function record(
         actor: event.caller.actor,
         channel: "batch",
         idempotency_key: event.idempotency_key,
+        is_rejection: false,
         for_next: false,
         ttl_secs: null,
         issues: decision?.kind === "refuse" ? json(decision.error.details.issues) : null,
-        dead_letter_reason: null,
       },
     ];
   });

@@ -19,13 +19,14 @@ export interface NewEvent {
   readonly actor: string;
   readonly channel: string;
   readonly idempotency_key: string | null;
+  readonly is_rejection: boolean;
   readonly for_next: boolean;
   /** Seconds that a buffered event waits for its trigger; null for any other. */
   readonly ttl_secs: number | null;
   /** JSON: what the payload of a rejected event breaks. */
-  readonly issues: string | null;
-  /** Why it is a dead letter; null where its sender was told what became of it. */
-  readonly dead_letter_reason: DeadLetterReason | null;
+  readonly issues?: string | null;
+  /** Why it is a dead letter; absent where its sender was told what became of it. */
+  readonly dead_letter_reason?: DeadLetterReason | null;
 }
 
 const newEventTypes = {
@@ -41,6 +42,7 @@ const newEventTypes = {
   actor: "text",
   channel: "text",
   idempotency_key: "text",
+  is_rejection: "bool",
   for_next: "bool",
   ttl_secs: "int4",
   issues: "json",
@@ -54,10 +56,10 @@ export function insert(
 ): Promise<{ id: string; event_key: string; expires_at: string | null }[]> {
   return tx.query(sql`
     INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-      payload_digest, actor, channel, idempotency_key, for_next, expires_at, issues, dead_letter_reason, dead_letter_status,
-      dead_lettered_at)
+      payload_digest, actor, channel, idempotency_key, is_rejection, for_next, expires_at, issues, dead_letter_reason,
+      dead_letter_status, dead_lettered_at)
     SELECT project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload, payload_digest, actor,
-      channel, idempotency_key, for_next, strait_now() + make_interval(secs => ttl_secs), issues,
+      channel, idempotency_key, is_rejection, for_next, strait_now() + make_interval(secs => ttl_secs), issues,
       dead_letter_reason, CASE WHEN dead_letter_reason IS NOT NULL THEN 'open' END,
       CASE WHEN dead_letter_reason IS NOT NULL THEN strait_now() END
     FROM ${records("i", newEventTypes, rows)}
