@@ -1,5 +1,6 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
 import { endpointIssue } from "../../service/endpoint-rules.ts";
+import { schemaIssue } from "../../service/payload-schema.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
@@ -7,7 +8,7 @@ import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
-import { eventKeyOf } from "./events.ts";
+import { checkOneDeadline, eventKeyOf } from "./events.ts";
 
 const DEFAULT_TIMEOUT_SECS = 3_600;
 const MAX_STATE_BYTES = 64 * 1024;
@@ -71,15 +72,14 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDFail: ({ context, caller, body }) => failRun(context, caller, body.error, body.retryable ?? true),
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
-    if (body.deadline !== undefined && body.timeout_secs !== undefined) {
-      throw validationError([
-        { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
-      ]);
-    }
+    checkOneDeadline(body);
     const notifyUrl = body.notify_url ?? null;
     const issue =
       notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
     if (issue) throw validationError([issue]);
+    const payloadSchema = body.payload_schema ?? null;
+    const schemaProblem = payloadSchema === null ? undefined : schemaIssue(payloadSchema, "/payload_schema");
+    if (schemaProblem) throw validationError([schemaProblem]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
@@ -89,6 +89,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
+      payload_schema: payloadSchema,
       tags: body.tags ?? {},
     });
   },
