@@ -11,6 +11,7 @@ export {
 export { type RequestSchema, requestSchemas, responseSchemas, type SchemaObject, schemas } from "./schemas.ts";
 export {
   acceptBuffereds,
+  cancellationKinds,
   componentStatuses,
   deliveryEventTypes,
   deliveryRetryPolicies,
@@ -48,6 +49,8 @@ export type {
   BulkTriggerItem,
   BulkTriggerJob,
   BulkTriggeredRuns,
+  Cancellation,
+  CancellationKind,
   Checkpoint,
   CompleteRun,
   ComponentStatus,
@@ -79,6 +82,7 @@ export type {
   EventTrigger,
   EventTriggerPage,
   ExpectedSet,
+  ExtendEvent,
   FailRun,
   HasMore,
   Health,
@@ -107,6 +111,7 @@ export type {
   PurgedEvents,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   ResumeReason,
   RetryStrategy,
