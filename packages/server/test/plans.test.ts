@@ -13,6 +13,7 @@ async function hotStatements(): Promise<string[]> {
   await driveRuns(strait);
   await driveWaits(strait);
   await driveWorkflow(strait);
+  await driveUpkeep(strait);
   for (const task of ["find-strays", "rescue-runs", "purge", "watch-deadlines"]) await strait.tick(task);
   await strait.close();
   return [...new Set(recorded.map(({ text }) => text))].filter((text) =>
@@ -83,6 +84,13 @@ async function driveWaits(strait: TestServer): Promise<void> {
   await runIs(strait, late, "timed_out");
   await call("complete", { result: 1 });
   await call("fail", { error: "e" });
+}
+
+async function driveUpkeep(strait: TestServer): Promise<void> {
+  expect((await strait.request("GET", "/v1/events/stats")).status).toBe(200);
+  for (const age of [{ older_than_days: 1 }, { before: "2100-01-01T00:00:00Z" }]) {
+    expect((await strait.request("POST", "/v1/events/purge", { body: age })).status).toBe(200);
+  }
 }
 
 async function driveWorkflow(strait: TestServer): Promise<void> {

@@ -94,7 +94,8 @@ export function createApp(options: AppOptions): {
   // Where every origin may read, the headers are constants of each answer: touching them later costs a tenth of a request.
   if (isOpen(options)) app.options("*", crossOrigin);
   else app.use(crossOrigin);
-  for (const operation of Object.values(operations)) {
+  // The first route that fits is taken, so `/v1/events/stats` stands before `/v1/events/{eventKey}`: `{` sorts behind letters.
+  for (const operation of Object.values(operations).toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
     const path = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.on(operation.method, path, (c) => serve(options, operation.id, c));
   }
