@@ -53,7 +53,7 @@ export async function explore(
       const schedule = schedules[index];
       if (!schedule) throw new Error(`there is no schedule ${index} among ${count}`);
       const eventKey = `explored:${turn}`;
-      const { runIds, played } = await play(fleet, eventKey, schedule, turn);
+      const { runIds, played } = await play({ fleet, code }, eventKey, schedule, turn);
       const isSettled = await settle(eventKey, runIds);
       const triggers = await triggersOf(db, eventKey);
       const runs = await runsOf(db, runIds);

@@ -13,14 +13,42 @@ export interface Played {
 const REASONS: readonly unknown[] = ["event", "timeout", "canceled", "rejected"];
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A run that is canceled early never asks. */
+const OPENING_LIMIT_MS = 3_000;
+const atOnce = (): Moments => ({ opening: Date.now(), deadline: Date.now() });
+
+interface Moments {
+  readonly opening: number;
+  readonly deadline: number;
+}
+
+interface Opened {
+  readonly told: Promise<Moments>;
+  readonly tell: (moments: Moments) => void;
+}
+
 /** The code of every run that the explorer makes: it asks once, and ends with what it is told. */
 export interface Code {
   handle(dispatch: Dispatch): Promise<ExecutorAnswer>;
+  /** When a first wait on the key was asked for and its deadline, which without one is the same; milliseconds since 1970. */
+  opened(eventKey: string): Promise<Moments>;
   resumesOf(runId: string): readonly Dispatch[];
 }
 
 export function createCode(fleet: () => Fleet): Code {
   const resumes = new Map<string, Dispatch[]>();
+  const openings = new Map<string, Opened>();
+  function openingOf(eventKey: string): Opened {
+    const known = openings.get(eventKey);
+    if (known) return known;
+    let tell: Opened["tell"] = () => {};
+    const told = new Promise<Moments>((resolve) => {
+      tell = resolve;
+    });
+    const opened = { told, tell };
+    openings.set(eventKey, opened);
+    return opened;
+  }
   return {
     async handle(dispatch) {
       const { runId, runToken: token, headers } = dispatch;
@@ -31,19 +59,25 @@ export function createCode(fleet: () => Fleet): Code {
         return { body: { reason, told: checkpoint === undefined ? null : JSON.parse(String(checkpoint)) } };
       }
       const { eventKey, opening, process } = dispatch.body as Asking;
+      const { deadlineMs, onTimeout: on_timeout, onCancel: on_cancel } = opening;
+      const deadline = deadlineMs === null ? undefined : new Date(Date.now() + deadlineMs).toISOString();
       const body = {
         event_key: eventKey,
-        on_timeout: opening.onTimeout,
-        on_cancel: opening.onCancel,
-        ...(opening.deadlineMs === null
-          ? { timeout_secs: null }
-          : { deadline: new Date(Date.now() + opening.deadlineMs).toISOString() }),
+        on_timeout,
+        on_cancel,
+        ...(deadline === undefined ? { timeout_secs: null } : { deadline }),
       };
-      const asked = await fleet().request(process, "POST", `/sdk/v1/runs/${runId}/wait-for-event`, { token, body });
+      // A repeat after a lost answer must not ask a second time, should an event have been there already.
+      const once = { "idempotency-key": `${runId} ${headers["x-dispatch"]}` };
+      const path = `/sdk/v1/runs/${runId}/wait-for-event`;
+      const asked = await fleet().request(process, "POST", path, { token, body, headers: once });
+      const now = Date.now();
+      openingOf(eventKey).tell({ opening: now, deadline: deadline === undefined ? now : Date.parse(deadline) });
       // Somebody else holds the key, or the deadline had passed on the way: there is nothing to wait for.
       const isRefused = ["key_in_use", "validation_error"].includes(asked.body.error?.code);
       return isRefused ? { body: { reason: "refused" } } : { status: 202 };
     },
+    opened: (eventKey) => Promise.race([openingOf(eventKey).told, sleep(OPENING_LIMIT_MS).then(atOnce)]),
     resumesOf: (runId) => resumes.get(runId) ?? [],
   };
 }
@@ -56,7 +90,12 @@ interface Asking {
 }
 
 /** Plays a schedule on a key of its own, and resolves when every request has been answered. */
-export async function play(fleet: Fleet, eventKey: string, { openings, moves }: Schedule, index: number) {
+export async function play(
+  { fleet, code }: { readonly fleet: Fleet; readonly code: Code },
+  eventKey: string,
+  { openings, moves }: Schedule,
+  index: number,
+): Promise<{ runIds: string[]; played: Played[] }> {
   const runIds: string[] = [];
   const path = `/v1/events/${encodeURIComponent(eventKey)}`;
 
@@ -70,7 +109,8 @@ export async function play(fleet: Fleet, eventKey: string, { openings, moves }: 
   }
 
   async function act(move: Move, n: number): Promise<Played | undefined> {
-    await sleep(move.afterMs);
+    const base = move.from === "start" ? Date.now() : (await code.opened(eventKey))[move.from];
+    await sleep(base + move.afterMs - Date.now());
     const payload = `${eventKey} ${n}`;
     const headers = move.isKeyed ? { "idempotency-key": payload } : {};
     const post = (to: string, body: object) => fleet.request(move.process, "POST", `${path}/${to}`, { body, headers });
