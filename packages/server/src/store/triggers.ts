@@ -141,7 +141,7 @@ async function settleTargets(
     settled AS (
       UPDATE event_triggers t SET status = ${to}, finished_at = strait_now(),
         received_at = CASE WHEN ${to} = 'received' THEN strait_now() END,
-        response_payload = g.payload, sent_by = CASE WHEN g.event_id IS NOT NULL THEN g.actor END, error = g.error,
+        response_payload = g.payload, sent_by = CASE WHEN g.channel IS NOT NULL THEN g.actor END, error = g.error,
         notify_status = CASE WHEN t.notify_url IS NOT NULL THEN 'pending' END, change_seq = t.change_seq + 1
       FROM target g
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${from})

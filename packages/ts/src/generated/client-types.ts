@@ -24,6 +24,9 @@ import type {
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -33,6 +36,8 @@ import type {
   Project,
   ProjectPage,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   ReportProgress,
   RotateApiKey,
@@ -47,6 +52,7 @@ import type {
   RunStatusInput,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -476,6 +482,36 @@ export interface GetV1RunsByRunIDEventsInput extends Call {
 /** What `getV1RunsByRunIDEvents` answers. */
 export type GetV1RunsByRunIDEventsResult = RunEventPage;
 
+/** What `getV1RunsByRunIDInbox` takes. */
+export interface GetV1RunsByRunIDInboxInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+  };
+  readonly query?: {
+    /**
+     * Only messages of this kind.
+     * @example chat
+     */
+    name?: InboxName;
+    /** True: only messages that the run can still take. False: only the others. */
+    unread?: boolean;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1RunsByRunIDInbox` answers. */
+export type GetV1RunsByRunIDInboxResult = InboxPage;
+
 /** What `getV1WebhooksDeliveries` takes. */
 export interface GetV1WebhooksDeliveriesInput extends Call {
   readonly query?: {
@@ -713,6 +749,21 @@ export interface PostSdkV1RunsByRunIDHeartbeatInput extends Call {
 /** What `postSdkV1RunsByRunIDHeartbeat` answers. */
 export type PostSdkV1RunsByRunIDHeartbeatResult = Heartbeat;
 
+/** What `postSdkV1RunsByRunIDInboxReceive` takes. */
+export interface PostSdkV1RunsByRunIDInboxReceiveInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+  };
+  readonly body?: ReceiveMessages | undefined;
+}
+
+/** What `postSdkV1RunsByRunIDInboxReceive` answers. */
+export type PostSdkV1RunsByRunIDInboxReceiveResult = ReceivedMessages;
+
 /** What `postSdkV1RunsByRunIDLog` takes. */
 export interface PostSdkV1RunsByRunIDLogInput extends Call {
   readonly pathParams: {
@@ -888,6 +939,26 @@ export interface PostV1ProjectsInput extends Call {
 /** What `postV1Projects` answers. */
 export type PostV1ProjectsResult = Project;
 
+/** What `postV1RunsByRunIDInboxByName` takes. */
+export interface PostV1RunsByRunIDInboxByNameInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+    /**
+     * What kind of message it is.
+     * @example order.rejected
+     */
+    name: InboxName;
+  };
+  readonly body?: SendMessage | undefined;
+}
+
+/** What `postV1RunsByRunIDInboxByName` answers. */
+export type PostV1RunsByRunIDInboxByNameResult = InboxMessage;
+
 /** What `postV1WebhooksDeliveriesByDeliveryIDReplay` takes. */
 export interface PostV1WebhooksDeliveriesByDeliveryIDReplayInput extends Call {
   readonly pathParams: {
@@ -1045,6 +1116,12 @@ export interface BearerOrInternalSecretCalls {
    */
   getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<GetV1RunsByRunIDEventsResult>;
   /**
+   * List the inbox of a run.
+   *
+   * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
+   */
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<GetV1RunsByRunIDInboxResult>;
+  /**
    * List webhook deliveries.
    *
    * The webhook deliveries of the project, newest first. Filters are combined with "and".
@@ -1175,6 +1252,21 @@ export interface BearerOrInternalSecretCalls {
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<PostV1JobsByJobIDTriggerBulkResult>;
+  /**
+   * Send a message to a run.
+   *
+   * Puts a message into the run's inbox, in whatever state the run is. A run that waits for it goes on with it, in the same transaction; else it is kept
+   * until the run asks for it. No message is dropped, and none takes the place of another.
+   *
+   * | situation | answer |
+   * |---|---|
+   * | the run waits for a message of this kind | 200, `delivered` |
+   * | it is busy, has not started, or waits for something else | 202, `buffered` |
+   * | it has ended | 409 `run_closed`; the message is on record as `late` |
+   *
+   * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
+   */
+  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<PostV1RunsByRunIDInboxByNameResult>;
   /**
    * Replay a webhook delivery.
    *
@@ -1314,6 +1406,21 @@ export interface RunTokenCalls {
    * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
    */
   postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<PostSdkV1RunsByRunIDHeartbeatResult>;
+  /**
+   * Receive messages.
+   *
+   * Takes the oldest messages of the run's inbox, or parks the run until one comes.
+   *
+   * Messages that are there are taken at once, with the status `received`. Otherwise the run is parked as by wait-for-event, the status is `waiting`, and
+   * the run is dispatched again when a message of the accepted `names` comes, with `X-Resume-Reason: event` and `{ "messages": [...] }` as its latest
+   * checkpoint. Answer the dispatch soon afterwards.
+   *
+   * A message is handed out once. What was received becomes the run's latest checkpoint in either case, so a dispatch that is repeated because its worker
+   * died, or because the attempt failed, finds the same messages there. Receiving more, or saving a checkpoint, takes their place.
+   *
+   * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`.
+   */
+  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<PostSdkV1RunsByRunIDInboxReceiveResult>;
   /**
    * Write to the log.
    *

@@ -1,5 +1,6 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
 import { endpointIssue } from "../../service/endpoint-rules.ts";
+import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
@@ -71,19 +72,14 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDFail: ({ context, caller, body }) => failRun(context, caller, body.error, body.retryable ?? true),
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
-    if (body.deadline !== undefined && body.timeout_secs !== undefined) {
-      throw validationError([
-        { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
-      ]);
-    }
+    const end = endOf(body);
     const notifyUrl = body.notify_url ?? null;
     const issue =
       notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
     if (issue) throw validationError([issue]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
-      timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
-      deadline: body.deadline ?? null,
+      ...end,
       notify_url: notifyUrl,
       on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
@@ -92,4 +88,26 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       tags: body.tags ?? {},
     });
   },
+
+  postSdkV1RunsByRunIDInboxReceive: async ({ context, caller, body }) =>
+    receiveMessages(context, caller, {
+      ...endOf(body ?? {}),
+      names: body?.names ?? null,
+      max: body?.max ?? 1,
+      on_timeout: body?.on_timeout ?? "fail",
+    }),
 };
+
+/** Until when a wait lasts. */
+function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?: string }): {
+  readonly timeout_secs: number | null;
+  readonly deadline: string | null;
+} {
+  if (body.deadline !== undefined && body.timeout_secs !== undefined) {
+    throw validationError([
+      { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
+    ]);
+  }
+  const timeout_secs = body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs;
+  return { timeout_secs, deadline: body.deadline ?? null };
+}
