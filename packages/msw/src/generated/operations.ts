@@ -12,6 +12,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DryRun,
@@ -58,6 +59,7 @@ import type {
   SetRunState,
   StepRunPage,
   StreamEvent,
+  StreamToken,
   TriggerJob,
   TriggerWorkflow,
   TriggeredRun,
@@ -584,6 +586,15 @@ export interface MockOperations {
       | { status: 200 | 202; body: InboxMessage }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
+  };
+
+  /** POST /v1/stream-tokens: Create a stream token */
+  postV1StreamTokens: {
+    call: MockCall<Record<string, never>, CreateStreamToken>;
+    answer:
+      | { status: 201; body: StreamToken }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 201;
   };
 
   /** POST /v1/webhooks/deliveries/{deliveryID}/replay: Replay a webhook delivery */
