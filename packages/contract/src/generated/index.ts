@@ -11,6 +11,7 @@ export {
 export { type RequestSchema, requestSchemas, responseSchemas, type SchemaObject, schemas } from "./schemas.ts";
 export {
   acceptBuffereds,
+  cancellationKinds,
   componentStatuses,
   deliveryEventTypes,
   deliveryRetryPolicies,
@@ -50,6 +51,8 @@ export type {
   BulkTriggerItem,
   BulkTriggerJob,
   BulkTriggeredRuns,
+  Cancellation,
+  CancellationKind,
   Checkpoint,
   CompleteRun,
   ComponentStatus,
@@ -80,6 +83,7 @@ export type {
   EventTrigger,
   EventTriggerPage,
   ExpectedSet,
+  ExtendEvent,
   FailRun,
   HasMore,
   Health,
@@ -113,6 +117,7 @@ export type {
   ReceiveStatus,
   ReceivedMessages,
   Reference,
+  RejectEvent,
   ReportProgress,
   ResumeReason,
   RetryStrategy,

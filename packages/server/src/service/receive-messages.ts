@@ -19,7 +19,7 @@ export interface Receive {
 
 /**
  * Hands the oldest messages to the calling run, or parks it until one comes (GR-02). What was received is the run's
- * checkpoint in either case, so that a dispatch in its place is told the same; see docs/decisions/011.
+ * checkpoint in either case, so that a dispatch in its place is told the same; see docs/decisions/012.
  *
  * @throws {StraitError} `illegal_move` when the run does not execute, `stale_dispatch`, `run_closed`.
  */

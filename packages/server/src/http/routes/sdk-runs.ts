@@ -8,7 +8,7 @@ import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
-import { eventKeyOf } from "./events.ts";
+import { checkOneDeadline, eventKeyOf } from "./events.ts";
 
 const DEFAULT_TIMEOUT_SECS = 3_600;
 const MAX_STATE_BYTES = 64 * 1024;
@@ -103,11 +103,7 @@ function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
 } {
-  if (body.deadline !== undefined && body.timeout_secs !== undefined) {
-    throw validationError([
-      { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
-    ]);
-  }
+  checkOneDeadline(body);
   const timeout_secs = body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs;
   return { timeout_secs, deadline: body.deadline ?? null };
 }
