@@ -68,6 +68,7 @@ async function park(
       workflow_step_run_id: null,
       job_run_id: runId,
       request_payload: names === null ? null : JSON.stringify({ names }),
+      payload_schema: null,
       timeout_secs: deadline === null ? timeout_secs : null,
       deadline,
       notify_url: null,
