@@ -2,7 +2,7 @@ import openapiTS, { astToString, type OpenAPI3 } from "openapi-typescript";
 import ts from "typescript";
 import { docComment } from "./emit.ts";
 import type { OpenApiDocument, Operation } from "./spec.ts";
-import { ANY_OTHER_TEXT } from "./type-source.ts";
+import { ANY_JSON, ANY_OTHER_TEXT } from "./type-source.ts";
 
 /** The types of one operation as TypeScript source. */
 export interface OperationTypes {
@@ -31,7 +31,10 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
   const nodes = await openapiTS(document as unknown as OpenAPI3, {
     silent: true,
     defaultNonNullable: false,
-    transform: (schema) => (ANY_OTHER_TEXT in schema ? anyOtherText() : undefined),
+    transform: (schema) => {
+      if (ANY_OTHER_TEXT in schema) return anyOtherText();
+      return ANY_JSON in schema ? anyJson(String(schema[ANY_JSON])) : undefined;
+    },
   });
 
   // `webhooks` and `$defs` are always there and always empty.
@@ -141,6 +144,27 @@ function anyOtherText(): ts.TypeNode {
       ts.factory.createTypeLiteralNode([]),
     ]),
   );
+}
+
+/** A type of that name which a program can look into, unlike `unknown`. */
+function anyJson(name: string): ts.TypeNode {
+  const { factory } = ts;
+  const own = factory.createTypeReferenceNode(name);
+  const key = factory.createParameterDeclaration(
+    undefined,
+    undefined,
+    "key",
+    undefined,
+    factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword),
+  );
+  return factory.createUnionTypeNode([
+    factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword),
+    factory.createKeywordTypeNode(ts.SyntaxKind.NumberKeyword),
+    factory.createKeywordTypeNode(ts.SyntaxKind.BooleanKeyword),
+    factory.createLiteralTypeNode(factory.createNull()),
+    factory.createArrayTypeNode(own),
+    factory.createTypeLiteralNode([factory.createIndexSignature(undefined, [key], own)]),
+  ]);
 }
 
 function declaration(name: string, node: ts.TypeNode, description: string | undefined): string {

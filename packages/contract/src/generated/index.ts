@@ -155,6 +155,7 @@ export type {
   WorkflowRun,
   WorkflowRunPage,
   WorkflowRunStatus,
+  WorkflowRunWithSteps,
   WorkflowStep,
   WorkflowStepInput,
 } from "./types.ts";
