@@ -9,7 +9,7 @@ export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
   return [
     tableFile(spec),
     typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n")),
-    typescriptFile(`${FOLDER}/openapi.ts`, importTypes(types.schemas.keys(), "./types.ts"), types.openapi),
+    typescriptFile(`${FOLDER}/openapi.ts`, importTypes(["JsonValue"], "./types.ts"), types.openapi),
     clientTypesFile(spec, types),
     pathsFile(spec),
   ];

@@ -53,11 +53,7 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
       ]),
     ),
     operations: new Map([...operations].map(([id, node]) => [id, typesOfOperation(members(node))])),
-    openapi: declarations
-      .map((node) =>
-        source(ts.isInterfaceDeclaration(node) && isNamed(node.name, ["components"]) ? byReference(node) : node),
-      )
-      .join("\n"),
+    openapi: declarations.map(openapiSource).join("\n"),
   };
 }
 
@@ -175,24 +171,6 @@ function declaration(name: string, node: ts.TypeNode, description: string | unde
   return docComment(description) + source(declared);
 }
 
-/** The `components` interface with each schema by reference to its own declaration. */
-function byReference(components: ts.InterfaceDeclaration): ts.InterfaceDeclaration {
-  const sections = components.members.map((section) => {
-    if (!ts.isPropertySignature(section) || !section.type) return section;
-    if (!ts.isIdentifier(section.name) || section.name.text !== "schemas") return section;
-    const references = [...members(section.type).keys()].map((name) =>
-      ts.factory.createPropertySignature(undefined, name, undefined, ts.factory.createTypeReferenceNode(name)),
-    );
-    return ts.factory.createPropertySignature(
-      section.modifiers,
-      section.name,
-      section.questionToken,
-      ts.factory.createTypeLiteralNode(references),
-    );
-  });
-  return ts.factory.createInterfaceDeclaration(components.modifiers, components.name, undefined, undefined, sections);
-}
-
 function collectNames(node: ts.Node, names: Set<string>): void {
   const name = schemaReference(node);
   if (name) names.add(name);
@@ -208,9 +186,20 @@ function typeText(node: ts.TypeNode | undefined): string | undefined {
 
 /** Prints as this repository writes: two spaces, schemas by their names, a description as a sentence rather than a tag. */
 function source(node: ts.Node): string {
-  return astToString(node)
+  return printed(node)
     .replace(/components\["schemas"\]\["(\w+)"\]/g, "$1")
-    .replace(/\(((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\) \| \(string & \{ ?\}\)/g, "$1 | (string & {})")
+    .replace(OPEN_ENUM, "$1 | (string & {})");
+}
+
+/** The same for openapi-fetch, whose types take `string & {}` for an object: there an open enum is any text. */
+function openapiSource(node: ts.Node): string {
+  return printed(node).replace(OPEN_ENUM, "string");
+}
+
+const OPEN_ENUM = /\(((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\) \| \(string & \{ ?\}\)/g;
+
+function printed(node: ts.Node): string {
+  return astToString(node)
     .replace(/^(?: {4})+/gm, (spaces) => " ".repeat(spaces.length / 2))
     .replace(/^( *\*) {5}(?=\S)/gm, "$1 ")
     .replace(/^( *(?:\/\*)?\*) @description /gm, "$1 ");

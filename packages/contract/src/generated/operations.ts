@@ -12,6 +12,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatus,
@@ -20,6 +21,7 @@ import type {
   EventKey,
   EventTrigger,
   EventTriggerPage,
+  ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
@@ -33,6 +35,7 @@ import type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   RotateApiKey,
   Run,
@@ -53,6 +56,8 @@ import type {
   SetRunState,
   SourceType,
   StepRunPage,
+  StreamToken,
+  Timestamp,
   TriggerJob,
   TriggerStatus,
   TriggerWorkflow,
@@ -658,6 +663,30 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventsByEventKeyExtend: {
+    id: "postV1EventsByEventKeyExtend",
+    method: "POST",
+    path: "/v1/events/{eventKey}/extend",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventsByEventKeyReject: {
+    id: "postV1EventsByEventKeyReject",
+    method: "POST",
+    path: "/v1/events/{eventKey}/reject",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1EventsByEventKeySend: {
     id: "postV1EventsByEventKeySend",
     method: "POST",
@@ -724,6 +753,18 @@ export const operations = {
     path: "/v1/projects",
     tag: "projects",
     auth: ["internalSecret"],
+    scope: null,
+    success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1StreamTokens: {
+    id: "postV1StreamTokens",
+    method: "POST",
+    path: "/v1/stream-tokens",
+    tag: "streams",
+    auth: ["bearer", "internalSecret"],
     scope: null,
     success: [201],
     media: "json",
@@ -959,6 +1000,8 @@ export interface Operations {
       source_type?: SourceType;
       workflow_run_id?: Reference;
       prefix?: string;
+      expires_after?: Timestamp;
+      expires_before?: Timestamp;
       limit?: number;
       cursor?: string;
     };
@@ -1294,6 +1337,26 @@ export interface Operations {
     response: CreatedApiKey;
   };
 
+  /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */
+  postV1EventsByEventKeyExtend: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: ExtendEvent;
+    response: EventTrigger;
+  };
+
+  /** POST /v1/events/{eventKey}/reject: Reject an event trigger */
+  postV1EventsByEventKeyReject: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: RejectEvent;
+    response: SentEvent;
+  };
+
   /** POST /v1/events/{eventKey}/send: Send an event */
   postV1EventsByEventKeySend: {
     tag: "events";
@@ -1352,6 +1415,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: CreateProject;
     response: Project;
+  };
+
+  /** POST /v1/stream-tokens: Create a stream token */
+  postV1StreamTokens: {
+    tag: "streams";
+    path: Record<string, never>;
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: CreateStreamToken;
+    response: StreamToken;
   };
 
   /** POST /v1/webhooks/deliveries/{deliveryID}/replay: Replay a webhook delivery */

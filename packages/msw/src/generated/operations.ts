@@ -12,6 +12,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DryRun,
@@ -20,6 +21,7 @@ import type {
   EventKey,
   EventTrigger,
   EventTriggerPage,
+  ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
@@ -33,6 +35,7 @@ import type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   RotateApiKey,
   Run,
@@ -52,6 +55,7 @@ import type {
   SetRunState,
   StepRunPage,
   StreamEvent,
+  StreamToken,
   TriggerJob,
   TriggerWorkflow,
   TriggeredRun,
@@ -497,6 +501,24 @@ export interface MockOperations {
     first: 201;
   };
 
+  /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */
+  postV1EventsByEventKeyExtend: {
+    call: MockCall<{ eventKey: EventKey }, ExtendEvent>;
+    answer:
+      | { status: 200; body: EventTrigger }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /v1/events/{eventKey}/reject: Reject an event trigger */
+  postV1EventsByEventKeyReject: {
+    call: MockCall<{ eventKey: EventKey }, RejectEvent>;
+    answer:
+      | { status: 200; body: SentEvent }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** POST /v1/events/{eventKey}/send: Send an event */
   postV1EventsByEventKeySend: {
     call: MockCall<{ eventKey: EventKey }, SendEvent | undefined>;
@@ -550,6 +572,15 @@ export interface MockOperations {
     answer:
       | { status: 201; body: Project }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 201;
+  };
+
+  /** POST /v1/stream-tokens: Create a stream token */
+  postV1StreamTokens: {
+    call: MockCall<Record<string, never>, CreateStreamToken>;
+    answer:
+      | { status: 201; body: StreamToken }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 

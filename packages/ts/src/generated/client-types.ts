@@ -14,6 +14,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatusInput,
@@ -23,6 +24,7 @@ import type {
   EventKey,
   EventTrigger,
   EventTriggerPage,
+  ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
@@ -36,6 +38,7 @@ import type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   RotateApiKey,
   Run,
@@ -56,6 +59,8 @@ import type {
   SetRunState,
   SourceTypeInput,
   StepRunPage,
+  StreamToken,
+  Timestamp,
   TriggerJob,
   TriggerStatusInput,
   TriggerWorkflow,
@@ -418,6 +423,10 @@ export interface GetV1EventsInput extends Call {
      * @example aml:
      */
     prefix?: string;
+    /** Only triggers that wait and whose deadline is at this time or later. */
+    expires_after?: Timestamp;
+    /** Only triggers that wait and whose deadline is before this time, such as those that need a reminder. */
+    expires_before?: Timestamp;
     /**
      * How many entries a page has at most.
      * @example 20
@@ -468,7 +477,8 @@ export interface GetV1EventsByEventKeyStreamInput extends Subscription {
   };
   readonly query?: {
     /**
-     * A credential for browsers, whose `EventSource` cannot send headers: an API key. Ignored when the request has an `Authorization` or
+     * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
+     * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
      * `X-Internal-Secret` header. Never logged.
      */
     token?: string;
@@ -660,7 +670,8 @@ export interface GetV1RunsByRunIDStreamInput extends Subscription {
   };
   readonly query?: {
     /**
-     * A credential for browsers, whose `EventSource` cannot send headers: an API key. Ignored when the request has an `Authorization` or
+     * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
+     * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
      * `X-Internal-Secret` header. Never logged.
      */
     token?: string;
@@ -816,7 +827,8 @@ export interface GetV1WorkflowRunsByWorkflowRunIDStreamInput extends Subscriptio
   };
   readonly query?: {
     /**
-     * A credential for browsers, whose `EventSource` cannot send headers: an API key. Ignored when the request has an `Authorization` or
+     * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
+     * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
      * `X-Internal-Secret` header. Never logged.
      */
     token?: string;
@@ -1166,6 +1178,48 @@ export type PostV1ApiKeysByKeyIDRotateError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postV1EventsByEventKeyExtend` takes. */
+export interface PostV1EventsByEventKeyExtendInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly body: ExtendEvent;
+}
+
+/** What `postV1EventsByEventKeyExtend` answers. */
+export type PostV1EventsByEventKeyExtendResult = EventTrigger;
+
+/** How `postV1EventsByEventKeyExtend` is refused. */
+export type PostV1EventsByEventKeyExtendError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `postV1EventsByEventKeyReject` takes. */
+export interface PostV1EventsByEventKeyRejectInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly body: RejectEvent;
+}
+
+/** What `postV1EventsByEventKeyReject` answers. */
+export type PostV1EventsByEventKeyRejectResult = SentEvent;
+
+/** How `postV1EventsByEventKeyReject` is refused. */
+export type PostV1EventsByEventKeyRejectError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1EventsByEventKeySend` takes. */
 export interface PostV1EventsByEventKeySendInput extends Call {
   readonly pathParams: {
@@ -1279,6 +1333,20 @@ export type PostV1ProjectsError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postV1StreamTokens` takes. */
+export interface PostV1StreamTokensInput extends Call {
+  readonly body: CreateStreamToken;
+}
+
+/** What `postV1StreamTokens` answers. */
+export type PostV1StreamTokensResult = StreamToken;
+
+/** How `postV1StreamTokens` is refused. */
+export type PostV1StreamTokensError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1WebhooksDeliveriesByDeliveryIDReplay` takes. */
 export interface PostV1WebhooksDeliveriesByDeliveryIDReplayInput extends Call {
   readonly pathParams: {
@@ -1386,8 +1454,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
   /**
    * Cancel an event trigger.
    *
-   * Ends the wait on this key as `canceled`. A workflow step fails and its `on_failure` applies; a run follows the wait's `on_cancel`. A trigger that has
-   * ended is 409 `wait_closed`, with its status in `details.status`.
+   * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<DeleteV1EventsByEventKeyResult>;
   /**
@@ -1425,7 +1493,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
   /**
    * List event triggers.
    *
-   * The event triggers of the project, newest first. Filters are combined with "and".
+   * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+   * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput): Promise<GetV1EventsResult>;
   /**
@@ -1535,6 +1604,32 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<PostV1ApiKeysByKeyIDRotateResult>;
   /**
+   * Change the deadline of an event trigger.
+   *
+   * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
+   *
+   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   */
+  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
+  /**
+   * Reject an event trigger.
+   *
+   * Answers the wait on this key with an error: it ends as `canceled`, with the reason and who gave it in its `cancellation`. A run with `on_cancel: resume`
+   * is dispatched again with `X-Resume-Reason: rejected` and the cancellation as its checkpoint; any other run fails. A workflow step fails, and its
+   * `on_failure` applies.
+   *
+   * | situation | answer |
+   * |---|---|
+   * | a wait is open | 200, `delivered` |
+   * | the latest wait was rejected with this very reason and these details | 200, `duplicate`; nothing happens |
+   * | nobody ever waited on the key | 404 `not_found`: a rejection is not kept for a wait to come |
+   * | the latest wait has an answer | 409 `already_resolved` |
+   * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
+   * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   */
+  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<PostV1EventsByEventKeyRejectResult>;
+  /**
    * Send an event.
    *
    * Answers the wait on this key with a payload. The waiting step or run goes on, in the same transaction.
@@ -1596,6 +1691,17 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<PostV1JobsByJobIDTriggerBulkResult>;
+  /**
+   * Create a stream token.
+   *
+   * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
+   * `?token=` of the stream of the resource that is named here; name exactly one. The caller needs the scope of that stream, `events:read`, `runs:read` or
+   * `workflows:read`, and the resource has to be there: an event key that nobody ever waited on is 404.
+   *
+   * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
+   * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
+   */
+  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<PostV1StreamTokensResult>;
   /**
    * Replay a webhook delivery.
    *
@@ -1797,8 +1903,8 @@ export interface OnlyBearerOrInternalSecretOperations {
   /**
    * Cancel an event trigger.
    *
-   * Ends the wait on this key as `canceled`. A workflow step fails and its `on_failure` applies; a run follows the wait's `on_cancel`. A trigger that has
-   * ended is 409 `wait_closed`, with its status in `details.status`.
+   * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<DeleteV1EventsByEventKeyResult, DeleteV1EventsByEventKeyError>>;
   /**
@@ -1836,7 +1942,8 @@ export interface OnlyBearerOrInternalSecretOperations {
   /**
    * List event triggers.
    *
-   * The event triggers of the project, newest first. Filters are combined with "and".
+   * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+   * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput): Promise<Answer<GetV1EventsResult, GetV1EventsError>>;
   /**
@@ -1946,6 +2053,32 @@ export interface OnlyBearerOrInternalSecretOperations {
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<PostV1ApiKeysByKeyIDRotateResult, PostV1ApiKeysByKeyIDRotateError>>;
   /**
+   * Change the deadline of an event trigger.
+   *
+   * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
+   *
+   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   */
+  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<PostV1EventsByEventKeyExtendResult, PostV1EventsByEventKeyExtendError>>;
+  /**
+   * Reject an event trigger.
+   *
+   * Answers the wait on this key with an error: it ends as `canceled`, with the reason and who gave it in its `cancellation`. A run with `on_cancel: resume`
+   * is dispatched again with `X-Resume-Reason: rejected` and the cancellation as its checkpoint; any other run fails. A workflow step fails, and its
+   * `on_failure` applies.
+   *
+   * | situation | answer |
+   * |---|---|
+   * | a wait is open | 200, `delivered` |
+   * | the latest wait was rejected with this very reason and these details | 200, `duplicate`; nothing happens |
+   * | nobody ever waited on the key | 404 `not_found`: a rejection is not kept for a wait to come |
+   * | the latest wait has an answer | 409 `already_resolved` |
+   * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
+   * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   */
+  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<PostV1EventsByEventKeyRejectResult, PostV1EventsByEventKeyRejectError>>;
+  /**
    * Send an event.
    *
    * Answers the wait on this key with a payload. The waiting step or run goes on, in the same transaction.
@@ -2007,6 +2140,17 @@ export interface OnlyBearerOrInternalSecretOperations {
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<Answer<PostV1JobsByJobIDTriggerBulkResult, PostV1JobsByJobIDTriggerBulkError>>;
+  /**
+   * Create a stream token.
+   *
+   * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
+   * `?token=` of the stream of the resource that is named here; name exactly one. The caller needs the scope of that stream, `events:read`, `runs:read` or
+   * `workflows:read`, and the resource has to be there: an event key that nobody ever waited on is 404.
+   *
+   * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
+   * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
+   */
+  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<Answer<PostV1StreamTokensResult, PostV1StreamTokensError>>;
   /**
    * Replay a webhook delivery.
    *
@@ -2254,7 +2398,8 @@ export interface OnlyBearerOrInternalSecretPagination {
   /**
    * List event triggers.
    *
-   * The event triggers of the project, newest first. Filters are combined with "and".
+   * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+   * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput, options?: PaginateOptions): Paginator<GetV1EventsResult["data"][number], GetV1EventsResult>;
   /**

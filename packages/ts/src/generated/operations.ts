@@ -29,6 +29,8 @@ GET /v1/events 21
 POST /v1/events/prefix/{prefix}/send 5
 DELETE /v1/events/{eventKey} 5
 GET /v1/events/{eventKey} 5
+POST /v1/events/{eventKey}/extend 5
+POST /v1/events/{eventKey}/reject 5
 POST /v1/events/{eventKey}/send 5
 GET /v1/events/{eventKey}/stream 13
 GET /v1/jobs 21
@@ -46,6 +48,7 @@ DELETE /v1/runs/{runID} 5
 GET /v1/runs/{runID} 5
 GET /v1/runs/{runID}/events 21
 GET /v1/runs/{runID}/stream 13
+POST /v1/stream-tokens 5
 GET /v1/webhooks/deliveries 21
 GET /v1/webhooks/deliveries/{deliveryID} 5
 POST /v1/webhooks/deliveries/{deliveryID}/replay 5
