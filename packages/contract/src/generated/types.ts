@@ -386,6 +386,30 @@ export type EventKey = string;
  */
 export type EventKeyTemplate = string;
 
+/** How the waits of a project stand. No count is larger than `counted_up_to`. */
+export interface EventStats {
+  /** Where counting stops: a count of this size means "so many, or more". */
+  counted_up_to: number;
+  waiting: number;
+  received: number;
+  timed_out: number;
+  canceled: number;
+  superseded: number;
+  /** How many wait with no deadline, so that only an event or a cancellation ends them. */
+  without_deadline: number;
+  /** How many wait whose deadline comes within `near_deadline_secs`. */
+  near_deadline: number;
+  near_deadline_secs: number;
+  /** The nearest deadline of what waits. */
+  next_deadline: Timestamp | null;
+  /** What has waited longest. */
+  oldest_waiting: OldestWaiting | null;
+  /** How many events are kept for a wait to come. */
+  buffered: number;
+  /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
+  avg_wait_duration_secs: number | null;
+}
+
 /** A durable wait. It is a row, and holds no process, connection or timer. */
 export interface EventTrigger {
   id: string;
@@ -425,6 +449,8 @@ export interface EventTrigger {
   notify_status: NotifyStatus | null;
   /** Who answered, such as `apikey:key_…`. */
   sent_by: string | null;
+  /** What an answer has to satisfy, as it was when the wait opened; null for any. */
+  payload_schema: JsonSchema | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -582,6 +608,12 @@ export type NextCursor = string | null;
  */
 export type NotifyStatus = "pending" | "sent" | "failed";
 
+export interface OldestWaiting {
+  trigger_id: string;
+  event_key: string;
+  requested_at: Timestamp;
+}
+
 /**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
  * other branches go on; `continue` goes on as if the step had succeeded.
@@ -632,6 +664,38 @@ export interface ProjectPage {
   data: Project[];
   next_cursor: NextCursor;
   has_more: HasMore;
+}
+
+/** Which triggers to delete. One of `older_than_days` and `before` is needed. */
+export interface PurgeEvents {
+  /** Those that ended at least so many days ago. */
+  older_than_days?: number;
+  /** Those that ended before this time. Cannot be combined with `older_than_days`. */
+  before?: Timestamp;
+  /** Those that ended so; absent means all that have ended. `waiting` is refused. */
+  statuses?: TriggerStatus[];
+  /**
+   * How many triggers a call deletes at most.
+   * @default 10000
+   */
+  limit?: number;
+  /**
+   * Tell what would be deleted, and delete nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+}
+
+/** What a purge has deleted or, with `dry_run`, would delete. */
+export interface PurgedEvents {
+  dry_run: boolean;
+  /** How many triggers. */
+  count: number;
+  /** Stands for exactly these triggers. */
+  digest: string;
+  /** Whether more triggers fit the request than one call deletes. */
+  has_more: boolean;
 }
 
 export interface Readiness {
@@ -1085,6 +1149,12 @@ export interface WaitForEvent {
   /** @default any */
   accept_buffered?: AcceptBuffered;
   /**
+   * A JSON Schema (2020-12) that an answer has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+   * deep, without references to other documents.
+   * @default null
+   */
+  payload_schema?: JsonSchema | null;
+  /**
    * Shown to whoever has to answer.
    * @default null
    */
@@ -1224,6 +1294,8 @@ export interface WorkflowStep {
   /** Seconds to wait for the event; null for no deadline. */
   timeout_secs: number | null;
   notify_url: string | null;
+  /** What the event has to satisfy; null for any. */
+  payload_schema: JsonSchema | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1259,6 +1331,11 @@ export interface WorkflowStepInput {
   notify_url?: EndpointUrl | null;
   /** Another name of `notify_url`. */
   event_notify_url?: EndpointUrl | null;
+  /**
+   * A JSON Schema (2020-12) that the event has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+   * deep, without references to other documents.
+   */
+  payload_schema?: JsonSchema | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

@@ -22,6 +22,7 @@ import type {
   DryRunWorkflow,
   ErrorResponse,
   EventKey,
+  EventStats,
   EventTrigger,
   EventTriggerPage,
   ExtendEvent,
@@ -36,6 +37,8 @@ import type {
   PrefixDryRun,
   Project,
   ProjectPage,
+  PurgeEvents,
+  PurgedEvents,
   Readiness,
   Reference,
   RejectEvent,
@@ -489,6 +492,26 @@ export interface GetV1EventsByEventKeyStreamInput extends Subscription {
 
 /** What each event of `getV1EventsByEventKeyStream` holds. */
 export type GetV1EventsByEventKeyStreamEvent = EventTrigger;
+
+/** What `getV1EventsStats` takes. */
+export interface GetV1EventsStatsInput extends Call {
+  readonly query?: {
+    /**
+     * How near a deadline has to be to count as near, in seconds.
+     * @example 86400
+     */
+    near_deadline_secs?: number;
+  } | undefined;
+}
+
+/** What `getV1EventsStats` answers. */
+export type GetV1EventsStatsResult = EventStats;
+
+/** How `getV1EventsStats` is refused. */
+export type GetV1EventsStatsError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
 
 /** What `getV1Jobs` takes. */
 export interface GetV1JobsInput extends Call {
@@ -1263,6 +1286,20 @@ export type PostV1EventsPrefixByPrefixSendError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postV1EventsPurge` takes. */
+export interface PostV1EventsPurgeInput extends Call {
+  readonly body: PurgeEvents;
+}
+
+/** What `postV1EventsPurge` answers. */
+export type PostV1EventsPurgeResult = PurgedEvents;
+
+/** How `postV1EventsPurge` is refused. */
+export type PostV1EventsPurgeError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1Jobs` takes. */
 export interface PostV1JobsInput extends Call {
   readonly body: CreateJob;
@@ -1505,6 +1542,13 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
   /**
+   * Count event triggers.
+   *
+   * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   */
+  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<GetV1EventsStatsResult>;
+  /**
    * List jobs.
    *
    * The jobs of the project, newest first.
@@ -1665,6 +1709,16 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * the set has changed in between.
    */
   postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<PostV1EventsPrefixByPrefixSendResult>;
+  /**
+   * Delete old event triggers.
+   *
+   * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
+   * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+   *
+   * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
+   * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
+   */
+  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<PostV1EventsPurgeResult>;
   /**
    * Create a job.
    *
@@ -1859,7 +1913,7 @@ export interface OnlyRunTokenOperationsPromise {
    * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
    *
    * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
-   * is dispatched again as usual.
+   * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
    *
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
@@ -1953,6 +2007,13 @@ export interface OnlyBearerOrInternalSecretOperations {
    * buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<GetV1EventsByEventKeyResult, GetV1EventsByEventKeyError>>;
+  /**
+   * Count event triggers.
+   *
+   * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   */
+  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<GetV1EventsStatsResult, GetV1EventsStatsError>>;
   /**
    * List jobs.
    *
@@ -2114,6 +2175,16 @@ export interface OnlyBearerOrInternalSecretOperations {
    * the set has changed in between.
    */
   postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<Answer<PostV1EventsPrefixByPrefixSendResult, PostV1EventsPrefixByPrefixSendError>>;
+  /**
+   * Delete old event triggers.
+   *
+   * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
+   * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+   *
+   * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
+   * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
+   */
+  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<Answer<PostV1EventsPurgeResult, PostV1EventsPurgeError>>;
   /**
    * Create a job.
    *
@@ -2308,7 +2379,7 @@ export interface OnlyRunTokenOperations {
    * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
    *
    * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
-   * is dispatched again as usual.
+   * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
    *
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.

@@ -297,7 +297,7 @@ export interface paths {
      * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
      *
      * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
-     * is dispatched again as usual.
+     * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
      *
      * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
      * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
@@ -420,6 +420,51 @@ export interface paths {
      * the set has changed in between.
      */
     post: operations["postV1EventsPrefixByPrefixSend"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/purge": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Delete old event triggers
+     * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
+     * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+     *
+     * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
+     * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
+     */
+    post: operations["postV1EventsPurge"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/stats": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Count event triggers
+     * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
+     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+     */
+    get: operations["getV1EventsStats"];
+    put?: never;
+    post?: never;
     delete?: never;
     options?: never;
     head?: never;
@@ -1458,6 +1503,29 @@ export interface components {
      * placeholder without a value, or a result that is no event key, fails the step.
      */
     EventKeyTemplate: string;
+    /** How the waits of a project stand. No count is larger than `counted_up_to`. */
+    EventStats: {
+      /** Where counting stops: a count of this size means "so many, or more". */
+      counted_up_to: number;
+      waiting: number;
+      received: number;
+      timed_out: number;
+      canceled: number;
+      superseded: number;
+      /** How many wait with no deadline, so that only an event or a cancellation ends them. */
+      without_deadline: number;
+      /** How many wait whose deadline comes within `near_deadline_secs`. */
+      near_deadline: number;
+      near_deadline_secs: number;
+      /** The nearest deadline of what waits. */
+      next_deadline: components["schemas"]["Timestamp"] | null;
+      /** What has waited longest. */
+      oldest_waiting: components["schemas"]["OldestWaiting"] | null;
+      /** How many events are kept for a wait to come. */
+      buffered: number;
+      /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
+      avg_wait_duration_secs: number | null;
+    };
     /** A durable wait. It is a row, and holds no process, connection or timer. */
     EventTrigger: {
       id: string;
@@ -1497,6 +1565,8 @@ export interface components {
       notify_status: components["schemas"]["NotifyStatus"] | null;
       /** Who answered, such as `apikey:key_…`. */
       sent_by: string | null;
+      /** What an answer has to satisfy, as it was when the wait opened; null for any. */
+      payload_schema: components["schemas"]["JsonSchema"] | null;
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
       on_timeout: components["schemas"]["WaitPolicy"] | null;
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -1653,6 +1723,11 @@ export interface components {
      * its deliveries say why.
      */
     NotifyStatus: string;
+    OldestWaiting: {
+      trigger_id: string;
+      event_key: string;
+      requested_at: components["schemas"]["Timestamp"];
+    };
     /**
      * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
      * other branches go on; `continue` goes on as if the step had succeeded.
@@ -1711,6 +1786,36 @@ export interface components {
       data: components["schemas"]["Project"][];
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
+    };
+    /** Which triggers to delete. One of `older_than_days` and `before` is needed. */
+    PurgeEvents: {
+      /** Those that ended at least so many days ago. */
+      older_than_days?: number;
+      /** Those that ended before this time. Cannot be combined with `older_than_days`. */
+      before?: components["schemas"]["Timestamp"];
+      /** Those that ended so; absent means all that have ended. `waiting` is refused. */
+      statuses?: components["schemas"]["TriggerStatusInput"][];
+      /**
+       * How many triggers a call deletes at most.
+       * @default 10000
+       */
+      limit?: number;
+      /**
+       * Tell what would be deleted, and delete nothing.
+       * @default false
+       */
+      dry_run?: boolean;
+      expect?: components["schemas"]["ExpectedSet"];
+    };
+    /** What a purge has deleted or, with `dry_run`, would delete. */
+    PurgedEvents: {
+      dry_run: boolean;
+      /** How many triggers. */
+      count: number;
+      /** Stands for exactly these triggers. */
+      digest: string;
+      /** Whether more triggers fit the request than one call deletes. */
+      has_more: boolean;
     };
     Readiness: {
       /** The worst status that matters for serving requests. */
@@ -2152,6 +2257,12 @@ export interface components {
       /** @default any */
       accept_buffered?: components["schemas"]["AcceptBuffered"];
       /**
+       * A JSON Schema (2020-12) that an answer has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+       * deep, without references to other documents.
+       * @default null
+       */
+      payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      /**
        * Shown to whoever has to answer.
        * @default null
        */
@@ -2291,6 +2402,8 @@ export interface components {
       /** Seconds to wait for the event; null for no deadline. */
       timeout_secs: number | null;
       notify_url: string | null;
+      /** What the event has to satisfy; null for any. */
+      payload_schema: components["schemas"]["JsonSchema"] | null;
       sleep_duration: string | null;
       /** A template. */
       event_emit_key: string | null;
@@ -2325,6 +2438,11 @@ export interface components {
       notify_url?: components["schemas"]["EndpointUrl"] | null;
       /** Another name of `notify_url`. */
       event_notify_url?: components["schemas"]["EndpointUrl"] | null;
+      /**
+       * A JSON Schema (2020-12) that the event has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+       * deep, without references to other documents.
+       */
+      payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
       sleep_duration?: components["schemas"]["SleepDuration"] | null;
       /** Another name of `sleep_duration`, in seconds. */
       sleep_duration_secs?: components["schemas"]["DurationSecs"];
@@ -3464,6 +3582,82 @@ export interface operations {
       413: components["responses"]["PayloadTooLarge"];
       415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventsPurge: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["PurgeEvents"];
+      };
+    };
+    responses: {
+      /** What was deleted, or would be. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["PurgedEvents"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventsStats: {
+    parameters: {
+      query?: {
+        /**
+         * How near a deadline has to be to count as near, in seconds.
+         * @example 86400
+         */
+        near_deadline_secs?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The counts. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["EventStats"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

@@ -27,6 +27,8 @@ DELETE /v1/api-keys/{keyID} 5
 POST /v1/api-keys/{keyID}/rotate 5
 GET /v1/events 21
 POST /v1/events/prefix/{prefix}/send 5
+POST /v1/events/purge 5
+GET /v1/events/stats 5
 DELETE /v1/events/{eventKey} 5
 GET /v1/events/{eventKey} 5
 POST /v1/events/{eventKey}/extend 5
