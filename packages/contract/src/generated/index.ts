@@ -177,6 +177,7 @@ export type {
   WorkflowRun,
   WorkflowRunPage,
   WorkflowRunStatus,
+  WorkflowRunWithSteps,
   WorkflowStep,
   WorkflowStepInput,
 } from "./types.ts";
