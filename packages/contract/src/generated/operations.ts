@@ -16,9 +16,12 @@ import type {
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatus,
+  Disposition,
   DryRun,
   DryRunWorkflow,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -293,6 +296,30 @@ export const operations = {
     media: "json",
     idempotent: false,
     paginated: false,
+  },
+  getV1EventsByEventKeyExplain: {
+    id: "getV1EventsByEventKeyExplain",
+    method: "GET",
+    path: "/v1/events/{eventKey}/explain",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
+  getV1EventsByEventKeySends: {
+    id: "getV1EventsByEventKeySends",
+    method: "GET",
+    path: "/v1/events/{eventKey}/sends",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
   },
   getV1EventsByEventKeyStream: {
     id: "getV1EventsByEventKeyStream",
@@ -1045,6 +1072,26 @@ export interface Operations {
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
+  };
+
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { event_id?: Reference; trigger_id?: Reference };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventExplanation;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { trigger_id?: Reference; disposition?: Disposition; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventRecordPage;
   };
 
   /** GET /v1/events/{eventKey}/stream: Follow an event trigger */

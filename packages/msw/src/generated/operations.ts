@@ -18,7 +18,9 @@ import type {
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -219,6 +221,24 @@ export interface MockOperations {
     answer:
       | { status: 200; body: EventTrigger }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventExplanation }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventRecordPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 

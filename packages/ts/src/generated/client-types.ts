@@ -17,9 +17,12 @@ import type {
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatusInput,
+  DispositionInput,
   DryRun,
   DryRunWorkflow,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -360,6 +363,59 @@ export interface GetV1EventsByEventKeyInput extends Call {
 
 /** What `getV1EventsByEventKey` answers. */
 export type GetV1EventsByEventKeyResult = EventTrigger;
+
+/** What `getV1EventsByEventKeyExplain` takes. */
+export interface GetV1EventsByEventKeyExplainInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly query?: {
+    /** The event to explain (`evt_…`). One that is not of this key is 404. */
+    event_id?: Reference;
+    /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+    trigger_id?: Reference;
+  } | undefined;
+}
+
+/** What `getV1EventsByEventKeyExplain` answers. */
+export type GetV1EventsByEventKeyExplainResult = EventExplanation;
+
+/** What `getV1EventsByEventKeySends` takes. */
+export interface GetV1EventsByEventKeySendsInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly query?: {
+    /**
+     * Only events that met this trigger.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+    /**
+     * Only events of which this became.
+     * @example late
+     */
+    disposition?: DispositionInput;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1EventsByEventKeySends` answers. */
+export type GetV1EventsByEventKeySendsResult = EventRecordPage;
 
 /** What `getV1EventsStats` takes. */
 export interface GetV1EventsStatsInput extends Call {
@@ -1087,6 +1143,24 @@ export interface BearerOrInternalSecretCalls {
    * buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
+  /**
+   * Explain what becomes of events.
+   *
+   * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+   * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+   * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+   *
+   * `rule` names a rule of the guide on events; the text says it in words.
+   */
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<GetV1EventsByEventKeyExplainResult>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<GetV1EventsByEventKeySendsResult>;
   /**
    * Count event triggers.
    *

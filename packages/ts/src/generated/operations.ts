@@ -125,6 +125,22 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  getV1EventsByEventKeyExplain: {
+    method: "GET",
+    path: ["/v1/events/", "eventKey", "/explain"],
+    auth: 5,
+    sse: false,
+    idempotent: false,
+    paginated: false,
+  },
+  getV1EventsByEventKeySends: {
+    method: "GET",
+    path: ["/v1/events/", "eventKey", "/sends"],
+    auth: 5,
+    sse: false,
+    idempotent: false,
+    paginated: true,
+  },
   getV1EventsByEventKeyStream: {
     method: "GET",
     path: ["/v1/events/", "eventKey", "/stream"],

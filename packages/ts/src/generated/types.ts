@@ -3,6 +3,20 @@
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export type AcceptBuffered = "any" | "since_run_start" | "none";
 
+/** Who did it, as the credentials tell and never as the body does. */
+export interface Actor {
+  kind: ActorKind;
+  /** The API key, the run or the workflow run. */
+  id: string | null;
+  authenticated_by: AuthenticationKind | null;
+}
+
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export type ActorKind = "service" | "operator" | "run" | "workflow_run" | "system" | (string & {});
+
 export interface AnnotateRun {
   /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
   annotations: {
@@ -36,6 +50,9 @@ export interface ApiKeyPage {
   next_cursor: NextCursor;
   has_more: HasMore;
 }
+
+/** How the server knows who it was; null where it acted by itself. */
+export type AuthenticationKind = "api_key" | "internal_secret" | "run_token" | (string & {});
 
 /** An event that is kept until a wait asks for it. */
 export interface BufferedEvent {
@@ -271,6 +288,13 @@ export type Description = string | null;
  */
 export type Disposition = "delivered" | "duplicate" | "recorded" | "buffered" | "conflict" | "late" | "rejected" | "expired" | (string & {});
 
+/**
+ * What became of a sent event. `delivered`: it ended the wait. `duplicate`: the wait has this answer already. `recorded`: it counts, but more is needed.
+ * `buffered`: kept for a wait to come. Refused, with the event on record: `conflict` (another answer came first), `late` (the wait had ended),
+ * `rejected` (not valid or not allowed), `expired` (buffered for too long).
+ */
+export type DispositionInput = "delivered" | "duplicate" | "recorded" | "buffered" | "conflict" | "late" | "rejected" | "expired";
+
 /** What a trigger would have done. */
 export interface DryRun {
   /** @constant */
@@ -372,12 +396,30 @@ export interface ErrorResponse {
   request_id: string;
 }
 
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export type EventChannel = "api" | "emit" | (string & {});
+
 /**
  * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
  * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
  * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
  */
 export type EventEmitKeyTemplate = string;
+
+export interface EventExplanation {
+  /** The key in the form in which keys are compared (Unicode NFC). */
+  event_key: string;
+  /** The environment of the credentials, in which the key was looked for. */
+  environment_id: string;
+  explanation: Explanation;
+  /** The wait that was asked about, that the event met, or the latest of the key. */
+  trigger: EventTrigger | null;
+  now: SendOutlook;
+  /** The event that was asked about, or the latest 20 of the wait or the key, newest first. */
+  sends: ExplainedEvent[];
+  /** At most 5 keys that may have been meant, the nearest first. Empty where somebody has waited on the key. */
+  nearest_keys: NearKey[];
+}
 
 /**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
@@ -391,6 +433,39 @@ export type EventKey = string;
  * placeholder without a value, or a result that is no event key, fails the step.
  */
 export type EventKeyTemplate = string;
+
+/** An event that was sent to a key. It is also the audit record of the send. */
+export interface EventRecord {
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that it met. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  disposition: Disposition;
+  payload: JsonValue;
+  /** SHA-256 of the payload as canonical JSON (RFC 8785), hex: payloads that are equal as JSON have the same. */
+  payload_digest: string;
+  /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
+  is_rejection: boolean;
+  for_next: boolean;
+  /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+  issues: ErrorIssue[] | null;
+  actor: Actor;
+  channel: EventChannel;
+  idempotency_key: string | null;
+  /** When a buffered event stops being deliverable. */
+  expires_at: Timestamp | null;
+  created_at: Timestamp;
+}
+
+export interface EventRecordPage {
+  data: EventRecord[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** How the waits of a project stand. No count is larger than `counted_up_to`. */
 export interface EventStats {
@@ -412,6 +487,8 @@ export interface EventStats {
   oldest_waiting: OldestWaiting | null;
   /** How many events are kept for a wait to come. */
   buffered: number;
+  /** How many events nobody got and nobody has looked at since. */
+  dead_letters: number;
   /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
   avg_wait_duration_secs: number | null;
 }
@@ -474,6 +551,18 @@ export interface EventTriggerPage {
 export interface ExpectedSet {
   count?: number;
   digest?: string;
+}
+
+/** An event, and why this became of it. */
+export type ExplainedEvent = EventRecord & {
+  explanation: Explanation;
+};
+
+export interface Explanation {
+  /** The rule that applied, such as `B1`. New ones may come. */
+  rule: string;
+  /** What happened and why, for people. Not stable; do not match on it. */
+  text: string;
 }
 
 /** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
@@ -607,6 +696,17 @@ export interface Metadata {
 
 /** A name for people; it need not be unique. */
 export type Name = string;
+
+export interface NearKey {
+  event_key: string;
+  environment_id: string;
+  reason: NearKeyReason;
+  /** Of its latest wait. */
+  status: TriggerStatus;
+}
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export type NearKeyReason = "environment" | "case" | "spelling" | "beginning" | (string & {});
 
 /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
 export type NextCursor = string | null;
@@ -943,6 +1043,16 @@ export interface SendEvent {
   generation?: number;
   /** The event trigger that is meant; another current one is 409 `stale_generation`. */
   trigger_id?: Reference;
+}
+
+/** What a send with a new payload would meet at this moment. */
+export interface SendOutlook {
+  /** The HTTP status: 200, 202 or 409. */
+  status: number;
+  disposition: Disposition;
+  /** The error, where it would be refused. */
+  code: ErrorCode | null;
+  explanation: Explanation;
 }
 
 export interface SendPrefix {
@@ -1883,6 +1993,30 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/events/{eventKey}/explain": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Explain what becomes of events
+     * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+     * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+     * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+     *
+     * `rule` names a rule of the guide on events; the text says it in words.
+     */
+    get: operations["getV1EventsByEventKeyExplain"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/events/{eventKey}/extend": {
     parameters: {
       query?: never;
@@ -1964,6 +2098,28 @@ export interface paths {
      * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
      */
     post: operations["postV1EventsByEventKeySend"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/{eventKey}/sends": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List what was sent to a key
+     * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+     * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+     * that did not want to be buffered, leave nothing behind.
+     */
+    get: operations["getV1EventsByEventKeySends"];
+    put?: never;
+    post?: never;
     delete?: never;
     options?: never;
     head?: never;
@@ -2526,9 +2682,12 @@ export interface paths {
 export interface components {
   schemas: {
     AcceptBuffered: AcceptBuffered;
+    Actor: Actor;
+    ActorKind: ActorKind;
     AnnotateRun: AnnotateRun;
     ApiKey: ApiKey;
     ApiKeyPage: ApiKeyPage;
+    AuthenticationKind: AuthenticationKind;
     BufferedEvent: BufferedEvent;
     BulkTriggerItem: BulkTriggerItem;
     BulkTriggerJob: BulkTriggerJob;
@@ -2550,6 +2709,7 @@ export interface components {
     DeliveryStatusInput: DeliveryStatusInput;
     Description: Description;
     Disposition: Disposition;
+    DispositionInput: DispositionInput;
     DryRun: DryRun;
     DryRunWorkflow: DryRunWorkflow;
     DurationSecs: DurationSecs;
@@ -2560,13 +2720,19 @@ export interface components {
     ErrorIssue: ErrorIssue;
     ErrorObject: ErrorObject;
     ErrorResponse: ErrorResponse;
+    EventChannel: EventChannel;
     EventEmitKeyTemplate: EventEmitKeyTemplate;
+    EventExplanation: EventExplanation;
     EventKey: EventKey;
     EventKeyTemplate: EventKeyTemplate;
+    EventRecord: EventRecord;
+    EventRecordPage: EventRecordPage;
     EventStats: EventStats;
     EventTrigger: EventTrigger;
     EventTriggerPage: EventTriggerPage;
     ExpectedSet: ExpectedSet;
+    ExplainedEvent: ExplainedEvent;
+    Explanation: Explanation;
     ExtendEvent: ExtendEvent;
     FailRun: FailRun;
     HasMore: HasMore;
@@ -2583,6 +2749,8 @@ export interface components {
     LogRun: LogRun;
     Metadata: Metadata;
     Name: Name;
+    NearKey: NearKey;
+    NearKeyReason: NearKeyReason;
     NextCursor: NextCursor;
     NotifyStatus: NotifyStatus;
     OldestWaiting: OldestWaiting;
@@ -2623,6 +2791,7 @@ export interface components {
     Scope: Scope;
     ScopeInput: ScopeInput;
     SendEvent: SendEvent;
+    SendOutlook: SendOutlook;
     SendPrefix: SendPrefix;
     SentEvent: SentEvent;
     SentPrefix: SentPrefix;
@@ -3952,6 +4121,44 @@ export interface operations {
       503: components["responses"]["Unavailable"];
     };
   };
+  getV1EventsByEventKeyExplain: {
+    parameters: {
+      query?: {
+        /** The event to explain (`evt_…`). One that is not of this key is 404. */
+        event_id?: Reference;
+        /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+        trigger_id?: Reference;
+      };
+      header?: never;
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: EventKey;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The explanation. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": EventExplanation;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
   postV1EventsByEventKeyExtend: {
     parameters: {
       query?: never;
@@ -4111,6 +4318,56 @@ export interface operations {
       413: components["responses"]["PayloadTooLarge"];
       415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventsByEventKeySends: {
+    parameters: {
+      query?: {
+        /**
+         * Only events that met this trigger.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: Reference;
+        /**
+         * Only events of which this became.
+         * @example late
+         */
+        disposition?: DispositionInput;
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: EventKey;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of events. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": EventRecordPage;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
