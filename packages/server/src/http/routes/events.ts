@@ -150,7 +150,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
     });
   },
 
-  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, limits, signal }) {
+  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
     const key = eventKeyOf(path.eventKey, IN_PATH);
     const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
     if (!trigger) throw notFound("event trigger", key);
@@ -161,6 +161,6 @@ export const eventsRoutes: HandlersOf<"events"> = {
         asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
     });
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
   },
 };
