@@ -69,6 +69,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -544,6 +545,18 @@ export const operations = {
     tag: "jobs",
     auth: ["bearer", "internalSecret"],
     scope: "jobs:write",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
+  patchV1ProjectsByProjectID: {
+    id: "patchV1ProjectsByProjectID",
+    method: "PATCH",
+    path: "/v1/projects/{projectID}",
+    tag: "projects",
+    auth: ["internalSecret"],
+    scope: null,
     success: [200],
     media: "json",
     idempotent: false,
@@ -1289,6 +1302,16 @@ export interface Operations {
     headers: Record<string, never>;
     body: UpdateJob | undefined;
     response: Job;
+  };
+
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    tag: "projects";
+    path: { projectID: Reference };
+    query: Record<string, never>;
+    headers: Record<string, never>;
+    body: UpdateProject;
+    response: Project;
   };
 
   /** PATCH /v1/workflows/{workflowID}: Change a workflow */

@@ -199,6 +199,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         id: { $ref: "#/$defs/Slug" },
         org_id: { type: ["string", "null"], minLength: 1, maxLength: 128 },
         name: { type: "string", minLength: 2, maxLength: 255 },
+        max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
       },
     },
     CreateStreamToken: {
@@ -339,6 +340,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         dispatch_seq: { type: "integer" },
         count: { type: "integer" },
         digest: { type: "string" },
+        limit: { type: "integer" },
         retry_after_secs: { type: "number" },
       },
       additionalProperties: true,
@@ -689,6 +691,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         data: { $ref: "#/$defs/JsonValue", default: null },
       },
     },
+    MaxActiveEventTriggers: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
     Metadata: {
       type: "object",
       propertyNames: { minLength: 1, maxLength: 128 },
@@ -746,6 +749,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "name",
         "signing_secret",
         "default_environment_id",
+        "max_active_event_triggers",
         "created_at",
         "updated_at",
       ],
@@ -755,6 +759,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         name: { type: "string" },
         signing_secret: { type: "string" },
         default_environment_id: { type: "string" },
+        max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
         created_at: { $ref: "#/$defs/Timestamp" },
         updated_at: { $ref: "#/$defs/Timestamp" },
       },
@@ -1263,6 +1268,15 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         default_run_metadata: { $ref: "#/$defs/Metadata" },
         on_worker_lost: { $ref: "#/$defs/OnWorkerLost" },
         enabled: { type: "boolean" },
+      },
+    },
+    UpdateProject: {
+      type: "object",
+      additionalProperties: false,
+      minProperties: 1,
+      properties: {
+        name: { type: "string", minLength: 2, maxLength: 255 },
+        max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
       },
     },
     UpdateWorkflow: {
@@ -1898,6 +1912,15 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     body: { $ref: "strait#/$defs/UpdateJob" },
     bodyRequired: false,
+  },
+  patchV1ProjectsByProjectID: {
+    path: {
+      type: "object",
+      properties: { projectID: { $ref: "strait#/$defs/Reference" } },
+      required: ["projectID"],
+    },
+    body: { $ref: "strait#/$defs/UpdateProject" },
+    bodyRequired: true,
   },
   patchV1WorkflowsByWorkflowID: {
     path: {
@@ -2665,6 +2688,18 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "403": { $ref: "strait#/$defs/ErrorResponse" },
     "404": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  patchV1ProjectsByProjectID: {
+    "200": { $ref: "strait#/$defs/Project" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
     "413": { $ref: "strait#/$defs/ErrorResponse" },
     "415": { $ref: "strait#/$defs/ErrorResponse" },
     "429": { $ref: "strait#/$defs/ErrorResponse" },

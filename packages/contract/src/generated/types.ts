@@ -211,6 +211,7 @@ export interface CreateProject {
   /** The organization that owns the project. */
   org_id?: string | null;
   name: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -353,6 +354,8 @@ export type ErrorDetails = {
   count?: number;
   /** The digest of the waits that there are now, for `expectation_failed`. */
   digest?: string;
+  /** The limit that was reached, for `quota_exceeded`. */
+  limit?: number;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -673,6 +676,13 @@ export interface LogRun {
   data?: JsonValue;
 }
 
+/**
+ * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+ * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+ * process within a second. Sleeps do not count.
+ */
+export type MaxActiveEventTriggers = number | null;
+
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export interface Metadata {
   [key: string]: string;
@@ -749,6 +759,7 @@ export interface Project {
   signing_secret: string;
   /** The environment used when a request names none. */
   default_environment_id: string;
+  max_active_event_triggers: MaxActiveEventTriggers;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -1220,6 +1231,12 @@ export interface UpdateJob {
   default_run_metadata?: Metadata;
   on_worker_lost?: OnWorkerLost;
   enabled?: boolean;
+}
+
+/** Absent fields stay as they are. */
+export interface UpdateProject {
+  name?: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** The fields to change; the others stay as they are. */

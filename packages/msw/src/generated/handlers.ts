@@ -221,6 +221,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/projects/:projectID", first: 200, sse: false },
     examples.getV1ProjectsByProjectID,
   ),
+  /** Change a project */
+  patchV1ProjectsByProjectID: handlerFactory(
+    { method: "PATCH", path: "/v1/projects/:projectID", first: 200, sse: false },
+    examples.patchV1ProjectsByProjectID,
+  ),
   /** List runs */
   getV1Runs: handlerFactory(
     { method: "GET", path: "/v1/runs", first: 200, sse: false },

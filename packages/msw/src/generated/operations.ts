@@ -65,6 +65,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -413,6 +414,15 @@ export interface MockOperations {
     answer:
       | { status: 200; body: Job }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    call: MockCall<{ projectID: Reference }, UpdateProject>;
+    answer:
+      | { status: 200; body: Project }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 

@@ -70,6 +70,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -705,6 +706,21 @@ export interface PatchV1JobsByJobIDInput extends Call {
 
 /** What `patchV1JobsByJobID` answers. */
 export type PatchV1JobsByJobIDResult = Job;
+
+/** What `patchV1ProjectsByProjectID` takes. */
+export interface PatchV1ProjectsByProjectIDInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the project.
+     * @example proj_01k0000000e0080000000000ex
+     */
+    projectID: Reference;
+  };
+  readonly body: UpdateProject;
+}
+
+/** What `patchV1ProjectsByProjectID` answers. */
+export type PatchV1ProjectsByProjectIDResult = Project;
 
 /** What `patchV1WorkflowsByWorkflowID` takes. */
 export interface PatchV1WorkflowsByWorkflowIDInput extends Call {
@@ -1425,6 +1441,12 @@ export interface InternalSecretCalls {
    * The project with its signing secret.
    */
   getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<GetV1ProjectsByProjectIDResult>;
+  /**
+   * Change a project.
+   *
+   * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+   */
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<PatchV1ProjectsByProjectIDResult>;
   /**
    * Create a project.
    *

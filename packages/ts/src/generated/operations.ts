@@ -272,6 +272,14 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  patchV1ProjectsByProjectID: {
+    method: "PATCH",
+    path: ["/v1/projects/", "projectID"],
+    auth: 4,
+    sse: false,
+    idempotent: false,
+    paginated: false,
+  },
   patchV1WorkflowsByWorkflowID: {
     method: "PATCH",
     path: ["/v1/workflows/", "workflowID"],

@@ -211,6 +211,7 @@ export interface CreateProject {
   /** The organization that owns the project. */
   org_id?: string | null;
   name: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -366,6 +367,8 @@ export type ErrorDetails = {
   count?: number;
   /** The digest of the waits that there are now, for `expectation_failed`. */
   digest?: string;
+  /** The limit that was reached, for `quota_exceeded`. */
+  limit?: number;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -689,6 +692,13 @@ export interface LogRun {
   data?: JsonValue;
 }
 
+/**
+ * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+ * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+ * process within a second. Sleeps do not count.
+ */
+export type MaxActiveEventTriggers = number | null;
+
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export interface Metadata {
   [key: string]: string;
@@ -774,6 +784,7 @@ export interface Project {
   signing_secret: string;
   /** The environment used when a request names none. */
   default_environment_id: string;
+  max_active_event_triggers: MaxActiveEventTriggers;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -1270,6 +1281,12 @@ export interface UpdateJob {
   default_run_metadata?: Metadata;
   on_worker_lost?: OnWorkerLostInput;
   enabled?: boolean;
+}
+
+/** Absent fields stay as they are. */
+export interface UpdateProject {
+  name?: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** The fields to change; the others stay as they are. */
@@ -2293,7 +2310,11 @@ export interface paths {
     delete?: never;
     options?: never;
     head?: never;
-    patch?: never;
+    /**
+     * Change a project
+     * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+     */
+    patch: operations["patchV1ProjectsByProjectID"];
     trace?: never;
   };
   "/v1/runs": {
@@ -2747,6 +2768,7 @@ export interface components {
     LogLevel: LogLevel;
     LogLevelInput: LogLevelInput;
     LogRun: LogRun;
+    MaxActiveEventTriggers: MaxActiveEventTriggers;
     Metadata: Metadata;
     Name: Name;
     NearKey: NearKey;
@@ -2818,6 +2840,7 @@ export interface components {
     TriggerWorkflow: TriggerWorkflow;
     TriggeredRun: TriggeredRun;
     UpdateJob: UpdateJob;
+    UpdateProject: UpdateProject;
     UpdateWorkflow: UpdateWorkflow;
     WaitForEvent: WaitForEvent;
     WaitPolicy: WaitPolicy;
@@ -4827,6 +4850,45 @@ export interface operations {
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  patchV1ProjectsByProjectID: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /**
+         * The id of the project.
+         * @example proj_01k0000000e0080000000000ex
+         */
+        projectID: Reference;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": UpdateProject;
+      };
+    };
+    responses: {
+      /** The changed project. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": Project;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
