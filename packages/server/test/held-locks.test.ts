@@ -114,6 +114,26 @@ describe("L2 a row that somebody holds", () => {
   });
 });
 
+describe("more sends and triggers than a server can handle", () => {
+  test("are refused with 503 and Retry-After while the others wait", async () => {
+    const strait = await startServer({
+      runsEngine: false,
+      env: { LOG_LEVEL: "silent", MAX_REQUEST_BODY_SIZE: String(64 * 2 ** 20) },
+    });
+    const locks = await hold(strait, sql`LOCK TABLE event_keys IN ACCESS EXCLUSIVE MODE`);
+    const payload = "x".repeat(33 * 2 ** 20);
+
+    const first = send(strait, "first", payload);
+    await eventually(async () => (await blockedSessions(strait)) > 0);
+    const second = await send(strait, "second", payload);
+
+    expect([second.status, second.body.error.code]).toEqual([503, "unavailable"]);
+    expect(second.headers.get("retry-after")).toBe("1");
+    await locks.release();
+    expect((await first).status).toBe(202);
+  });
+});
+
 describe("a statement that comes to no end in time", () => {
   test.each(["57014", "40P01", "55P03"])("is 503 with Retry-After, not an error of the server (%s)", async (code) => {
     const strait = await startServer({ runsEngine: false, env: { LOG_LEVEL: "silent" } });

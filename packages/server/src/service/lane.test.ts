@@ -7,9 +7,11 @@ const databaseError = (code: string) => Object.assign(new Error(`failed with ${c
 function laneOf(
   run: (items: readonly number[], tries: number) => Promise<void> | void = () => {},
   sizeOf: LaneOptions<number, number>["sizeOf"] = () => 1,
+  options: Partial<LaneOptions<number, number>> = {},
 ) {
   const batches: { items: readonly number[]; repeated: boolean }[] = [];
   const lane = new Lane<number, number>({
+    ...options,
     sizeOf,
     subjectOf: (item) => (item < 10 ? null : String(Math.floor(item / 10))),
     async run(items, repeated) {
@@ -272,5 +274,54 @@ describe("L2 a batch that cannot get a lock", () => {
     await Promise.all(range(30).map((index) => lane.add(10 * (index + 1))));
 
     expect(most).toBe(4);
+  });
+});
+
+describe("a lane with a capacity", () => {
+  const fates = async (answers: Promise<number>[]) =>
+    (await Promise.allSettled(answers)).map((answer) =>
+      answer.status === "fulfilled" ? answer.value : (answer.reason as { code: string }).code,
+    );
+
+  test("refuses what is more, says when to come back, and takes as much again once it has answered", async () => {
+    const { lane, batches } = laneOf(undefined, undefined, { capacity: { items: 2, bytes: 100 } });
+
+    const refusal = Promise.all([1, 2, 3].map((item) => lane.add(item)));
+
+    await expect(refusal).rejects.toMatchObject({ code: "unavailable", details: { retry_after_secs: 1 } });
+    await lane.idle();
+    expect(batches.map(({ items }) => items)).toEqual([[1, 2]]);
+    expect(await fates([4, 5, 6].map((item) => lane.add(item)))).toEqual([4, 5, "unavailable"]);
+  });
+
+  test("counts bytes, but takes one item of any size", async () => {
+    const { lane } = laneOf(undefined, (item) => item, { capacity: { items: 9, bytes: 100 } });
+
+    expect(await fates([60, 50, 40].map((item) => lane.add(item)))).toEqual([60, "unavailable", 40]);
+    expect(await fates([101, 1].map((item) => lane.add(item)))).toEqual([101, "unavailable"]);
+  });
+
+  test("counts what is set aside, until it has an answer, whichever it is", async () => {
+    let isHeld = true;
+    const { lane, batches } = laneOf(
+      () => {
+        if (isHeld) throw databaseError("55P03");
+      },
+      undefined,
+      { capacity: { items: 1, bytes: 100 } },
+    );
+    const held = lane.add(50);
+    await vi.waitFor(() => expect(batches.length).toBeGreaterThan(1));
+
+    expect(await fates([lane.add(61)])).toEqual(["unavailable"]);
+    isHeld = false;
+    expect(await fates([held])).toEqual([50]);
+    expect(await fates([lane.add(61)])).toEqual([61]);
+  });
+
+  test("without one, refuses nothing", async () => {
+    const { lane } = laneOf();
+
+    expect(await Promise.all(range(20_000).map((item) => lane.add(item)))).toHaveLength(20_000);
   });
 });

@@ -23,7 +23,20 @@ export interface LaneOptions<Item, Answer> {
   subjectOf(item: Item): string | null;
   /** How long an item is tried while somebody holds what it locks. 3 s by default. */
   readonly patienceMs?: number;
+  /** What may be without an answer at a time; absent where those who add are limited themselves. */
+  readonly capacity?: Capacity;
 }
+
+export interface Capacity {
+  readonly items: number;
+  readonly bytes: number;
+}
+
+/**
+ * Of a lane that requests add to, several seconds' work: what came behind it would be answered when nobody listens any
+ * more. Bytes are those of the text, and what was parsed of it takes several times as much of the memory.
+ */
+export const REQUESTS: Capacity = { items: 10_000, bytes: 64 * 1024 * 1024 };
 
 /** Beyond these a batch gains nothing and holds its locks longer (L2). */
 const MAX_ITEMS = 500;
@@ -41,6 +54,7 @@ const MAX_BLOCKED = 4;
 
 /** Handles items in batches; each caller waits for its own answer. */
 export interface Batched<Item, Answer> {
+  /** Rejects with `unavailable` at once when there is no room for it. */
   add(item: Item): Promise<Answer>;
   /** Resolves when nothing is under way. */
   idle(): Promise<void>;
@@ -48,6 +62,7 @@ export interface Batched<Item, Answer> {
 
 interface Entry<Item, Answer> {
   readonly item: Item;
+  readonly bytes: number;
   readonly since: number;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
@@ -72,14 +87,39 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
   readonly #retries = new Set<Promise<void>>();
   #waiting: Entry<Item, Answer>[] = [];
   #running: Promise<void> | undefined;
+  /** Of everything that has no answer yet. */
+  #items = 0;
+  #bytes = 0;
 
   constructor(options: LaneOptions<Item, Answer>) {
     this.#options = options;
   }
 
   add(item: Item): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const entry = { item, since: performance.now(), resolve, reject };
+    const bytes = this.#options.sizeOf(item);
+    const { items = Infinity, bytes: room = Infinity } = this.#options.capacity ?? {};
+    // The first is taken whatever its size: it would never find more room.
+    if (this.#items >= items || (this.#items > 0 && this.#bytes + bytes > room)) return Promise.reject(noRoom());
+    this.#items++;
+    this.#bytes += bytes;
+    const leave = () => {
+      this.#items--;
+      this.#bytes -= bytes;
+    };
+    return new Promise((succeed, fail) => {
+      const entry: Entry<Item, Answer> = {
+        item,
+        bytes,
+        since: performance.now(),
+        resolve(answer) {
+          leave();
+          succeed(answer);
+        },
+        reject(error) {
+          leave();
+          fail(error);
+        },
+      };
       const subject = this.#aside.size === 0 ? null : this.#options.subjectOf(item);
       const aside = subject === null ? undefined : this.#aside.get(subject);
       if (aside) {
@@ -103,11 +143,11 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
   }
 
   #take(entries: Entry<Item, Answer>[]): Entry<Item, Answer>[] {
-    let bytes = 0;
+    let total = 0;
     let count = 0;
-    for (const { item } of entries) {
-      bytes += this.#options.sizeOf(item);
-      if (count > 0 && (count === MAX_ITEMS || bytes > MAX_BYTES)) break;
+    for (const { bytes } of entries) {
+      total += bytes;
+      if (count > 0 && (count === MAX_ITEMS || total > MAX_BYTES)) break;
       count++;
     }
     return entries.splice(0, count);
@@ -210,6 +250,12 @@ function gaveUp(cause: unknown): Error {
   return unavailable("the database did not answer in time; send the request again with the same Idempotency-Key", {
     retryAfterSecs: 1,
     cause,
+  });
+}
+
+function noRoom(): Error {
+  return unavailable("this server has more such requests at hand than it can handle; send the request again later", {
+    retryAfterSecs: 1,
   });
 }
 

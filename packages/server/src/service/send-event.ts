@@ -4,7 +4,7 @@ import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, refused } from "./lane.ts";
+import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
 import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
 import {
   bufferedAnswer,
@@ -28,6 +28,7 @@ export function sendEventLane(context: Context): Batched<SendEvent, SendAnswer> 
   const lane = new Lane<Sending, SendAnswer>({
     sizeOf: (send) => send.payload_text.length,
     subjectOf: keyOf,
+    capacity: REQUESTS,
     async run(sends, repeated) {
       const outcomes = new Map<Sending, Outcome<SendAnswer>>();
       if (!repeated) await deliverHits(context, sends, outcomes);
