@@ -184,7 +184,7 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
     for (const [index, entry] of batch.entries()) {
       const outcome = outcomes[index] ?? refused(new Error("a batch answered for fewer items than it was given"));
       if (outcome.ok) entry.resolve(outcome.value);
-      else if (mayPass(outcome.error)) {
+      else if (isWorthAnotherTry(outcome.error)) {
         failed.push(entry);
         last = outcome.error;
       } else entry.reject(outcome.error);
@@ -240,7 +240,7 @@ function isBadValue(error: unknown): boolean {
   return /^(22|23|54)/.test(sqlState(error) ?? "");
 }
 
-function mayPass(error: unknown): boolean {
+function isWorthAnotherTry(error: unknown): boolean {
   return isBadValue(error) || isConnectionLoss(error) || isTransient(error);
 }
 

@@ -65,6 +65,11 @@ export function isConnectionLoss(error: unknown): boolean {
   return error instanceof Error && /connection terminated|timeout exceeded when trying to connect/i.test(error.message);
 }
 
+/** An outage, a conflict or a lack of resources: nothing that the same work must meet again when it is done later. */
+export function isPassing(error: unknown): boolean {
+  return isConnectionLoss(error) || /^(40|53|55|57|58)/.test(sqlState(error) ?? "");
+}
+
 const MAX_TRIES = 5;
 /** Together with the doubling: about 13 seconds, in which a database that was restarted is back. */
 const MAX_ANSWER_TRIES = 8;
