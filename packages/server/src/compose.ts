@@ -13,11 +13,13 @@ import { authenticator as createAuthenticator } from "./http/authenticate.ts";
 import type { Services } from "./http/handlers.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Context } from "./service/context.ts";
+import { STREAM_TOKEN_ISSUER, type StreamTokenClaims } from "./service/create-stream-token.ts";
 import { enqueueRunLane } from "./service/enqueue-run.ts";
 import { finishRunLane } from "./service/finish-run.ts";
 import { jobCache } from "./service/job-cache.ts";
 import { runTokens } from "./service/run-token.ts";
 import { sendEventLane } from "./service/send-event.ts";
+import { signedTokens } from "./service/signed-token.ts";
 import { signer as createSigner } from "./service/signing.ts";
 import { openSignals } from "./store/channel.ts";
 import { databaseClock } from "./store/clock.ts";
@@ -75,6 +77,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const signals = await openSignals(db, databaseUrl, onError("signals"));
 
   const tokens = runTokens(secrets.jwtSigningKey, () => clock.nowMs());
+  const streamTokens = signedTokens<StreamTokenClaims>(secrets.jwtSigningKey, STREAM_TOKEN_ISSUER, () => clock.nowMs());
   const signer = createSigner(secrets.jwtSigningKey);
   const outbound = openOutbound({
     allowPrivate: config.worker.allowPrivateEndpoints,
@@ -145,11 +148,18 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   const shutdown = new AbortController();
   // Every open stream listens.
   setMaxListeners(0, shutdown.signal);
-  const authenticator = createAuthenticator(context, tokens, secrets.internalSecret, onError("authenticate"));
+  const authenticator = createAuthenticator(
+    context,
+    tokens,
+    streamTokens,
+    secrets.internalSecret,
+    onError("authenticate"),
+  );
   const services: Services = {
     context,
     lanes,
     tokens,
+    streamTokens,
     signer,
     limits: {
       maxBodyBytes: config.http.maxBodyBytes,

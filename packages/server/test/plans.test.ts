@@ -1,29 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { openSession, type Session } from "../src/store/session.ts";
-import type { Statement } from "../src/store/sql.ts";
+import { openSession } from "../src/store/session.ts";
 import { freshDatabase } from "./database.ts";
 import { givenJob, runIs, trigger, triggerMany } from "./given.ts";
+import { plain, plansOf, wholeScans } from "./plans.ts";
 import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { recordStatements } from "./statements.ts";
-
-/** Tables that are read whole, and what keeps them short. */
-const WHOLE: ReadonlySet<string> = new Set([
-  "endpoint_circuits", // has a row only while an endpoint fails
-  "database_epoch", // has one row
-  "leases", // has a row per process, and a day's dead ones
-]);
-/** Tables that are read from one end, up to a limit: what stands there is worked off. */
-const FROM_THE_END: ReadonlySet<string> = new Set(["run_wakes", "workflow_advances"]);
-
-interface Plan {
-  readonly "Node Type": string;
-  readonly "Relation Name"?: string;
-  readonly "Index Name"?: string;
-  readonly "Index Cond"?: string;
-  readonly Plans?: readonly Plan[];
-}
-
-const plain = (text: string): Statement => ({ text, values: [] });
 
 /** Drives everything that happens on the way of a run, a wait and a workflow, and returns the statements that did it. */
 async function hotStatements(): Promise<string[]> {
@@ -123,47 +104,13 @@ async function driveWorkflow(strait: TestServer): Promise<void> {
   await stepIs(2, "completed");
 }
 
-/** The plan that a connection of the server keeps for a statement: made once, for any values. */
-async function planOf(session: Session, text: string): Promise<Plan> {
-  await session.query(plain(`PREPARE hot AS ${text}`));
-  const [{ n } = { n: 0 }] = await session.query<{ n: number }>(
-    plain("SELECT cardinality(parameter_types) AS n FROM pg_prepared_statements WHERE name = 'hot'"),
-  );
-  const values = n === 0 ? "" : `(${Array.from({ length: n }, () => "NULL").join(", ")})`;
-  const [row] = await session.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
-    plain(`EXPLAIN (FORMAT JSON) EXECUTE hot${values}`),
-  );
-  await session.query(plain("DEALLOCATE hot"));
-  if (!row) throw new Error("there is no plan");
-  return row["QUERY PLAN"][0].Plan;
-}
-
-/** Scans that read a table, or an index, from end to end. */
-function wholeScans(plan: Plan, isLimited = false): string[] {
-  const { "Node Type": type, "Relation Name": table = "", "Index Name": index = table } = plan;
-  const limited = isLimited || type === "Limit";
-  const isWhole =
-    type === "Seq Scan" || (/^(Bitmap )?Index/.test(type) && plan["Index Cond"] === undefined && !limited);
-  const isExpected = WHOLE.has(table) || (FROM_THE_END.has(table) && limited);
-  const below = (plan.Plans ?? []).flatMap((child) => wholeScans(child, limited));
-  return isWhole && !isExpected ? [`${type} of ${index}`, ...below] : below;
-}
-
 async function wholeScansOf(databaseUrl: string, statements: readonly string[]): Promise<Record<string, string[]>> {
-  const session = await openSession(databaseUrl, "test");
-  try {
-    for (const setting of ["enable_seqscan = off", "jit = off", "plan_cache_mode = force_generic_plan"]) {
-      await session.query(plain(`SET ${setting}`));
-    }
-    const found: Record<string, string[]> = {};
-    for (const text of statements) {
-      const scans = wholeScans(await planOf(session, text));
-      if (scans.length > 0) found[text] = scans;
-    }
-    return found;
-  } finally {
-    await session.close();
+  const found: Record<string, string[]> = {};
+  for (const [text, plan] of await plansOf(databaseUrl, statements)) {
+    const scans = wholeScans(plan);
+    if (scans.length > 0) found[text] = scans;
   }
+  return found;
 }
 
 /** As much as makes a wrong plan expensive, and the statistics that tell the planner so. */

@@ -2024,6 +2024,26 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
       503: unavailable,
     },
   },
+  postV1StreamTokens: {
+    request: { pathParams: {}, query: {}, body: { event_key: "aml:user-456" } },
+    responses: {
+      201: {
+        token: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJzdHJhaXQ6c3RyZWFtLXRva2VuIn0.7Vb0mFJxX0C2l3x9m4cQk8h1aYw5sZt6uRnE0pLdTgI",
+        expires_at: "2025-07-12T19:10:00.000000Z",
+        url: "/v1/events/aml%3Auser-456/stream?token=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJzdHJhaXQ6c3RyZWFtLXRva2VuIn0.7Vb0mFJxX0C2l3x9m4cQk8h1aYw5sZt6uRnE0pLdTgI",
+      },
+      400: badRequest,
+      401: unauthorized,
+      403: forbidden,
+      404: notFound,
+      413: payloadTooLarge,
+      415: unsupportedMediaType,
+      422: unprocessableEntity,
+      429: tooManyRequests,
+      500: internalError,
+      503: unavailable,
+    },
+  },
   postV1WebhooksDeliveriesByDeliveryIDReplay: {
     request: { pathParams: { deliveryID: "whd_01k0000000e00800000000dead" }, query: {} },
     responses: {

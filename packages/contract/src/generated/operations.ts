@@ -12,6 +12,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatus,
@@ -53,6 +54,8 @@ import type {
   SetRunState,
   SourceType,
   StepRunPage,
+  StreamToken,
+  Timestamp,
   TriggerJob,
   TriggerStatus,
   TriggerWorkflow,
@@ -730,6 +733,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1StreamTokens: {
+    id: "postV1StreamTokens",
+    method: "POST",
+    path: "/v1/stream-tokens",
+    tag: "streams",
+    auth: ["bearer", "internalSecret"],
+    scope: null,
+    success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1WebhooksDeliveriesByDeliveryIDReplay: {
     id: "postV1WebhooksDeliveriesByDeliveryIDReplay",
     method: "POST",
@@ -959,6 +974,8 @@ export interface Operations {
       source_type?: SourceType;
       workflow_run_id?: Reference;
       prefix?: string;
+      expires_after?: Timestamp;
+      expires_before?: Timestamp;
       limit?: number;
       cursor?: string;
     };
@@ -1352,6 +1369,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: CreateProject;
     response: Project;
+  };
+
+  /** POST /v1/stream-tokens: Create a stream token */
+  postV1StreamTokens: {
+    tag: "streams";
+    path: Record<string, never>;
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: CreateStreamToken;
+    response: StreamToken;
   };
 
   /** POST /v1/webhooks/deliveries/{deliveryID}/replay: Replay a webhook delivery */

@@ -179,6 +179,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         name: { type: "string", minLength: 2, maxLength: 255 },
       },
     },
+    CreateStreamToken: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        event_key: { $ref: "#/$defs/EventKey" },
+        run_id: { $ref: "#/$defs/Reference" },
+        workflow_run_id: { $ref: "#/$defs/Reference" },
+        expires_in_secs: { type: "integer", minimum: 1, maximum: 3600, default: 300 },
+      },
+    },
     CreateWorkflow: {
       type: "object",
       additionalProperties: false,
@@ -968,6 +978,15 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       enum: ["pending", "waiting", "running", "completed", "failed", "skipped", "canceled"],
     },
     StepType: { type: "string", enum: ["job", "wait_for_event", "sleep"] },
+    StreamToken: {
+      type: "object",
+      required: ["token", "expires_at", "url"],
+      properties: {
+        token: { type: "string" },
+        expires_at: { $ref: "#/$defs/Timestamp" },
+        url: { type: "string" },
+      },
+    },
     Tags: {
       type: "object",
       maxProperties: 20,
@@ -1392,6 +1411,8 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
           maxLength: 512,
           pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
         },
+        expires_after: { $ref: "strait#/$defs/Timestamp" },
+        expires_before: { $ref: "strait#/$defs/Timestamp" },
         limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
         cursor: { type: "string", minLength: 1, maxLength: 1024 },
       },
@@ -1904,6 +1925,17 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
       },
     },
     body: { $ref: "strait#/$defs/CreateProject" },
+    bodyRequired: true,
+  },
+  postV1StreamTokens: {
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/CreateStreamToken" },
     bodyRequired: true,
   },
   postV1WebhooksDeliveriesByDeliveryIDReplay: {
@@ -2562,6 +2594,19 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1StreamTokens: {
+    "201": { $ref: "strait#/$defs/StreamToken" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
     "413": { $ref: "strait#/$defs/ErrorResponse" },
     "415": { $ref: "strait#/$defs/ErrorResponse" },
     "422": { $ref: "strait#/$defs/ErrorResponse" },

@@ -182,6 +182,21 @@ export interface CreateProject {
   name: string;
 }
 
+/** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
+export interface CreateStreamToken {
+  /** The stream of the event trigger that waits on this key, or that did so last. */
+  event_key?: EventKey;
+  /** The stream of this run. */
+  run_id?: Reference;
+  /** The stream of this workflow run. */
+  workflow_run_id?: Reference;
+  /**
+   * Seconds until the token expires.
+   * @default 300
+   */
+  expires_in_secs?: number;
+}
+
 export interface CreateWorkflow {
   /** The caller's project; any other is 400. May be left out. */
   project_id?: Reference;
@@ -896,6 +911,15 @@ export type StepStatus = "pending" | "waiting" | "running" | "completed" | "fail
 
 /** `job` runs a job, `wait_for_event` waits for an event, `sleep` waits for time to pass. */
 export type StepType = "job" | "wait_for_event" | "sleep";
+
+/** Opens one stream, read-only, until it expires. */
+export interface StreamToken {
+  /** Goes into `?token=` of the stream. */
+  token: string;
+  expires_at: Timestamp;
+  /** The path of the stream with the token, for `new EventSource`; relative to the address of the server. */
+  url: string;
+}
 
 /** Labels for finding things again. At most 20; keys of 1 to 64 characters, values of up to 256. */
 export interface Tags {

@@ -1833,6 +1833,23 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
     500: internalError,
     503: unavailable,
   },
+  postV1StreamTokens: {
+    201: {
+      token: "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJzdHJhaXQ6c3RyZWFtLXRva2VuIn0.7Vb0mFJxX0C2l3x9m4cQk8h1aYw5sZt6uRnE0pLdTgI",
+      expires_at: "2025-07-12T19:10:00.000000Z",
+      url: "/v1/events/aml%3Auser-456/stream?token=eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJzdHJhaXQ6c3RyZWFtLXRva2VuIn0.7Vb0mFJxX0C2l3x9m4cQk8h1aYw5sZt6uRnE0pLdTgI",
+    },
+    400: badRequest,
+    401: unauthorized,
+    403: forbidden,
+    404: notFound,
+    413: payloadTooLarge,
+    415: unsupportedMediaType,
+    422: unprocessableEntity,
+    429: tooManyRequests,
+    500: internalError,
+    503: unavailable,
+  },
   postV1WebhooksDeliveriesByDeliveryIDReplay: {
     201: {
       id: "whd_01k0000000e00800000000000n",

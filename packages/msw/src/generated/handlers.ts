@@ -216,6 +216,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/runs/:runID/stream", first: 200, sse: true },
     examples.getV1RunsByRunIDStream,
   ),
+  /** Create a stream token */
+  postV1StreamTokens: handlerFactory(
+    { method: "POST", path: "/v1/stream-tokens", first: 201, sse: false },
+    examples.postV1StreamTokens,
+  ),
   /** List webhook deliveries */
   getV1WebhooksDeliveries: handlerFactory(
     { method: "GET", path: "/v1/webhooks/deliveries", first: 200, sse: false },

@@ -12,6 +12,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DryRun,
@@ -52,6 +53,7 @@ import type {
   SetRunState,
   StepRunPage,
   StreamEvent,
+  StreamToken,
   TriggerJob,
   TriggerWorkflow,
   TriggeredRun,
@@ -550,6 +552,15 @@ export interface MockOperations {
     answer:
       | { status: 201; body: Project }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 201;
+  };
+
+  /** POST /v1/stream-tokens: Create a stream token */
+  postV1StreamTokens: {
+    call: MockCall<Record<string, never>, CreateStreamToken>;
+    answer:
+      | { status: 201; body: StreamToken }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 

@@ -152,6 +152,11 @@ export function forbidden(scope: Scope): StraitError {
   return new StraitError("forbidden", message, { details: { scope } });
 }
 
+/** @param id - The resource whose stream the token opens. */
+export function otherStream(id: string): StraitError {
+  return new StraitError("forbidden", `the token is for the stream of ${quote(id)}; ask for one for this stream`);
+}
+
 export function idempotencyMismatch(idempotencyKey: string): StraitError {
   const message = `idempotency key ${quote(idempotencyKey)} was used with another request; use a new key for a new one`;
   return new StraitError("idempotency_mismatch", message, { details: { idempotency_key: idempotencyKey } });

@@ -18,6 +18,7 @@ import { jobsRoutes } from "./routes/jobs.ts";
 import { projectsRoutes } from "./routes/projects.ts";
 import { runsRoutes } from "./routes/runs.ts";
 import { sdkRunsRoutes } from "./routes/sdk-runs.ts";
+import { streamsRoutes } from "./routes/streams.ts";
 import { webhooksRoutes } from "./routes/webhooks.ts";
 import { workflowRunsRoutes } from "./routes/workflow-runs.ts";
 import { workflowsRoutes } from "./routes/workflows.ts";
@@ -34,6 +35,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...eventsRoutes,
   ...workflowsRoutes,
   ...workflowRunsRoutes,
+  ...streamsRoutes,
   ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;

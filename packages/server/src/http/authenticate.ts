@@ -1,8 +1,10 @@
 import { createHash, hash, timingSafeEqual } from "node:crypto";
 import type { Scope } from "@strait/contract";
-import { forbidden, notFound, unauthorized } from "../domain/errors.ts";
+import { forbidden, notFound, otherStream, unauthorized } from "../domain/errors.ts";
 import type { Caller, Context } from "../service/context.ts";
+import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { RunTokens } from "../service/run-token.ts";
+import type { SignedTokens } from "../service/signed-token.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import * as apiKeys from "../store/api-keys.ts";
 import * as projects from "../store/projects.ts";
@@ -40,6 +42,7 @@ const INTERNAL: readonly Scope[] = ["*"];
 export function authenticator(
   { db }: Pick<Context, "db">,
   tokens: RunTokens,
+  streamTokens: SignedTokens<StreamTokenClaims>,
   internalSecret: string,
   onError: (error: unknown) => void,
 ): Authenticator {
@@ -110,6 +113,13 @@ export function authenticator(
     return { projectId, runId, dispatchSeq, actor: `run:${runId}` };
   }
 
+  function byStreamToken(token: string, scope: string | null, path: Record<string, string>): Caller {
+    const { sub, pid, env, par, val } = streamTokens.verify(token);
+    // Keys are stored in NFC; ids are ASCII.
+    if (path[par]?.normalize("NFC") !== val) throw otherStream(val);
+    return { projectId: pid, environmentId: env, scopes: [scope as Scope], actor: sub };
+  }
+
   return {
     async authenticate({ auth, scope }, credentials, path) {
       const { authorization, queryToken } = credentials;
@@ -119,7 +129,11 @@ export function authenticator(
       if (auth.includes("internalSecret") && credentials.internalSecret !== undefined) {
         return byInternalSecret(credentials.internalSecret, credentials.projectId, auth.includes("bearer"));
       }
-      if (auth.includes("bearer") && token !== undefined) return byApiKey(token, scope);
+      if (auth.includes("bearer") && token !== undefined) {
+        // A JWT has dots, which no API key has.
+        const isStreamToken = authorization === undefined && token.includes(".");
+        return isStreamToken ? byStreamToken(token, scope, path) : byApiKey(token, scope);
+      }
       throw unauthorized();
     },
     forget: () => cache.clear(),

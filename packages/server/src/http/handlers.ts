@@ -1,10 +1,12 @@
 import type { OperationId, Operations } from "@strait/contract";
 import type { Caller, Context } from "../service/context.ts";
+import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { EnqueuedRun, RunRequest } from "../service/enqueue-run.ts";
 import type { RunOutcome, RunResult } from "../service/finish-run.ts";
 import type { Batched } from "../service/lane.ts";
 import type { RunTokens } from "../service/run-token.ts";
 import type { SendAnswer, SendEvent } from "../service/sending.ts";
+import type { SignedTokens } from "../service/signed-token.ts";
 import type { Signer } from "../service/signing.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
@@ -18,6 +20,7 @@ export interface Services {
     readonly finish: Batched<RunOutcome, RunResult>;
   };
   readonly tokens: RunTokens;
+  readonly streamTokens: SignedTokens<StreamTokenClaims>;
   readonly signer: Signer;
   readonly limits: {
     readonly maxBodyBytes: number;

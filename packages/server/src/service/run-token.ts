@@ -1,5 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
-import { tokenExpired, unauthorized } from "../domain/errors.ts";
+import { signedTokens } from "./signed-token.ts";
 
 /** What a run's token says: which run, of which project, and which dispatch of it may act. */
 export interface RunTokenClaims {
@@ -17,18 +16,13 @@ export interface RunTokens {
 }
 
 const ISSUER = "strait:run-token";
-const HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString("base64url");
 const MAX_RECENT = 512;
 /** A run that goes on by itself keeps itself alive by heartbeats, so its token outlives the job's timeout by a day. */
 export const TOKEN_GRACE_SECS = 86_400;
 
-/**
- * Run tokens are JWTs, HS256, made with `node:crypto`: a tenth of what a general library costs, on the path of every run.
- *
- * @param nowMs - The database's time, so that tokens live by the clock that decides everything else.
- */
+/** The tokens that dispatches carry. */
 export function runTokens(key: string, nowMs: () => number): RunTokens {
-  const signatureOf = (content: string) => createHmac("sha256", key).update(content).digest();
+  const tokens = signedTokens<{ sub: string; pid: string; att: number; seq: number }>(key, ISSUER, nowMs);
   /** A run that starts at once is told its token twice: its endpoint, and whoever triggered it. */
   let recent = new Map<string, string>();
 
@@ -40,32 +34,15 @@ export function runTokens(key: string, nowMs: () => number): RunTokens {
 
   return {
     sign({ runId, projectId, attempt, dispatchSeq }, lifetimeSecs) {
-      const iat = Math.floor(nowMs() / 1000);
-      const name = `${projectId} ${runId} ${attempt} ${dispatchSeq} ${iat} ${lifetimeSecs}`;
+      const name = `${projectId} ${runId} ${attempt} ${dispatchSeq} ${Math.floor(nowMs() / 1000)} ${lifetimeSecs}`;
       const known = recent.get(name);
       if (known !== undefined) return known;
-      const claims = {
-        iss: ISSUER,
-        sub: runId,
-        pid: projectId,
-        att: attempt,
-        seq: dispatchSeq,
-        iat,
-        exp: iat + lifetimeSecs,
-      };
-      const content = `${HEADER}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
-      return remember(name, `${content}.${signatureOf(content).toString("base64url")}`);
+      const claims = { sub: runId, pid: projectId, att: attempt, seq: dispatchSeq };
+      return remember(name, tokens.sign(claims, lifetimeSecs).token);
     },
     verify(token) {
-      const [header, body, signature, ...rest] = token.split(".");
-      if (header !== HEADER || body === undefined || signature === undefined || rest.length > 0) throw unauthorized();
-      const given = Buffer.from(signature, "base64url");
-      const expected = signatureOf(`${header}.${body}`);
-      if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw unauthorized();
-      const claims = JSON.parse(Buffer.from(body, "base64url").toString());
-      if (claims.iss !== ISSUER) throw unauthorized();
-      if (claims.exp * 1000 <= nowMs()) throw tokenExpired(new Date(claims.exp * 1000).toISOString());
-      return { runId: claims.sub, projectId: claims.pid, attempt: claims.att, dispatchSeq: claims.seq };
+      const { sub, pid, att, seq } = tokens.verify(token);
+      return { runId: sub, projectId: pid, attempt: att, dispatchSeq: seq };
     },
   };
 }

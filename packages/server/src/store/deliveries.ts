@@ -1,7 +1,7 @@
 import type { DeliveryStatus, WebhookDelivery } from "@strait/contract";
 import { type DeliveryMove, deliveryMoves } from "@strait/core";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
-import { type Queryable, sql } from "./sql.ts";
+import { ifGiven, type Queryable, sql } from "./sql.ts";
 
 const columns = sql`
   d.id, d.project_id, d.event_type, d.event_trigger_id, d.run_id, d.job_id, d.webhook_url,
@@ -177,7 +177,6 @@ export interface DeliveryFilter {
   readonly event_trigger_id?: string | undefined;
 }
 
-/** Each filter has an index of its own, so a filter that is not given is not in the statement. */
 export async function list(
   db: Queryable,
   projectId: string,
@@ -187,8 +186,8 @@ export async function list(
   const rows = await db.query<WebhookDelivery>(sql`
     SELECT ${columns} FROM webhook_deliveries d
     WHERE d.project_id = ${projectId} AND ${olderThan("deliveries", page)}
-      AND ${status === undefined ? sql`true` : sql`d.status = ${status}`}
-      AND ${event_trigger_id === undefined ? sql`true` : sql`d.event_trigger_id = ${event_trigger_id}`}
+      AND ${ifGiven(status, (given) => sql`d.status = ${given}`)}
+      AND ${ifGiven(event_trigger_id, (id) => sql`d.event_trigger_id = ${id}`)}
     ORDER BY d.id DESC LIMIT ${fetchLimit(page)}`);
   return toPage("deliveries", page, rows);
 }

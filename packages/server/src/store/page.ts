@@ -44,6 +44,22 @@ export function cutPage<Row>(
   return { data, next_cursor, has_more };
 }
 
+/** What tells whether a position is one that a list may have given. */
+type Shape = Pick<RegExp, "test">;
+
+/** A position in the order of times: the time of a row as answers have it, a space, and what else orders the rows. */
+export function timeAnd(rest: RegExp): Shape {
+  return {
+    test(position) {
+      const at = position.indexOf(" ");
+      const [time, behind] = [position.slice(0, at), position.slice(at + 1)];
+      // Round-tripped, since PostgreSQL would fail at a 30th of February.
+      const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(time) && !Number.isNaN(Date.parse(time));
+      return isTime && new Date(time).toISOString().slice(0, 19) === time.slice(0, 19) && rest.test(behind);
+    },
+  };
+}
+
 /**
  * The position behind which a page begins; undefined for the first page. A cursor names its list, so a foreign one is
  * refused.
@@ -54,7 +70,7 @@ export function cutPage<Row>(
 export function positionOf(
   list: string,
   { cursor }: Pick<PageRequest, "cursor">,
-  shape: RegExp,
+  shape: Shape,
   field = "/query/cursor",
 ): string | undefined {
   if (cursor === undefined) return undefined;

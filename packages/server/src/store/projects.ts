@@ -1,5 +1,5 @@
-import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
-import { type Queryable, sql } from "./sql.ts";
+import { cutPage, fetchLimit, type Page, type PageRequest, positionOf, timeAnd } from "./page.ts";
+import { ifGiven, type Queryable, sql } from "./sql.ts";
 
 export interface ProjectRow {
   readonly id: string;
@@ -36,11 +36,10 @@ export async function find(db: Queryable, id: string): Promise<ProjectRow | unde
 
 /** Projects newest first. Their ids may be chosen by the caller, so the time comes first in the order. */
 export async function list(db: Queryable, page: PageRequest): Promise<Page<ProjectRow>> {
-  const after = positionOf("projects", page, /^\S+ [a-z0-9][a-z0-9_-]*$/)?.split(" ");
-  const [createdAt = null, id = null] = after ?? [];
+  const after = positionOf("projects", page, timeAnd(/^[a-z0-9][a-z0-9_-]*$/))?.split(" ");
   const rows = await db.query<ProjectRow>(sql`
     SELECT ${columns} FROM projects
-    WHERE (${id}::text IS NULL OR (created_at, id) < (${createdAt}::timestamptz, ${id}))
+    WHERE ${ifGiven(after, ([createdAt, id]) => sql`(created_at, id) < (${createdAt}::timestamptz, ${id})`)}
     ORDER BY created_at DESC, id DESC LIMIT ${fetchLimit(page)}`);
   return cutPage("projects", page, rows, (row) => `${row.created_at} ${row.id}`);
 }

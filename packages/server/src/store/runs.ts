@@ -1,7 +1,7 @@
 import type { Run, RunStatus, RunSummary } from "@strait/contract";
 import { type RunMove, runMoves, type StepMove, stepMoves, terminalRunStatuses } from "@strait/core";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
-import { json, type Queryable, records, type Statement, sql } from "./sql.ts";
+import { ifGiven, json, type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** Bodies up to this many bytes stand in the run's row; longer ones are written once, in run_bodies. */
 const INLINE_BYTES = sql`512`;
@@ -471,10 +471,10 @@ export async function list(
   const rows = await db.query<RunSummary>(sql`
     SELECT ${summaryColumns} FROM runs r
     WHERE r.project_id = ${projectId} AND ${olderThan("runs", page)}
-      AND (${filter.status ?? null}::text IS NULL OR r.status = ${filter.status ?? null})
-      AND (${filter.job_id ?? null}::text IS NULL OR r.job_id = ${filter.job_id ?? null})
-      AND (${filter.workflow_run_id ?? null}::text IS NULL OR r.workflow_run_id = ${filter.workflow_run_id ?? null})
-      AND (${filter.batch_id ?? null}::text IS NULL OR r.batch_id = ${filter.batch_id ?? null})
+      AND ${ifGiven(filter.status, (status) => sql`r.status = ${status}`)}
+      AND ${ifGiven(filter.job_id, (id) => sql`r.job_id = ${id}`)}
+      AND ${ifGiven(filter.workflow_run_id, (id) => sql`r.workflow_run_id = ${id}`)}
+      AND ${ifGiven(filter.batch_id, (id) => sql`r.batch_id = ${id}`)}
     ORDER BY r.id DESC LIMIT ${fetchLimit(page)}`);
   return toPage("runs", page, rows);
 }

@@ -56,6 +56,16 @@ export function sql(template: TemplateStringsArray, ...parts: readonly unknown[]
 }
 
 /**
+ * The condition on a value that was asked for; where none was, one that always holds. A filter that is not given is then
+ * not in the statement, whose one plan for all values can use the index of each filter that is.
+ */
+export function ifGiven<Value>(value: Value | undefined, condition: (value: Value) => Statement): Statement {
+  return value === undefined ? ALWAYS : condition(value);
+}
+
+const ALWAYS = sql`true`;
+
+/**
  * Encodes a value for a `json` parameter; `undefined` becomes SQL NULL and `null` the JSON null.
  * Needed because node-postgres would send a JavaScript array as a PostgreSQL array.
  */

@@ -1,10 +1,10 @@
-import type { EventTrigger, TriggerStatus } from "@strait/contract";
+import type { EventTrigger } from "@strait/contract";
 import { runMoves, stepMoves, type TriggerMove, triggerMoves } from "@strait/core";
-import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
 import { type ClaimedRun, claimedJoin, largeCheckpoints, resumedColumns, savesCheckpoint } from "./runs.ts";
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
-const columns = sql`
+/** A trigger as the wire has it, from the row `t`. */
+export const columns = sql`
   t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.error, t.notify_url, t.notify_status,
@@ -467,28 +467,4 @@ export function waitingOf(
         AND status = 'waiting' ORDER BY id FOR NO KEY UPDATE`)
     : db.query(sql`SELECT id FROM event_triggers WHERE project_id = ${projectId}
         AND workflow_run_id = ${owner.workflow_run_id} AND status = 'waiting' ORDER BY id FOR NO KEY UPDATE`);
-}
-
-export interface TriggerFilter {
-  readonly status?: TriggerStatus | undefined;
-  readonly source_type?: string | undefined;
-  readonly workflow_run_id?: string | undefined;
-  readonly prefix?: string | undefined;
-}
-
-export async function list(
-  db: Queryable,
-  projectId: string,
-  filter: TriggerFilter,
-  page: PageRequest,
-): Promise<Page<EventTrigger>> {
-  const rows = await db.query<EventTrigger>(sql`
-    SELECT ${columns} FROM event_triggers t
-    WHERE t.project_id = ${projectId} AND ${olderThan("events", page)}
-      AND (${filter.status ?? null}::text IS NULL OR t.status = ${filter.status ?? null})
-      AND (${filter.source_type ?? null}::text IS NULL OR t.source_type = ${filter.source_type ?? null})
-      AND (${filter.workflow_run_id ?? null}::text IS NULL OR t.workflow_run_id = ${filter.workflow_run_id ?? null})
-      AND (${filter.prefix ?? null}::text IS NULL OR starts_with(t.event_key, ${filter.prefix ?? null}))
-    ORDER BY t.id DESC LIMIT ${fetchLimit(page)}`);
-  return toPage("events", page, rows);
 }

@@ -1,7 +1,7 @@
 import type { WorkflowRun, WorkflowRunStatus } from "@strait/contract";
 import { terminalWorkflowRunStatuses, type WorkflowRunMove, workflowRunMoves } from "@strait/core";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
-import { json, type Queryable, sql } from "./sql.ts";
+import { ifGiven, json, type Queryable, sql } from "./sql.ts";
 
 const columns = sql`
   id, project_id, environment_id, workflow_id, workflow_version, status, payload::json AS payload, tags, error, triggered_by,
@@ -82,8 +82,8 @@ export async function list(
   const rows = await db.query<WorkflowRun>(sql`
     SELECT ${columns} FROM workflow_runs
     WHERE project_id = ${projectId} AND ${olderThan("workflow-runs", page)}
-      AND (${filter.status ?? null}::text IS NULL OR status = ${filter.status ?? null})
-      AND (${filter.workflow_id ?? null}::text IS NULL OR workflow_id = ${filter.workflow_id ?? null})
+      AND ${ifGiven(filter.status, (status) => sql`status = ${status}`)}
+      AND ${ifGiven(filter.workflow_id, (id) => sql`workflow_id = ${id}`)}
     ORDER BY id DESC LIMIT ${fetchLimit(page)}`);
   return toPage("workflow-runs", page, rows);
 }

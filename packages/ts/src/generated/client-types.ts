@@ -13,6 +13,7 @@ import type {
   CreateApiKey,
   CreateJob,
   CreateProject,
+  CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatusInput,
@@ -54,6 +55,8 @@ import type {
   SetRunState,
   SourceTypeInput,
   StepRunPage,
+  StreamToken,
+  Timestamp,
   TriggerJob,
   TriggerStatusInput,
   TriggerWorkflow,
@@ -322,6 +325,10 @@ export interface GetV1EventsInput extends Call {
      * @example aml:
      */
     prefix?: string;
+    /** Only triggers that wait and whose deadline is at this time or later. */
+    expires_after?: Timestamp;
+    /** Only triggers that wait and whose deadline is before this time, such as those that need a reminder. */
+    expires_before?: Timestamp;
     /**
      * How many entries a page has at most.
      * @example 20
@@ -888,6 +895,14 @@ export interface PostV1ProjectsInput extends Call {
 /** What `postV1Projects` answers. */
 export type PostV1ProjectsResult = Project;
 
+/** What `postV1StreamTokens` takes. */
+export interface PostV1StreamTokensInput extends Call {
+  readonly body: CreateStreamToken;
+}
+
+/** What `postV1StreamTokens` answers. */
+export type PostV1StreamTokensResult = StreamToken;
+
 /** What `postV1WebhooksDeliveriesByDeliveryIDReplay` takes. */
 export interface PostV1WebhooksDeliveriesByDeliveryIDReplayInput extends Call {
   readonly pathParams: {
@@ -1004,7 +1019,8 @@ export interface BearerOrInternalSecretCalls {
   /**
    * List event triggers.
    *
-   * The event triggers of the project, newest first. Filters are combined with "and".
+   * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+   * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput): Promise<GetV1EventsResult>;
   /**
@@ -1175,6 +1191,17 @@ export interface BearerOrInternalSecretCalls {
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<PostV1JobsByJobIDTriggerBulkResult>;
+  /**
+   * Create a stream token.
+   *
+   * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
+   * `?token=` of the stream of the resource that is named here; name exactly one. The caller needs the scope of that stream, `events:read`, `runs:read` or
+   * `workflows:read`, and the resource has to be there: an event key that nobody ever waited on is 404.
+   *
+   * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
+   * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
+   */
+  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<PostV1StreamTokensResult>;
   /**
    * Replay a webhook delivery.
    *

@@ -393,6 +393,14 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1StreamTokens: {
+    method: "POST",
+    path: ["/v1/stream-tokens"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
   postV1WebhooksDeliveriesByDeliveryIDReplay: {
     method: "POST",
     path: ["/v1/webhooks/deliveries/", "deliveryID", "/replay"],

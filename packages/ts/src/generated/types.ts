@@ -182,6 +182,21 @@ export interface CreateProject {
   name: string;
 }
 
+/** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
+export interface CreateStreamToken {
+  /** The stream of the event trigger that waits on this key, or that did so last. */
+  event_key?: EventKey;
+  /** The stream of this run. */
+  run_id?: Reference;
+  /** The stream of this workflow run. */
+  workflow_run_id?: Reference;
+  /**
+   * Seconds until the token expires.
+   * @default 300
+   */
+  expires_in_secs?: number;
+}
+
 export interface CreateWorkflow {
   /** The caller's project; any other is 400. May be left out. */
   project_id?: Reference;
@@ -937,6 +952,15 @@ export type StepType = "job" | "wait_for_event" | "sleep" | (string & {});
 /** `job` runs a job, `wait_for_event` waits for an event, `sleep` waits for time to pass. */
 export type StepTypeInput = "job" | "wait_for_event" | "sleep";
 
+/** Opens one stream, read-only, until it expires. */
+export interface StreamToken {
+  /** Goes into `?token=` of the stream. */
+  token: string;
+  expires_at: Timestamp;
+  /** The path of the stream with the token, for `new EventSource`; relative to the address of the server. */
+  url: string;
+}
+
 /** Labels for finding things again. At most 20; keys of 1 to 64 characters, values of up to 256. */
 export interface Tags {
   [key: string]: string;
@@ -1614,7 +1638,8 @@ export interface paths {
     };
     /**
      * List event triggers
-     * The event triggers of the project, newest first. Filters are combined with "and".
+     * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
+     * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
      */
     get: operations["getV1Events"];
     put?: never;
@@ -1975,6 +2000,31 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/stream-tokens": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Create a stream token
+     * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
+     * `?token=` of the stream of the resource that is named here; name exactly one. The caller needs the scope of that stream, `events:read`, `runs:read` or
+     * `workflows:read`, and the resource has to be there: an event key that nobody ever waited on is 404.
+     *
+     * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
+     * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
+     */
+    post: operations["postV1StreamTokens"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/webhooks/deliveries": {
     parameters: {
       query?: never;
@@ -2259,6 +2309,7 @@ export interface components {
     CreateApiKey: CreateApiKey;
     CreateJob: CreateJob;
     CreateProject: CreateProject;
+    CreateStreamToken: CreateStreamToken;
     CreateWorkflow: CreateWorkflow;
     CreatedApiKey: CreatedApiKey;
     DeliveryEventType: DeliveryEventType;
@@ -2350,6 +2401,7 @@ export interface components {
     StepStatus: StepStatus;
     StepType: StepType;
     StepTypeInput: StepTypeInput;
+    StreamToken: StreamToken;
     Tags: Tags;
     Timestamp: Timestamp;
     TriggerJob: TriggerJob;
@@ -3427,6 +3479,10 @@ export interface operations {
          * @example aml:
          */
         prefix?: string;
+        /** Only triggers that wait and whose deadline is at this time or later. */
+        expires_after?: Timestamp;
+        /** Only triggers that wait and whose deadline is before this time, such as those that need a reminder. */
+        expires_before?: Timestamp;
         /**
          * How many entries a page has at most.
          * @example 20
@@ -3648,7 +3704,8 @@ export interface operations {
     parameters: {
       query?: {
         /**
-         * A credential for browsers, whose `EventSource` cannot send headers: an API key. Ignored when the request has an `Authorization` or
+         * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
+         * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
          * `X-Internal-Secret` header. Never logged.
          */
         token?: string;
@@ -4268,7 +4325,8 @@ export interface operations {
     parameters: {
       query?: {
         /**
-         * A credential for browsers, whose `EventSource` cannot send headers: an API key. Ignored when the request has an `Authorization` or
+         * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
+         * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
          * `X-Internal-Secret` header. Never logged.
          */
         token?: string;
@@ -4310,6 +4368,50 @@ export interface operations {
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1StreamTokens: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": CreateStreamToken;
+      };
+    };
+    responses: {
+      /** The token, which cannot be read again. */
+      201: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": StreamToken;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
@@ -4647,7 +4749,8 @@ export interface operations {
     parameters: {
       query?: {
         /**
-         * A credential for browsers, whose `EventSource` cannot send headers: an API key. Ignored when the request has an `Authorization` or
+         * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
+         * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
          * `X-Internal-Secret` header. Never logged.
          */
         token?: string;

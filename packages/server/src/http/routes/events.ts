@@ -4,6 +4,7 @@ import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
+import * as triggerLists from "../../store/trigger-lists.ts";
 import * as triggers from "../../store/triggers.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
@@ -35,9 +36,14 @@ function prefixOf(text: string, allowShort: boolean): string {
 
 export const eventsRoutes: HandlersOf<"events"> = {
   getV1Events({ context, caller, query }) {
+    const { status, expires_after, expires_before } = query;
+    if ((expires_after ?? expires_before) !== undefined && status !== undefined && status !== "waiting") {
+      const fix = "leave status out, or ask for waiting: only what waits has a deadline ahead";
+      throw validationError([{ field: "/query/status", rule: "waitingWithDeadline", fix }]);
+    }
     // Keys are stored in NFC.
     const filter = query.prefix === undefined ? query : { ...query, prefix: query.prefix.normalize("NFC") };
-    return triggers.list(context.db, caller.projectId, filter, pageOf(query));
+    return triggerLists.list(context.db, caller.projectId, filter, pageOf(query));
   },
 
   async getV1EventsByEventKey({ context, caller, path }) {

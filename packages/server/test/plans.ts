@@ -1,0 +1,69 @@
+import { openSession, type Session } from "../src/store/session.ts";
+import type { Statement } from "../src/store/sql.ts";
+
+/** Tables that are read whole, and what keeps them short. */
+const WHOLE: ReadonlySet<string> = new Set([
+  "endpoint_circuits", // has a row only while an endpoint fails
+  "database_epoch", // has one row
+  "leases", // has a row per process, and a day's dead ones
+]);
+/** Tables that are read from one end, up to a limit: what stands there is worked off. */
+const FROM_THE_END: ReadonlySet<string> = new Set(["run_wakes", "workflow_advances"]);
+
+/** What EXPLAIN says of a statement, as far as tests look at it. */
+export interface Plan {
+  readonly "Node Type": string;
+  readonly "Relation Name"?: string;
+  readonly "Index Name"?: string;
+  readonly "Index Cond"?: string;
+  readonly Plans?: readonly Plan[];
+}
+
+export const plain = (text: string): Statement => ({ text, values: [] });
+
+/** The plans of statements, as connections of the server make them on this database. */
+export async function plansOf(databaseUrl: string, statements: readonly string[]): Promise<Map<string, Plan>> {
+  const session = await openSession(databaseUrl, "test");
+  try {
+    for (const setting of ["enable_seqscan = off", "jit = off", "plan_cache_mode = force_generic_plan"]) {
+      await session.query(plain(`SET ${setting}`));
+    }
+    const plans = new Map<string, Plan>();
+    for (const text of statements) plans.set(text, await planOf(session, text));
+    return plans;
+  } finally {
+    await session.close();
+  }
+}
+
+/** The indexes that a plan reads, from the top down. */
+export function indexesOf(plan: Plan): string[] {
+  const own = plan["Index Name"];
+  return [...(own === undefined ? [] : [own]), ...(plan.Plans ?? []).flatMap(indexesOf)];
+}
+
+/** The plan that a connection of the server keeps for a statement: made once, for any values. */
+async function planOf(session: Session, text: string): Promise<Plan> {
+  await session.query(plain(`PREPARE hot AS ${text}`));
+  const [{ n } = { n: 0 }] = await session.query<{ n: number }>(
+    plain("SELECT cardinality(parameter_types) AS n FROM pg_prepared_statements WHERE name = 'hot'"),
+  );
+  const values = n === 0 ? "" : `(${Array.from({ length: n }, () => "NULL").join(", ")})`;
+  const [row] = await session.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
+    plain(`EXPLAIN (FORMAT JSON) EXECUTE hot${values}`),
+  );
+  await session.query(plain("DEALLOCATE hot"));
+  if (!row) throw new Error("there is no plan");
+  return row["QUERY PLAN"][0].Plan;
+}
+
+/** Scans that read a table, or an index, from end to end. */
+export function wholeScans(plan: Plan, isLimited = false): string[] {
+  const { "Node Type": type, "Relation Name": table = "", "Index Name": index = table } = plan;
+  const limited = isLimited || type === "Limit";
+  const isWhole =
+    type === "Seq Scan" || (/^(Bitmap )?Index/.test(type) && plan["Index Cond"] === undefined && !limited);
+  const isExpected = WHOLE.has(table) || (FROM_THE_END.has(table) && limited);
+  const below = (plan.Plans ?? []).flatMap((child) => wholeScans(child, limited));
+  return isWhole && !isExpected ? [`${type} of ${index}`, ...below] : below;
+}
