@@ -8,6 +8,8 @@ export const triggerMoves = {
   receive:   { from: ["waiting"], to: "received" },
   timeOut:   { from: ["waiting"], to: "timed_out" },
   cancel:    { from: ["waiting"], to: "canceled" },
+  /** Somebody answered that there is no answer. Only a payload is `received`, so a rejection is never taken for one. */
+  reject:    { from: ["waiting"], to: "canceled" },
   /** A newer wait on the same key replaced it. */
   supersede: { from: ["waiting"], to: "superseded" },
 } as const satisfies Record<string, Move<TriggerStatus>>;

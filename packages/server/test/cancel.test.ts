@@ -24,11 +24,17 @@ describe("canceling a wait", () => {
 
     expect(canceled).toMatchObject({
       status: 200,
-      body: { id: run.trigger.id, status: "canceled", error: "event trigger canceled: user left", received_at: null },
+      body: {
+        id: run.trigger.id,
+        status: "canceled",
+        error: expect.stringMatching(/^event trigger canceled by apikey:key_\w+: user left$/),
+        cancellation: { kind: "canceled", reason: "user left", actor: expect.stringMatching(/^apikey:key_/) },
+        received_at: null,
+      },
     });
     expect(canceled.body.finished_at).not.toBeNull();
     await run.is("canceled");
-    expect((await run.read()).error).toBe("event trigger canceled: user left");
+    expect((await run.read()).error).toBe(canceled.body.error);
     const [change] = await strait.db.query<{ actor: string; message: string }>(sql`
       SELECT actor, message FROM changes WHERE subject_id = ${run.trigger.id} AND after = 'canceled'`);
     expect(change).toEqual({ actor: expect.stringMatching(/^apikey:key_/), message: canceled.body.error });
@@ -40,12 +46,14 @@ describe("canceling a wait", () => {
     const stage = await startStage(strait);
     const run = await stage.parked("aml:user-456", { on_cancel: "resume" });
 
-    await strait.request("DELETE", "/v1/events/aml:user-456?reason=user%20left");
+    const canceled = await strait.request("DELETE", "/v1/events/aml:user-456?reason=user%20left");
 
     const { headers } = await run.dispatch(2);
     expect(headers).toMatchObject({ "x-attempt": "1", "x-dispatch": "2", "x-resume-reason": "canceled" });
-    expect(headers["x-last-checkpoint"]).toBeUndefined();
-    expect((await eventOf(strait, "aml:user-456")).body.error).toBe("event trigger canceled: user left");
+    const { cancellation } = canceled.body;
+    expect(cancellation).toMatchObject({ kind: "canceled", reason: "user left", details: null });
+    expect(JSON.parse(String(headers["x-last-checkpoint"]))).toEqual(cancellation);
+    expect((await run.read()).checkpoint).toEqual(cancellation);
   });
 
   test("is 409 wait_closed when it has ended, and 404 when there never was one", async () => {
@@ -100,10 +108,10 @@ describe("canceling a wait", () => {
     });
     expect(run).toMatchObject({
       status: "failed",
-      error: 'step "aml-check" failed: event trigger canceled: fraud',
+      error: expect.stringMatching(/^step "aml-check" failed: event trigger canceled by apikey:key_\w+: fraud$/),
     });
     const { body } = await strait.request("GET", `/v1/workflow-runs/${started.body.id}/steps`);
-    expect(body.data).toMatchObject([{ status: "failed", error: "event trigger canceled: fraud" }]);
+    expect(body.data).toMatchObject([{ status: "failed", error: expect.stringMatching(/: fraud$/) }]);
   });
 });
 

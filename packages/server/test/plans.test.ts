@@ -72,7 +72,10 @@ async function driveWaits(strait: TestServer): Promise<void> {
   await send("sent", { payload: 2, for_next: true }, { "idempotency-key": "once" });
   await wait("sent");
   await wait("canceled");
+  await strait.request("POST", "/v1/events/canceled/extend", { body: { timeout_secs: 90 } });
   await strait.request("DELETE", "/v1/events/canceled");
+  await wait("rejected");
+  for (const _ of [1, 2]) await strait.request("POST", "/v1/events/rejected/reject", { body: { reason: "no" } });
   const canceled = await wait("with its run");
   await strait.request("DELETE", `/v1/runs/${canceled}`);
   const late = await wait("late");

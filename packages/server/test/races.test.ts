@@ -229,6 +229,36 @@ describe("a send against the end of its wait", () => {
     expect(await deadlocks(a, b)).toBe(0);
   });
 
+  test("R1 S5 and a rejection: one of them, and the other is told", async () => {
+    const { a, b } = await startTwo();
+    const keys = rounds(30);
+    const { runs } = await stageOf(a, keys.length);
+    await Promise.all(keys.map((key, round) => runs[round]?.wait(key)));
+
+    const answers = await Promise.all(
+      keys.map((key, round) => {
+        const reject = () => b.request("POST", `/v1/events/${key}/reject`, { body: { reason: "no" } });
+        const deliver = () => send(a, key, round);
+        return Promise.all(round % 2 === 0 ? [deliver(), reject()] : [reject(), deliver()].reverse());
+      }),
+    );
+
+    const outcomes = await Promise.all(
+      keys.map(async (key, round) => {
+        const [sent, rejected] = answers[round] as [Answer, Answer];
+        const { status } = (await eventOf(a, key)).body;
+        await runs[round]?.is(status === "received" ? "executing" : "failed");
+        return `${status}: send ${summary(sent)}, reject ${summary(rejected)}`;
+      }),
+    );
+    const allowed = [
+      "received: send 200 delivered, reject 409 already_resolved",
+      "canceled: send 409 wait_closed, reject 200 delivered",
+    ];
+    expect(outcomes.filter((outcome) => !allowed.includes(outcome))).toEqual([]);
+    expect(await deadlocks(a, b)).toBe(0);
+  });
+
   test("R2 exactly at its deadline comes too late, sweeper or not", async () => {
     const { a, b } = await startTwo();
     const keys = rounds(20);
@@ -271,6 +301,39 @@ describe("a send against the end of its wait", () => {
     expect(ends).toHaveLength(2 * keys.length);
     expect(ends.filter((row) => row.ends !== 1)).toEqual([]);
     expect(await a.db.query(sql`SELECT FROM event_triggers WHERE status = 'waiting'`)).toEqual([]);
+    expect(await deadlocks(a, b)).toBe(0);
+  });
+});
+
+describe("an extension against its deadline", () => {
+  test("R3 R4 is in time and the wait goes on, or it is 409 and the wait has timed out, with two sweepers", async () => {
+    const { a, b } = await startTwo();
+    const keys = rounds(30);
+    const { runs } = await stageOf(a, keys.length);
+    await Promise.all(keys.map((key, round) => runs[round]?.wait(key, { timeout_secs: 600 })));
+    const extend = (key: string, server: TestServer) =>
+      server.request("POST", `/v1/events/${key}/extend`, { body: { timeout_secs: 86_400 } });
+
+    const first = keys.slice(0, 10).map((key) => extend(key, a));
+    const passing = advanceClock(a.db, 600_000);
+    const second = keys.slice(10, 20).map((key) => extend(key, b));
+    const sweeping = [a, b].map((server) => server.tick("settle-due-waits"));
+    await passing;
+    const third = keys.slice(20).map((key) => extend(key, a));
+    const answers = await Promise.all([...first, ...second, ...third]);
+    await Promise.all(sweeping);
+    await a.tick("settle-due-waits");
+
+    const outcomes = await Promise.all(
+      keys.map(async (key, round) => {
+        const { status, version } = (await eventOf(a, key)).body;
+        await runs[round]?.is(status === "waiting" ? "waiting" : "timed_out");
+        return `${status}, version ${version}: ${summary(answers[round] as Answer)}`;
+      }),
+    );
+    const allowed = ["waiting, version 2: 200 waiting", "timed_out, version 1: 409 wait_closed"];
+    expect(outcomes.filter((outcome) => !allowed.includes(outcome))).toEqual([]);
+    expect(outcomes.slice(20)).toEqual(keys.slice(20).map(() => allowed[1]));
     expect(await deadlocks(a, b)).toBe(0);
   });
 });
@@ -328,7 +391,7 @@ describe("a send while somebody holds the run", () => {
     await lock.release();
     await timing.is("timed_out");
     await canceling.is("canceled");
-    expect((await canceling.read()).error).toBe("event trigger canceled: obsolete");
+    expect((await canceling.read()).error).toBe(canceled.body.error);
   });
 });
 

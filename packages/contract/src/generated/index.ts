@@ -11,6 +11,7 @@ export {
 export { type RequestSchema, requestSchemas, responseSchemas, type SchemaObject, schemas } from "./schemas.ts";
 export {
   acceptBuffereds,
+  cancellationKinds,
   componentStatuses,
   deliveryEventTypes,
   deliveryRetryPolicies,
@@ -48,6 +49,8 @@ export type {
   BulkTriggerItem,
   BulkTriggerJob,
   BulkTriggeredRuns,
+  Cancellation,
+  CancellationKind,
   Checkpoint,
   CompleteRun,
   ComponentStatus,
@@ -78,6 +81,7 @@ export type {
   EventTrigger,
   EventTriggerPage,
   ExpectedSet,
+  ExtendEvent,
   FailRun,
   HasMore,
   Health,
@@ -103,6 +107,7 @@ export type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   ResumeReason,
   RetryStrategy,

@@ -21,6 +21,7 @@ import type {
   EventKey,
   EventTrigger,
   EventTriggerPage,
+  ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
@@ -34,6 +35,7 @@ import type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   RotateApiKey,
   Run,
@@ -657,6 +659,30 @@ export const operations = {
     auth: ["bearer", "internalSecret"],
     scope: "api-keys:manage",
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventsByEventKeyExtend: {
+    id: "postV1EventsByEventKeyExtend",
+    method: "POST",
+    path: "/v1/events/{eventKey}/extend",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventsByEventKeyReject: {
+    id: "postV1EventsByEventKeyReject",
+    method: "POST",
+    path: "/v1/events/{eventKey}/reject",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -1309,6 +1335,26 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: RotateApiKey | undefined;
     response: CreatedApiKey;
+  };
+
+  /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */
+  postV1EventsByEventKeyExtend: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: ExtendEvent;
+    response: EventTrigger;
+  };
+
+  /** POST /v1/events/{eventKey}/reject: Reject an event trigger */
+  postV1EventsByEventKeyReject: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: RejectEvent;
+    response: SentEvent;
   };
 
   /** POST /v1/events/{eventKey}/send: Send an event */

@@ -116,6 +116,17 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         created: { type: "integer" },
       },
     },
+    Cancellation: {
+      type: "object",
+      required: ["kind", "reason", "actor", "details"],
+      properties: {
+        kind: { $ref: "#/$defs/CancellationKind" },
+        reason: { type: ["string", "null"] },
+        actor: { type: "string" },
+        details: { $ref: "#/$defs/JsonValue" },
+      },
+    },
+    CancellationKind: { type: "string", enum: ["canceled", "rejected", "superseded"] },
     Checkpoint: {
       type: "object",
       required: ["id", "run_id", "sequence", "source", "state", "created_at"],
@@ -313,6 +324,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         sent_by: { type: ["string", "null"] },
         finished_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         generation: { type: "integer" },
+        version: { type: "integer" },
         dispatch_seq: { type: "integer" },
         count: { type: "integer" },
         digest: { type: "string" },
@@ -379,7 +391,9 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "received_at",
         "finished_at",
         "expires_at",
+        "version",
         "error",
+        "cancellation",
         "notify_url",
         "notify_status",
         "sent_by",
@@ -406,7 +420,9 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         received_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         finished_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         expires_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
+        version: { type: "integer" },
         error: { type: ["string", "null"] },
+        cancellation: { oneOf: [{ $ref: "#/$defs/Cancellation" }, { type: "null" }] },
         notify_url: { type: ["string", "null"] },
         notify_status: { oneOf: [{ $ref: "#/$defs/NotifyStatus" }, { type: "null" }] },
         sent_by: { type: ["string", "null"] },
@@ -430,6 +446,17 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: {
         count: { type: "integer", minimum: 0, maximum: 2147483647 },
         digest: { type: "string", minLength: 1, maxLength: 128 },
+      },
+    },
+    ExtendEvent: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        timeout_secs: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+        deadline: { $ref: "#/$defs/Timestamp" },
+        version: { type: "integer", minimum: 1, maximum: 2147483647 },
+        generation: { type: "integer", minimum: 1, maximum: 2147483647 },
+        trigger_id: { $ref: "#/$defs/Reference" },
       },
     },
     FailRun: {
@@ -603,6 +630,17 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     Reference: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9][A-Za-z0-9_-]*$" },
+    RejectEvent: {
+      type: "object",
+      additionalProperties: false,
+      required: ["reason"],
+      properties: {
+        reason: { type: "string", minLength: 1, maxLength: 1024, pattern: "^[^\\u0000]+$" },
+        details: { $ref: "#/$defs/JsonValue", default: null },
+        generation: { type: "integer", minimum: 1, maximum: 2147483647 },
+        trigger_id: { $ref: "#/$defs/Reference" },
+      },
+    },
     ReportProgress: {
       type: "object",
       additionalProperties: false,
@@ -1834,6 +1872,38 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     body: { $ref: "strait#/$defs/RotateApiKey" },
     bodyRequired: false,
   },
+  postV1EventsByEventKeyExtend: {
+    path: {
+      type: "object",
+      properties: { eventKey: { $ref: "strait#/$defs/EventKey" } },
+      required: ["eventKey"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/ExtendEvent" },
+    bodyRequired: true,
+  },
+  postV1EventsByEventKeyReject: {
+    path: {
+      type: "object",
+      properties: { eventKey: { $ref: "strait#/$defs/EventKey" } },
+      required: ["eventKey"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/RejectEvent" },
+    bodyRequired: true,
+  },
   postV1EventsByEventKeySend: {
     path: {
       type: "object",
@@ -2506,6 +2576,34 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
   },
   postV1ApiKeysByKeyIDRotate: {
     "201": { $ref: "strait#/$defs/CreatedApiKey" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1EventsByEventKeyExtend: {
+    "200": { $ref: "strait#/$defs/EventTrigger" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1EventsByEventKeyReject: {
+    "200": { $ref: "strait#/$defs/SentEvent" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },

@@ -2,6 +2,7 @@
 
 import type {
   AcceptBuffered,
+  CancellationKind,
   ComponentStatus,
   DeliveryEventType,
   DeliveryRetryPolicy,
@@ -32,6 +33,9 @@ import type {
 
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export const acceptBuffereds = ["any", "since_run_start", "none"] as const satisfies readonly AcceptBuffered[];
+
+/** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
+export const cancellationKinds = ["canceled", "rejected", "superseded"] as const satisfies readonly CancellationKind[];
 
 /** `up`; `degraded`: works with limits; `down`: does not work. */
 export const componentStatuses = ["up", "degraded", "down"] as const satisfies readonly ComponentStatus[];
@@ -202,7 +206,10 @@ export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", 
 /** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
 export const triggerTypes = ["event", "sleep"] as const satisfies readonly TriggerType[];
 
-/** What an ended wait means for its run: `fail` ends the run (`timed_out` or `canceled`); `resume` dispatches it again with the reason in `X-Resume-Reason`. */
+/**
+ * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
+ * reason in `X-Resume-Reason`.
+ */
 export const waitPolicies = ["fail", "resume"] as const satisfies readonly WaitPolicy[];
 
 /** `pending`, `running` and `paused` change; `completed`, `failed`, `timed_out` and `canceled` are final. */

@@ -86,6 +86,20 @@ export interface BulkTriggeredRuns {
   created: number;
 }
 
+/** How a wait was ended without a payload. A run that is dispatched again because of it gets this object as its checkpoint. */
+export interface Cancellation {
+  kind: CancellationKind;
+  /** Why, in the words of whoever did it. */
+  reason: string | null;
+  /** Who did it, such as `apikey:key_…`, as the credentials tell. */
+  actor: string;
+  /** What a rejection gave for the code that waits; null for anything else. */
+  details: JsonValue;
+}
+
+/** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
+export type CancellationKind = "canceled" | "rejected" | "superseded";
+
 /** State that a later dispatch of the same run can pick up. */
 export interface Checkpoint {
   id: string;
@@ -314,6 +328,8 @@ export type ErrorDetails = {
   finished_at?: Timestamp | null;
   /** The current generation of the key, for `stale_generation`. */
   generation?: number;
+  /** The current version of the wait, for `expectation_failed`. */
+  version?: number;
   /** The current dispatch of the run, for `stale_dispatch`. */
   dispatch_seq?: number;
   /** How many waits there are now, for `expectation_failed`. */
@@ -389,7 +405,7 @@ export interface EventTrigger {
   request_payload: JsonValue;
   /** The answer; null until there is one. */
   response_payload: JsonValue;
-  /** Seconds from `requested_at` to `expires_at`; null for no deadline. */
+  /** The seconds that the wait was opened for; null for no deadline, or for one that was given as a time. `expires_at` is what counts. */
   timeout_secs: number | null;
   requested_at: Timestamp;
   /** When the answer arrived. */
@@ -398,8 +414,12 @@ export interface EventTrigger {
   finished_at: Timestamp | null;
   /** The deadline; null for none. */
   expires_at: Timestamp | null;
+  /** Counts the deadlines that the wait has had, from 1. */
+  version: number;
   /** Why the wait ended without an answer. */
   error: string | null;
+  /** Who ended the wait without an answer, and why; null while it waits, and after an answer or a timeout. */
+  cancellation: Cancellation | null;
   /** Called when the wait opens and when it ends. */
   notify_url: string | null;
   notify_status: NotifyStatus | null;
@@ -422,6 +442,20 @@ export interface EventTriggerPage {
 export interface ExpectedSet {
   count?: number;
   digest?: string;
+}
+
+/** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
+export interface ExtendEvent {
+  /** Seconds from now. Null is no deadline. */
+  timeout_secs?: number | null;
+  /** The deadline as a time, which must be to come. */
+  deadline?: Timestamp;
+  /** The `version` that the caller has seen; another current one is 409 `expectation_failed`. */
+  version?: number;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
 }
 
 export interface FailRun {
@@ -608,6 +642,20 @@ export interface Readiness {
 
 /** An id or, where the resource has one, its slug. The id is tried first. */
 export type Reference = string;
+
+export interface RejectEvent {
+  /** Why there is no answer. It becomes part of the error of the run or the step. */
+  reason: string;
+  /**
+   * Anything that the waiting code should know.
+   * @default null
+   */
+  details?: JsonValue;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
+}
 
 export interface ReportProgress {
   /** How much is done. */
@@ -1045,7 +1093,10 @@ export interface WaitForEvent {
   tags?: Tags;
 }
 
-/** What an ended wait means for its run: `fail` ends the run (`timed_out` or `canceled`); `resume` dispatches it again with the reason in `X-Resume-Reason`. */
+/**
+ * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
+ * reason in `X-Resume-Reason`.
+ */
 export type WaitPolicy = "fail" | "resume";
 
 /**

@@ -131,6 +131,16 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/events/:eventKey", first: 200, sse: false },
     examples.getV1EventsByEventKey,
   ),
+  /** Change the deadline of an event trigger */
+  postV1EventsByEventKeyExtend: handlerFactory(
+    { method: "POST", path: "/v1/events/:eventKey/extend", first: 200, sse: false },
+    examples.postV1EventsByEventKeyExtend,
+  ),
+  /** Reject an event trigger */
+  postV1EventsByEventKeyReject: handlerFactory(
+    { method: "POST", path: "/v1/events/:eventKey/reject", first: 200, sse: false },
+    examples.postV1EventsByEventKeyReject,
+  ),
   /** Send an event */
   postV1EventsByEventKeySend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/send", first: 200, sse: false },

@@ -21,6 +21,7 @@ import type {
   EventKey,
   EventTrigger,
   EventTriggerPage,
+  ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
@@ -34,6 +35,7 @@ import type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   RotateApiKey,
   Run,
@@ -497,6 +499,24 @@ export interface MockOperations {
       | { status: 201; body: CreatedApiKey }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */
+  postV1EventsByEventKeyExtend: {
+    call: MockCall<{ eventKey: EventKey }, ExtendEvent>;
+    answer:
+      | { status: 200; body: EventTrigger }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /v1/events/{eventKey}/reject: Reject an event trigger */
+  postV1EventsByEventKeyReject: {
+    call: MockCall<{ eventKey: EventKey }, RejectEvent>;
+    answer:
+      | { status: 200; body: SentEvent }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/events/{eventKey}/send: Send an event */

@@ -10,7 +10,16 @@ interface Streamed {
 }
 
 /** What an end sets; a delta of an earlier change must not show it yet. */
-const endings = ["finished_at", "received_at", "result", "response_payload", "error", "error_class", "sent_by"];
+const endings = [
+  "finished_at",
+  "received_at",
+  "result",
+  "response_payload",
+  "error",
+  "error_class",
+  "cancellation",
+  "sent_by",
+];
 
 /**
  * The object that a delta carries: the whole of it, with the status that this change gave it. A reader that comes late

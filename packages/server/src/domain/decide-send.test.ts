@@ -1,6 +1,6 @@
 import { type TriggerStatus, triggerStatuses } from "@strait/contract";
 import { describe, expect, test } from "vitest";
-import { decideSend, type LatestTrigger, type Send } from "./decide-send.ts";
+import { decideReject, decideSend, type LatestTrigger, type Rejection, type Send } from "./decide-send.ts";
 
 const send: Send = {
   event_key: "aml:user-456",
@@ -32,7 +32,9 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     received_at: status === "received" ? ended : null,
     finished_at: ended,
     expires_at: "2026-11-21T10:00:00.000000Z",
+    version: 1,
     error: null,
+    cancellation: null,
     notify_url: null,
     notify_status: null,
     sent_by: null,
@@ -117,4 +119,39 @@ describe("an event whose wait has ended", () => {
       expect(decideSend(latest(status), { ...send, for_next: true })).toEqual({ kind: "buffer" });
     },
   );
+});
+
+describe("a rejection", () => {
+  const rejection: Rejection = {
+    event_key: "aml:user-456",
+    reason: "expired",
+    details: { document: "passport" },
+    generation: null,
+    trigger_id: null,
+  };
+  const rejected = latest("canceled", {
+    cancellation: { kind: "rejected", reason: "expired", actor: "apikey:key_1", details: { document: "passport" } },
+  });
+
+  test("is delivered to a wait, and kept for none", () => {
+    expect(decideReject(latest("waiting"), rejection)).toEqual({ kind: "deliver" });
+    expect(decideReject(undefined, rejection)).toEqual(refusal("not_found", null));
+  });
+
+  test("is a duplicate of an equal one, and of nothing else", () => {
+    expect(decideReject(rejected, rejection)).toEqual({ kind: "duplicate" });
+    for (const other of [{ reason: "blurred" }, { details: null }]) {
+      expect(decideReject(rejected, { ...rejection, ...other })).toEqual(refusal("wait_closed", "late"));
+    }
+    expect(decideReject(latest("canceled"), rejection)).toEqual(refusal("wait_closed", "late"));
+  });
+
+  test("conflicts with an answer, and is late after a deadline that nobody noticed", () => {
+    expect(decideReject(latest("received"), rejection)).toEqual(refusal("already_resolved", "conflict"));
+    expect(decideReject(latest("waiting", { overdue: true }), rejection)).toEqual(refusal("wait_closed", "late"));
+  });
+
+  test("is refused by another wait than it names", () => {
+    expect(decideReject(latest("waiting"), { ...rejection, generation: 1 })).toEqual(refusal("stale_generation", null));
+  });
 });

@@ -2,14 +2,18 @@ import type { EventTrigger } from "@strait/contract";
 import { jsonEquals } from "@strait/core";
 import { alreadyResolved, notFound, type StraitError, staleGeneration, waitClosed } from "./errors.ts";
 
-/** What a send says, as far as the answer depends on it. */
-export interface Send {
+/** Which wait a caller means: the current one of the key, if it names neither generation nor trigger. */
+export interface MeantWait {
   readonly event_key: string;
+  readonly generation: number | null;
+  readonly trigger_id: string | null;
+}
+
+/** What a send says, as far as the answer depends on it. */
+export interface Send extends MeantWait {
   readonly payload: unknown;
   readonly if_no_waiter: "buffer" | "fail";
   readonly for_next: boolean;
-  readonly generation: number | null;
-  readonly trigger_id: string | null;
 }
 
 /** The latest trigger of the key, whose row is locked. */
@@ -48,7 +52,39 @@ export function decideSend(latest: LatestTrigger | undefined, send: Send): SendD
   return { kind: "refuse", error: waitClosed({ ...latest, status }), record: "late" };
 }
 
-function mismatch(latest: LatestTrigger | undefined, send: Send): StraitError | undefined {
+/** An answer that says that there is none. */
+export interface Rejection extends MeantWait {
+  readonly reason: string;
+  readonly details: unknown;
+}
+
+/**
+ * Decides what becomes of a rejection, as `decideSend` does for an event. It is not kept for a wait to come: nobody has
+ * asked yet, so there is nothing to refuse.
+ */
+export function decideReject(
+  latest: LatestTrigger | undefined,
+  rejection: Rejection,
+): Exclude<SendDecision, { readonly kind: "buffer" }> {
+  const stale = mismatch(latest, rejection);
+  if (stale) return { kind: "refuse", error: stale, record: null };
+  if (latest === undefined) {
+    return { kind: "refuse", error: notFound("event trigger", rejection.event_key), record: null };
+  }
+  if (latest.status === "waiting" && !latest.overdue) return { kind: "deliver" };
+  if (latest.status === "received") return { kind: "refuse", error: alreadyResolved(latest), record: "conflict" };
+  const { cancellation } = latest;
+  const isRepeat =
+    cancellation?.kind === "rejected" &&
+    cancellation.reason === rejection.reason &&
+    jsonEquals(cancellation.details, rejection.details);
+  if (isRepeat) return { kind: "duplicate" };
+  const status = latest.status === "waiting" ? "timed_out" : latest.status;
+  return { kind: "refuse", error: waitClosed({ ...latest, status }, "rejected"), record: "late" };
+}
+
+/** Refuses what names another wait than the latest of its key. */
+export function mismatch(latest: LatestTrigger | undefined, send: MeantWait): StraitError | undefined {
   const current = latest?.generation ?? 0;
   const isOther =
     (send.generation !== null && send.generation !== current) ||

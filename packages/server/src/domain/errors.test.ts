@@ -3,6 +3,7 @@ import {
   alreadyResolved,
   conflict,
   forbidden,
+  foreignRunToken,
   idempotencyMismatch,
   illegalMove,
   keyInUse,
@@ -104,6 +105,7 @@ describe("an error that the caller sees", () => {
       "token_expired",
       "the token expired at 2026-01-01T00:00:00Z; use the token of the latest dispatch, or ask for a new one",
     ],
+    [foreignRunToken(), "forbidden", "the run token is for another run; use the token of this run's dispatch"],
     [forbidden("jobs:write"), "forbidden", 'the API key lacks the scope "jobs:write"; use a key that has it'],
     [
       idempotencyMismatch("order-7"),

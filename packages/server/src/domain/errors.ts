@@ -65,17 +65,26 @@ export function alreadyResolved(trigger: {
   });
 }
 
-/** The latest wait on the key ended without an event, and nobody waits now. */
-export function waitClosed(trigger: {
-  readonly id: string;
-  readonly event_key: string;
-  readonly status: string;
-  readonly finished_at: string | null;
-}): StraitError {
+/**
+ * The latest wait on the key has ended, and nobody waits now.
+ *
+ * @param attempt - What cannot be done to it any more; `answered` for an event.
+ */
+export function waitClosed(
+  trigger: {
+    readonly id: string;
+    readonly event_key: string;
+    readonly status: string;
+    readonly finished_at: string | null;
+  },
+  attempt: "answered" | "canceled" | "rejected" | "extended" = "answered",
+): StraitError {
   const { id, event_key, status, finished_at } = trigger;
-  const message =
-    `event trigger ${quote(event_key)} is ${status}, so the event came too late; ` +
-    "send it with for_next to keep it for the next wait on this key";
+  const consequence =
+    attempt === "answered"
+      ? "so the event came too late; send it with for_next to keep it for the next wait on this key"
+      : `so it can no longer be ${attempt}`;
+  const message = `event trigger ${quote(event_key)} is ${status}, ${consequence}`;
   return new StraitError("wait_closed", message, { details: { trigger_id: id, event_key, status, finished_at } });
 }
 
@@ -150,6 +159,11 @@ export function tokenExpired(expiredAt: string): StraitError {
 export function forbidden(scope: Scope): StraitError {
   const message = `the API key lacks the scope ${quote(scope)}; use a key that has it`;
   return new StraitError("forbidden", message, { details: { scope } });
+}
+
+/** The token of one run, used for another one: every run has its own. */
+export function foreignRunToken(): StraitError {
+  return new StraitError("forbidden", "the run token is for another run; use the token of this run's dispatch");
 }
 
 /** @param id - The resource whose stream the token opens. */

@@ -269,6 +269,7 @@ async function record(
         actor: send.actor,
         channel: send.channel,
         idempotency_key: send.idempotency?.key ?? null,
+        is_rejection: false,
         for_next: send.for_next,
         ttl_secs: disposition === "buffered" ? send.ttl_secs : null,
       },

@@ -273,6 +273,7 @@ async function record(
         actor: event.caller.actor,
         channel: "batch",
         idempotency_key: event.idempotency_key,
+        is_rejection: false,
         for_next: false,
         ttl_secs: null,
       },

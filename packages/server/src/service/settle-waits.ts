@@ -1,3 +1,4 @@
+import type { Cancellation, CancellationKind } from "@strait/contract";
 import type { TriggerMove } from "@strait/core";
 import type { Topic } from "../store/channel.ts";
 import type { Queryable } from "../store/sql.ts";
@@ -12,6 +13,22 @@ export interface WaitEnd {
   readonly error: string | null;
   /** JSON text of the output, for a sleep that is over. */
   readonly payload?: string;
+  /** Why a wait is canceled, in the words of whoever does it; the error, unless it is given. */
+  readonly reason?: string | null;
+}
+
+const kinds: Partial<Record<TriggerMove, CancellationKind>> = {
+  cancel: "canceled",
+  reject: "rejected",
+  supersede: "superseded",
+};
+
+/** JSON text of what a canceled wait leaves for the run that waited; null for a move that cancels nothing. */
+function cancellationOf(move: TriggerMove, { reason, error, actor }: WaitEnd): string | null {
+  const kind = kinds[move];
+  if (kind === undefined) return null;
+  const cancellation: Cancellation = { kind, reason: reason === undefined ? error : reason, actor, details: null };
+  return JSON.stringify(cancellation);
 }
 
 /**
@@ -33,7 +50,7 @@ export function settleWaits(
     ends.map((end) => ({
       project_id: end.projectId,
       id: end.triggerId,
-      payload: end.payload ?? null,
+      payload: end.payload ?? cancellationOf(move, end),
       payload_digest: null,
       actor: end.actor,
       channel: null,

@@ -1,5 +1,7 @@
-import type { RunMove } from "@strait/core";
+import type { ResumeReason } from "@strait/contract";
+import type { RunMove, TriggerMove } from "@strait/core";
 import * as runs from "../store/runs.ts";
+import * as triggers from "../store/triggers.ts";
 import * as wakes from "../store/wakes.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
@@ -28,14 +30,14 @@ export async function wakeOwner({ db, signals }: Context, projectId: string, run
           {
             project_id: projectId,
             id: runId,
-            checkpoint: ended.response_payload,
-            checkpoint_source: ended.response_payload === null ? null : "event_trigger",
+            checkpoint: ended.checkpoint,
+            checkpoint_source: ended.checkpoint === null ? null : "event_trigger",
             resume_reason,
             error:
               move === "resume"
                 ? null
                 : (ended.error ?? `the wait on ${JSON.stringify(ended.event_key)} is ${ended.status}`),
-            error_class: move === "timeOut" ? "timeout" : null,
+            error_class: move === "timeOut" ? "timeout" : move === "fail" ? "reported" : null,
           },
         ],
         { actor: SYSTEM },
@@ -47,15 +49,16 @@ export async function wakeOwner({ db, signals }: Context, projectId: string, run
   if (isMoved) signals.publish([`run:${runId}`, "queue", "wakes"]);
 }
 
-/** What the end of a wait means for the run that waited. */
-function effectOf(ended: wakes.EndedWait): { move: RunMove; resume_reason: string | null } {
-  if (ended.status === "received") return { move: "resume", resume_reason: "event" };
-  if (ended.status === "timed_out") {
-    return ended.on_timeout === "resume"
-      ? { move: "resume", resume_reason: "timeout" }
-      : { move: "timeOut", resume_reason: null };
-  }
-  return ended.on_cancel === "resume"
-    ? { move: "resume", resume_reason: "canceled" }
-    : { move: "cancel", resume_reason: null };
+/** What the end of a wait means for the run that waited: it goes on, or it ends. */
+function effectOf(ended: wakes.EndedWait): { move: RunMove; resume_reason: ResumeReason | null } {
+  const [cause, end, policy] = causeOf(ended);
+  return policy === "resume"
+    ? { move: "resume", resume_reason: triggers.resumeReasons[cause] }
+    : { move: end, resume_reason: null };
+}
+
+function causeOf({ status, kind, on_timeout, on_cancel }: wakes.EndedWait): [TriggerMove, RunMove, string | null] {
+  if (status === "received") return ["receive", "resume", "resume"];
+  if (status === "timed_out") return ["timeOut", "timeOut", on_timeout];
+  return kind === "rejected" ? ["reject", "fail", on_cancel] : ["cancel", "cancel", on_cancel];
 }

@@ -16,6 +16,7 @@ export interface NewEvent {
   readonly actor: string;
   readonly channel: string;
   readonly idempotency_key: string | null;
+  readonly is_rejection: boolean;
   readonly for_next: boolean;
   /** Seconds that a buffered event waits for its trigger; null for any other. */
   readonly ttl_secs: number | null;
@@ -34,6 +35,7 @@ const newEventTypes = {
   actor: "text",
   channel: "text",
   idempotency_key: "text",
+  is_rejection: "bool",
   for_next: "bool",
   ttl_secs: "int4",
 } as const satisfies Record<keyof NewEvent, string>;
@@ -45,9 +47,9 @@ export function insert(
 ): Promise<{ id: string; event_key: string; expires_at: string | null }[]> {
   return tx.query(sql`
     INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-      payload_digest, actor, channel, idempotency_key, for_next, expires_at)
+      payload_digest, actor, channel, idempotency_key, is_rejection, for_next, expires_at)
     SELECT project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload, payload_digest, actor,
-      channel, idempotency_key, for_next, strait_now() + make_interval(secs => ttl_secs)
+      channel, idempotency_key, is_rejection, for_next, strait_now() + make_interval(secs => ttl_secs)
     FROM ${records("i", newEventTypes, rows)}
     RETURNING id, event_key, expires_at`);
 }

@@ -1,4 +1,4 @@
-import type { EventTrigger } from "@strait/contract";
+import type { EventTrigger, ResumeReason } from "@strait/contract";
 import { runMoves, stepMoves, type TriggerMove, triggerMoves } from "@strait/core";
 import { type ClaimedRun, claimedJoin, largeCheckpoints, resumedColumns, savesCheckpoint } from "./runs.ts";
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
@@ -7,14 +7,14 @@ import { type Queryable, records, type Statement, sql } from "./sql.ts";
 export const columns = sql`
   t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
-  t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.error, t.notify_url, t.notify_status,
-  t.sent_by, t.on_timeout, t.on_cancel, t.tags`;
+  t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
+  t.notify_url, t.notify_status, t.sent_by, t.on_timeout, t.on_cancel, t.tags`;
 
 /** One end for one trigger. */
 export interface Settlement {
   readonly project_id: string;
   readonly id: string;
-  /** JSON, as the text that was sent; null unless something was received. */
+  /** JSON: as the text that was sent, or the cancellation; null for a timeout. */
   readonly payload: string | null;
   /** Digest of the payload, for the event's row. */
   readonly payload_digest: string | null;
@@ -127,6 +127,23 @@ interface SettledRow extends Omit<SettledTrigger, "claimed"> {
   readonly claimed_here: readonly (ClaimedRun & { readonly trigger_id: string })[] | null;
 }
 
+/** What a run is told that goes on after its wait has ended so. Why it was canceled is in the cancellation. */
+export const resumeReasons = {
+  receive: "event",
+  timeOut: "timeout",
+  cancel: "canceled",
+  reject: "rejected",
+  supersede: "canceled",
+} as const satisfies Record<TriggerMove, ResumeReason>;
+
+/** What a move writes, and when the run that waited goes on: `t` is the trigger, `g` the settlement. */
+function effectsOf(name: TriggerMove): { readonly answer: Statement; readonly resumes: Statement } {
+  if (name === "receive")
+    return { answer: sql`received_at = strait_now(), response_payload = g.payload`, resumes: sql`true` };
+  if (name === "timeOut") return { answer: sql`response_payload = NULL`, resumes: sql`t.on_timeout = 'resume'` };
+  return { answer: sql`cancellation = g.payload::json`, resumes: sql`t.on_cancel = 'resume'` };
+}
+
 async function settleTargets(
   db: Queryable,
   name: TriggerMove,
@@ -135,22 +152,20 @@ async function settleTargets(
 ): Promise<SettledTrigger[]> {
   const { from, to } = triggerMoves[name];
   const stepMove = name === "receive" ? "complete" : "fail";
+  const { answer, resumes } = effectsOf(name);
   const rows = await db.query<SettledRow>(sql`
     WITH lease AS (SELECT id FROM leases WHERE id = ${leaseId} AND alive FOR KEY SHARE),
     target AS (${targets}),
     settled AS (
       UPDATE event_triggers t SET status = ${to}, finished_at = strait_now(),
-        received_at = CASE WHEN ${to} = 'received' THEN strait_now() END,
-        response_payload = g.payload, sent_by = CASE WHEN g.event_id IS NOT NULL THEN g.actor END, error = g.error,
+        ${answer}, sent_by = CASE WHEN g.event_id IS NOT NULL THEN g.actor END, error = g.error,
         notify_status = CASE WHEN t.notify_url IS NOT NULL THEN 'pending' END, change_seq = t.change_seq + 1
       FROM target g
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${from})
       RETURNING t.*, g.payload_digest, g.actor, g.channel, g.event_id, g.idempotency_key, g.delivery_id, g.lease_id,
-        CASE WHEN ${to} = 'received' THEN 'event'
-          WHEN ${to} = 'timed_out' AND t.on_timeout = 'resume' THEN 'timeout'
-          WHEN ${to} IN ('canceled', 'superseded') AND t.on_cancel = 'resume' THEN 'canceled' END AS resume_reason),
+        g.payload, CASE WHEN ${resumes} THEN ${resumeReasons[name]}::text END AS resume_reason),
     owner AS (
-      SELECT r.project_id, r.id AS run_id, s.id AS trigger_id, s.response_payload AS checkpoint,
+      SELECT r.project_id, r.id AS run_id, s.id AS trigger_id, s.payload AS checkpoint,
         'event_trigger'::text AS checkpoint_source, s.resume_reason, s.lease_id, s.actor
       FROM settled s JOIN runs r ON r.project_id = s.project_id AND r.id = s.job_run_id
       WHERE s.resume_reason IS NOT NULL AND r.status = ANY(${runMoves.resume.from})
@@ -186,9 +201,9 @@ async function settleTargets(
       INSERT INTO workflow_advances (project_id, workflow_run_id) SELECT project_id, workflow_run_id FROM step),
     event AS (
       INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-        payload_digest, actor, channel, idempotency_key)
-      SELECT project_id, event_id, environment_id, event_key, id, generation, 'delivered', response_payload, payload_digest,
-        actor, channel, idempotency_key
+        payload_digest, actor, channel, idempotency_key, is_rejection)
+      SELECT project_id, event_id, environment_id, event_key, id, generation, 'delivered', payload, payload_digest, actor,
+        channel, idempotency_key, ${name === "reject"}
       FROM settled WHERE event_id IS NOT NULL),
     delivery AS (
       INSERT INTO webhook_deliveries (${deliveryColumns})
@@ -327,6 +342,38 @@ export async function move(db: Queryable, projectId: string, id: string, name: T
     },
   ]);
   return settled.length > 0;
+}
+
+export interface NewDeadline {
+  readonly project_id: string;
+  readonly id: string;
+  /** Seconds from now; null, without a `deadline`, for none. */
+  readonly timeout_secs: number | null;
+  /** As a time; wins over `timeout_secs`. */
+  readonly deadline: string | null;
+  readonly actor: string;
+}
+
+/** Gives a waiting trigger, whose row is locked, another deadline. Undefined: the time has passed already. */
+export async function changeDeadline(tx: Queryable, change: NewDeadline): Promise<EventTrigger | undefined> {
+  const { project_id, id, timeout_secs, deadline, actor } = change;
+  const [trigger] = await tx.query<EventTrigger>(sql`
+    WITH due AS (
+      SELECT expires_at AS before, coalesce(${deadline}::timestamptz, strait_now() + make_interval(secs => ${timeout_secs}::int4))
+        AS after
+      FROM event_triggers WHERE project_id = ${project_id} AND id = ${id}),
+    changed AS (
+      UPDATE event_triggers t SET expires_at = due.after, version = t.version + 1, change_seq = t.change_seq + 1
+      FROM due WHERE t.project_id = ${project_id} AND t.id = ${id} AND t.status = 'waiting'
+        AND coalesce(due.after > strait_now(), true)
+      RETURNING t.*, due.before),
+    change AS (
+      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, data)
+      SELECT project_id, id, change_seq, 'deadline', status, status, ${actor}, workflow_run_id,
+        json_build_object('from', to_char(before, ${RFC_3339}), 'to', to_char(expires_at, ${RFC_3339}), 'version', version)
+      FROM changed)
+    SELECT ${columns} FROM changed t`);
+  return trigger;
 }
 
 /** The trigger, and the number of its last change, from one statement. */

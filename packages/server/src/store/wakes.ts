@@ -1,4 +1,4 @@
-import type { TriggerStatus } from "@strait/contract";
+import type { CancellationKind, TriggerStatus } from "@strait/contract";
 import { type Queryable, sql } from "./sql.ts";
 
 export interface WakingRun {
@@ -26,7 +26,10 @@ export interface EndedWait {
   readonly id: string;
   readonly event_key: string;
   readonly status: TriggerStatus;
-  readonly response_payload: string | null;
+  /** What the run goes on with, as JSON: the payload, or the cancellation. */
+  readonly checkpoint: string | null;
+  /** Null for one that was not canceled. */
+  readonly kind: CancellationKind | null;
   readonly on_timeout: string | null;
   readonly on_cancel: string | null;
   readonly error: string | null;
@@ -35,7 +38,9 @@ export interface EndedWait {
 /** Read in a statement after the run is locked (K3). */
 export function endedWaits(tx: Queryable, projectId: string, ids: readonly string[]): Promise<EndedWait[]> {
   return tx.query<EndedWait>(sql`
-    SELECT id, event_key, status, response_payload, on_timeout, on_cancel, error FROM event_triggers
+    SELECT id, event_key, status, coalesce(response_payload, cancellation::text) AS checkpoint,
+      cancellation->>'kind' AS kind, on_timeout, on_cancel, error
+    FROM event_triggers
     WHERE project_id = ${projectId} AND id = ANY(${ids}) AND status <> 'waiting' ORDER BY finished_at, id`);
 }
 

@@ -22,6 +22,7 @@ import type {
   EventKey,
   EventTrigger,
   EventTriggerPage,
+  ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
@@ -35,6 +36,7 @@ import type {
   ProjectPage,
   Readiness,
   Reference,
+  RejectEvent,
   ReportProgress,
   RotateApiKey,
   Run,
@@ -818,6 +820,36 @@ export interface PostV1ApiKeysByKeyIDRotateInput extends Call {
 /** What `postV1ApiKeysByKeyIDRotate` answers. */
 export type PostV1ApiKeysByKeyIDRotateResult = CreatedApiKey;
 
+/** What `postV1EventsByEventKeyExtend` takes. */
+export interface PostV1EventsByEventKeyExtendInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly body: ExtendEvent;
+}
+
+/** What `postV1EventsByEventKeyExtend` answers. */
+export type PostV1EventsByEventKeyExtendResult = EventTrigger;
+
+/** What `postV1EventsByEventKeyReject` takes. */
+export interface PostV1EventsByEventKeyRejectInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly body: RejectEvent;
+}
+
+/** What `postV1EventsByEventKeyReject` answers. */
+export type PostV1EventsByEventKeyRejectResult = SentEvent;
+
 /** What `postV1EventsByEventKeySend` takes. */
 export interface PostV1EventsByEventKeySendInput extends Call {
   readonly pathParams: {
@@ -980,8 +1012,8 @@ export interface BearerOrInternalSecretCalls {
   /**
    * Cancel an event trigger.
    *
-   * Ends the wait on this key as `canceled`. A workflow step fails and its `on_failure` applies; a run follows the wait's `on_cancel`. A trigger that has
-   * ended is 409 `wait_closed`, with its status in `details.status`.
+   * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<DeleteV1EventsByEventKeyResult>;
   /**
@@ -1129,6 +1161,32 @@ export interface BearerOrInternalSecretCalls {
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<PostV1ApiKeysByKeyIDRotateResult>;
+  /**
+   * Change the deadline of an event trigger.
+   *
+   * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
+   *
+   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   */
+  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
+  /**
+   * Reject an event trigger.
+   *
+   * Answers the wait on this key with an error: it ends as `canceled`, with the reason and who gave it in its `cancellation`. A run with `on_cancel: resume`
+   * is dispatched again with `X-Resume-Reason: rejected` and the cancellation as its checkpoint; any other run fails. A workflow step fails, and its
+   * `on_failure` applies.
+   *
+   * | situation | answer |
+   * |---|---|
+   * | a wait is open | 200, `delivered` |
+   * | the latest wait was rejected with this very reason and these details | 200, `duplicate`; nothing happens |
+   * | nobody ever waited on the key | 404 `not_found`: a rejection is not kept for a wait to come |
+   * | the latest wait has an answer | 409 `already_resolved` |
+   * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
+   * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   */
+  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<PostV1EventsByEventKeyRejectResult>;
   /**
    * Send an event.
    *

@@ -352,6 +352,22 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventsByEventKeyExtend: {
+    method: "POST",
+    path: ["/v1/events/", "eventKey", "/extend"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventsByEventKeyReject: {
+    method: "POST",
+    path: ["/v1/events/", "eventKey", "/reject"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
   postV1EventsByEventKeySend: {
     method: "POST",
     path: ["/v1/events/", "eventKey", "/send"],

@@ -86,6 +86,20 @@ export interface BulkTriggeredRuns {
   created: number;
 }
 
+/** How a wait was ended without a payload. A run that is dispatched again because of it gets this object as its checkpoint. */
+export interface Cancellation {
+  kind: CancellationKind;
+  /** Why, in the words of whoever did it. */
+  reason: string | null;
+  /** Who did it, such as `apikey:key_…`, as the credentials tell. */
+  actor: string;
+  /** What a rejection gave for the code that waits; null for anything else. */
+  details: JsonValue;
+}
+
+/** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
+export type CancellationKind = "canceled" | "rejected" | "superseded" | (string & {});
+
 /** State that a later dispatch of the same run can pick up. */
 export interface Checkpoint {
   id: string;
@@ -320,6 +334,8 @@ export type ErrorDetails = {
   finished_at?: Timestamp | null;
   /** The current generation of the key, for `stale_generation`. */
   generation?: number;
+  /** The current version of the wait, for `expectation_failed`. */
+  version?: number;
   /** The current dispatch of the run, for `stale_dispatch`. */
   dispatch_seq?: number;
   /** How many waits there are now, for `expectation_failed`. */
@@ -395,7 +411,7 @@ export interface EventTrigger {
   request_payload: JsonValue;
   /** The answer; null until there is one. */
   response_payload: JsonValue;
-  /** Seconds from `requested_at` to `expires_at`; null for no deadline. */
+  /** The seconds that the wait was opened for; null for no deadline, or for one that was given as a time. `expires_at` is what counts. */
   timeout_secs: number | null;
   requested_at: Timestamp;
   /** When the answer arrived. */
@@ -404,8 +420,12 @@ export interface EventTrigger {
   finished_at: Timestamp | null;
   /** The deadline; null for none. */
   expires_at: Timestamp | null;
+  /** Counts the deadlines that the wait has had, from 1. */
+  version: number;
   /** Why the wait ended without an answer. */
   error: string | null;
+  /** Who ended the wait without an answer, and why; null while it waits, and after an answer or a timeout. */
+  cancellation: Cancellation | null;
   /** Called when the wait opens and when it ends. */
   notify_url: string | null;
   notify_status: NotifyStatus | null;
@@ -428,6 +448,20 @@ export interface EventTriggerPage {
 export interface ExpectedSet {
   count?: number;
   digest?: string;
+}
+
+/** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
+export interface ExtendEvent {
+  /** Seconds from now. Null is no deadline. */
+  timeout_secs?: number | null;
+  /** The deadline as a time, which must be to come. */
+  deadline?: Timestamp;
+  /** The `version` that the caller has seen; another current one is 409 `expectation_failed`. */
+  version?: number;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
 }
 
 export interface FailRun {
@@ -626,6 +660,20 @@ export interface Readiness {
 
 /** An id or, where the resource has one, its slug. The id is tried first. */
 export type Reference = string;
+
+export interface RejectEvent {
+  /** Why there is no answer. It becomes part of the error of the run or the step. */
+  reason: string;
+  /**
+   * Anything that the waiting code should know.
+   * @default null
+   */
+  details?: JsonValue;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
+}
 
 export interface ReportProgress {
   /** How much is done. */
@@ -1088,10 +1136,16 @@ export interface WaitForEvent {
   tags?: Tags;
 }
 
-/** What an ended wait means for its run: `fail` ends the run (`timed_out` or `canceled`); `resume` dispatches it again with the reason in `X-Resume-Reason`. */
+/**
+ * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
+ * reason in `X-Resume-Reason`.
+ */
 export type WaitPolicy = "fail" | "resume" | (string & {});
 
-/** What an ended wait means for its run: `fail` ends the run (`timed_out` or `canceled`); `resume` dispatches it again with the reason in `X-Resume-Reason`. */
+/**
+ * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
+ * reason in `X-Resume-Reason`.
+ */
 export type WaitPolicyInput = "fail" | "resume";
 
 /**
@@ -1698,10 +1752,64 @@ export interface paths {
     post?: never;
     /**
      * Cancel an event trigger
-     * Ends the wait on this key as `canceled`. A workflow step fails and its `on_failure` applies; a run follows the wait's `on_cancel`. A trigger that has
-     * ended is 409 `wait_closed`, with its status in `details.status`.
+     * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
+     * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
      */
     delete: operations["deleteV1EventsByEventKey"];
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/{eventKey}/extend": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Change the deadline of an event trigger
+     * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
+     *
+     * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
+     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+     */
+    post: operations["postV1EventsByEventKeyExtend"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/{eventKey}/reject": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Reject an event trigger
+     * Answers the wait on this key with an error: it ends as `canceled`, with the reason and who gave it in its `cancellation`. A run with `on_cancel: resume`
+     * is dispatched again with `X-Resume-Reason: rejected` and the cancellation as its checkpoint; any other run fails. A workflow step fails, and its
+     * `on_failure` applies.
+     *
+     * | situation | answer |
+     * |---|---|
+     * | a wait is open | 200, `delivered` |
+     * | the latest wait was rejected with this very reason and these details | 200, `duplicate`; nothing happens |
+     * | nobody ever waited on the key | 404 `not_found`: a rejection is not kept for a wait to come |
+     * | the latest wait has an answer | 409 `already_resolved` |
+     * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
+     * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+     */
+    post: operations["postV1EventsByEventKeyReject"];
+    delete?: never;
     options?: never;
     head?: never;
     patch?: never;
@@ -2303,6 +2411,8 @@ export interface components {
     BulkTriggerItem: BulkTriggerItem;
     BulkTriggerJob: BulkTriggerJob;
     BulkTriggeredRuns: BulkTriggeredRuns;
+    Cancellation: Cancellation;
+    CancellationKind: CancellationKind;
     Checkpoint: Checkpoint;
     CompleteRun: CompleteRun;
     ComponentStatus: ComponentStatus;
@@ -2334,6 +2444,7 @@ export interface components {
     EventTrigger: EventTrigger;
     EventTriggerPage: EventTriggerPage;
     ExpectedSet: ExpectedSet;
+    ExtendEvent: ExtendEvent;
     FailRun: FailRun;
     HasMore: HasMore;
     Health: Health;
@@ -2362,6 +2473,7 @@ export interface components {
     ProjectPage: ProjectPage;
     Readiness: Readiness;
     Reference: Reference;
+    RejectEvent: RejectEvent;
     ReportProgress: ReportProgress;
     ResumeReason: ResumeReason;
     RetryStrategy: RetryStrategy;
@@ -2450,7 +2562,7 @@ export interface components {
         "application/json": ErrorResponse;
       };
     };
-    /** The credential is valid but does not allow this (`forbidden`). `details.scope` names the missing scope. */
+    /** The credential is valid but does not allow this (`forbidden`): a key lacks a scope, which `details.scope` names, or a run token is for another run. */
     Forbidden: {
       headers: {
         /** The id of this exchange. Every answer has one. */
@@ -3633,6 +3745,108 @@ export interface operations {
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
       409: components["responses"]["Conflict"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventsByEventKeyExtend: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: EventKey;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": ExtendEvent;
+      };
+    };
+    responses: {
+      /** The event trigger with its new deadline. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": EventTrigger;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventsByEventKeyReject: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: EventKey;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": RejectEvent;
+      };
+    };
+    responses: {
+      /** The event trigger, rejected by this call or by an equal one before. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": SentEvent;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

@@ -3,6 +3,8 @@ import { checkEventKey, checkEventKeyPrefix, isTerminalTriggerStatus } from "@st
 import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
+import { extendEvent } from "../../service/extend-event.ts";
+import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
 import * as triggers from "../../store/triggers.ts";
@@ -16,6 +18,12 @@ export function eventKeyOf(text: string, field: string): string {
   const checked = checkEventKey(text);
   if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
   return checked.value;
+}
+
+/** @throws {StraitError} `validation_error` when a deadline is given in two ways. */
+export function checkOneDeadline(body: { timeout_secs?: number | null; deadline?: string }): void {
+  if (body.deadline === undefined || body.timeout_secs === undefined) return;
+  throw validationError([{ field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" }]);
 }
 
 const IN_PATH = "/path/eventKey";
@@ -54,7 +62,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
   },
 
   deleteV1EventsByEventKey: ({ context, caller, path, query }) =>
-    cancelEvent(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.reason),
+    cancelEvent(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.reason ?? null),
 
   async postV1EventsByEventKeySend({ caller, path, body, idempotency, lanes }) {
     return lanes.send.add({
@@ -70,6 +78,34 @@ export const eventsRoutes: HandlersOf<"events"> = {
       actor: caller.actor,
       channel: "api",
       idempotency,
+    });
+  },
+
+  async postV1EventsByEventKeyReject({ context, caller, path, body, idempotency }) {
+    return rejectEvent(context, caller, {
+      event_key: eventKeyOf(path.eventKey, IN_PATH),
+      reason: body.reason,
+      details: body.details ?? null,
+      generation: body.generation ?? null,
+      trigger_id: body.trigger_id ?? null,
+      idempotency_key: idempotency?.key ?? null,
+    });
+  },
+
+  async postV1EventsByEventKeyExtend({ context, caller, path, body }) {
+    const { timeout_secs, deadline } = body;
+    if (timeout_secs === undefined && deadline === undefined) {
+      const fix = "send timeout_secs, which may be null for no deadline, or deadline";
+      throw validationError([{ field: "/timeout_secs", rule: "required", fix }]);
+    }
+    checkOneDeadline(body);
+    return extendEvent(context, caller, {
+      event_key: eventKeyOf(path.eventKey, IN_PATH),
+      timeout_secs: timeout_secs ?? null,
+      deadline: deadline ?? null,
+      version: body.version ?? null,
+      generation: body.generation ?? null,
+      trigger_id: body.trigger_id ?? null,
     });
   },
 

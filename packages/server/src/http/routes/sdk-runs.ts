@@ -7,7 +7,7 @@ import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
-import { eventKeyOf } from "./events.ts";
+import { checkOneDeadline, eventKeyOf } from "./events.ts";
 
 const DEFAULT_TIMEOUT_SECS = 3_600;
 const MAX_STATE_BYTES = 64 * 1024;
@@ -71,11 +71,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDFail: ({ context, caller, body }) => failRun(context, caller, body.error, body.retryable ?? true),
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
-    if (body.deadline !== undefined && body.timeout_secs !== undefined) {
-      throw validationError([
-        { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
-      ]);
-    }
+    checkOneDeadline(body);
     const notifyUrl = body.notify_url ?? null;
     const issue =
       notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);

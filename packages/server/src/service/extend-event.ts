@@ -1,0 +1,42 @@
+import type { EventTrigger } from "@strait/contract";
+import type { MeantWait } from "../domain/decide-send.ts";
+import { expectationFailed, validationError } from "../domain/errors.ts";
+import * as triggers from "../store/triggers.ts";
+import type { Caller, Context } from "./context.ts";
+import { changeWait } from "./current-wait.ts";
+
+export interface Extension extends MeantWait {
+  /** Seconds from now; null, without a `deadline`, for no deadline. */
+  readonly timeout_secs: number | null;
+  readonly deadline: string | null;
+  /** The version that the caller has seen; null takes any. */
+  readonly version: number | null;
+}
+
+/**
+ * Gives the wait on a key another deadline, later or earlier (R4). A timer compares the deadline as it ends the wait, so
+ * one that was set for the old deadline does nothing (R3).
+ *
+ * @throws {StraitError} `not_found`, `stale_generation`, `wait_closed`; `expectation_failed` for another version;
+ *   `validation_error` for a deadline that has passed.
+ */
+export async function extendEvent(context: Context, caller: Caller, extension: Extension): Promise<EventTrigger> {
+  const { timeout_secs, deadline, version } = extension;
+  const extended = await changeWait(context, caller, extension, "extended", async (tx, wait) => {
+    if (version !== null && version !== wait.version) throw otherVersion(wait, version);
+    const { project_id, id } = wait;
+    const change = { project_id, id, timeout_secs, deadline, actor: caller.actor };
+    const trigger = await triggers.changeDeadline(tx, change);
+    if (!trigger) throw validationError([{ field: "/deadline", rule: "future", fix: "send a time that is to come" }]);
+    return { settled: [], trigger };
+  });
+  context.signals.publish([`trigger:${extended.id}`]);
+  return extended;
+}
+
+const otherVersion = ({ id, event_key, version }: EventTrigger, given: number) =>
+  expectationFailed(
+    `the deadline of event trigger ${JSON.stringify(event_key)} is at version ${version}, not ${given}; ` +
+      "read the trigger, then send again with its version",
+    { trigger_id: id, event_key, version },
+  );
