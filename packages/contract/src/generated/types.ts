@@ -425,6 +425,8 @@ export interface EventTrigger {
   notify_status: NotifyStatus | null;
   /** Who answered, such as `apikey:key_…`. */
   sent_by: string | null;
+  /** What an answer has to satisfy, as it was when the wait opened; null for any. */
+  payload_schema: JsonSchema | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -1085,6 +1087,12 @@ export interface WaitForEvent {
   /** @default any */
   accept_buffered?: AcceptBuffered;
   /**
+   * A JSON Schema (2020-12) that an answer has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+   * deep, without references to other documents.
+   * @default null
+   */
+  payload_schema?: JsonSchema | null;
+  /**
    * Shown to whoever has to answer.
    * @default null
    */
@@ -1218,6 +1226,8 @@ export interface WorkflowStep {
   /** Seconds to wait for the event; null for no deadline. */
   timeout_secs: number | null;
   notify_url: string | null;
+  /** What the event has to satisfy; null for any. */
+  payload_schema: JsonSchema | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1253,6 +1263,11 @@ export interface WorkflowStepInput {
   notify_url?: EndpointUrl | null;
   /** Another name of `notify_url`. */
   event_notify_url?: EndpointUrl | null;
+  /**
+   * A JSON Schema (2020-12) that the event has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+   * deep, without references to other documents.
+   */
+  payload_schema?: JsonSchema | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

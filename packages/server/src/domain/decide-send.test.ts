@@ -38,6 +38,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     notify_url: null,
     notify_status: null,
     sent_by: null,
+    payload_schema: null,
     on_timeout: null,
     on_cancel: null,
     tags: {},

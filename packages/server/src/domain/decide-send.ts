@@ -27,7 +27,7 @@ export type SendDecision =
   | { readonly kind: "buffer" }
   | { readonly kind: "duplicate" }
   /** Refused, and recorded under the disposition where there is one. */
-  | { readonly kind: "refuse"; readonly error: StraitError; readonly record: "conflict" | "late" | null };
+  | { readonly kind: "refuse"; readonly error: StraitError; readonly record: "conflict" | "late" | "rejected" | null };
 
 /**
  * Decides what becomes of an event, given the latest trigger of its key (the table of `Answers to a send`).

@@ -10,6 +10,7 @@ const empty = {
   event_key: null,
   timeout_secs: null,
   notify_url: null,
+  payload_schema: null,
   sleep_duration: null,
   event_emit_key: null,
 };

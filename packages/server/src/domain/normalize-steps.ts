@@ -73,6 +73,7 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   event_timeout_secs: "wait_for_event",
   notify_url: "wait_for_event",
   event_notify_url: "wait_for_event",
+  payload_schema: "wait_for_event",
   sleep_duration: "sleep",
   sleep_duration_secs: "sleep",
 };
@@ -93,6 +94,7 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     event_key: null,
     timeout_secs: null,
     notify_url: null,
+    payload_schema: null,
     sleep_duration: null,
     event_emit_key: input.event_emit_key ?? null,
   };
@@ -117,6 +119,7 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   const timeoutSecs = either(input, "timeout_secs", "event_timeout_secs", report);
   step.timeout_secs = timeoutSecs === undefined ? DEFAULT_TIMEOUT_SECS : timeoutSecs;
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
+  step.payload_schema = input.payload_schema ?? null;
   checkKeyTemplate("event_key", step.event_key, report);
 }
 

@@ -182,6 +182,8 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       on_timeout: null,
       on_cancel: null,
       request_payload: null,
+      // Versions that were saved before there were schemas have none.
+      payload_schema: step.payload_schema ?? null,
       tags: {},
       buffered_since: null,
       actor: SYSTEM,
@@ -218,6 +220,7 @@ async function startSleep(advance: Advance, step: WorkflowStep): Promise<void> {
       workflow_step_run_id: id,
       job_run_id: null,
       request_payload: null,
+      payload_schema: null,
       timeout_secs: sleepSecs(step.sleep_duration ?? "0s"),
       deadline: null,
       notify_url: null,

@@ -4,7 +4,7 @@ import * as jobs from "../store/jobs.ts";
 import * as runs from "../store/runs.ts";
 import type { Caller, Context } from "./context.ts";
 import { endpointIssue } from "./endpoint-rules.ts";
-import { schemaProblem } from "./payload-schema.ts";
+import { schemaIssue } from "./payload-schema.ts";
 
 const DEFAULTS = {
   description: null,
@@ -97,14 +97,8 @@ function checkDefinition(job: jobs.JobDefinition, allowPrivate: boolean): void {
     const issue = url === null ? undefined : endpointIssue(`/${name}`, url, allowPrivate);
     if (issue) issues.push(issue);
   }
-  const problem = job.payload_schema === null ? undefined : schemaProblem(job.payload_schema);
-  if (problem !== undefined) {
-    issues.push({
-      field: "/payload_schema",
-      rule: "jsonSchema",
-      fix: `send a JSON Schema (2020-12) that compiles: ${problem}`,
-    });
-  }
+  const schemaProblem = job.payload_schema === null ? undefined : schemaIssue(job.payload_schema, "/payload_schema");
+  if (schemaProblem) issues.push(schemaProblem);
   if (job.retry_strategy === "custom" && job.retry_delays_secs.length === 0) {
     issues.push({
       field: "/retry_delays_secs",

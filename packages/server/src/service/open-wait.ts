@@ -4,6 +4,7 @@ import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
+import { misfits } from "./decide.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
 
 /** A wait on a key, of a run or of a step. */
@@ -21,6 +22,8 @@ export interface Wait {
   readonly on_timeout: "fail" | "resume" | null;
   readonly on_cancel: "fail" | "resume" | null;
   readonly request_payload: unknown;
+  /** A JSON Schema that was checked; null takes any payload. */
+  readonly payload_schema: EventTrigger["payload_schema"];
   readonly tags: Record<string, string>;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
@@ -44,10 +47,9 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await triggers.lockKeys(tx, [key]);
   const ended = await closeOverdue(context, tx, key);
-  const buffered =
-    wait.buffered_since === "none" ? undefined : await events.oldestBuffered(tx, key, wait.buffered_since);
   const id = context.clock.newId("trg");
   const generation = (locked?.generation ?? 0) + 1;
+  const buffered = await firstFitting(tx, key, wait, { id, generation });
   await triggers.nameLatest(tx, [{ ...key, generation, trigger_id: id }]);
   const isRun = "job_run_id" in wait.owner;
   const [trigger] = await triggers.insert(tx, [
@@ -62,6 +64,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
       job_run_id: null,
       ...wait.owner,
       request_payload: wait.request_payload === null ? null : JSON.stringify(wait.request_payload),
+      payload_schema: wait.payload_schema === null ? null : JSON.stringify(wait.payload_schema),
       timeout_secs: wait.deadline === null ? wait.timeout_secs : null,
       deadline: wait.deadline,
       notify_url: wait.notify_url,
@@ -76,6 +79,32 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   if (!trigger) throw new Error("an event trigger was not inserted");
   if (wait.notify_url !== null) tx.afterCommit(() => context.signals.publish(["deliveries"]));
   return { trigger, ended };
+}
+
+const BUFFERED_PAGE = 20;
+
+/** The oldest buffered event that the wait can take. Those before it that break its schema become dead letters (B8). */
+async function firstFitting(
+  tx: Transaction,
+  key: triggers.EventKey,
+  { buffered_since, payload_schema }: Wait,
+  trigger: { readonly id: string; readonly generation: number },
+): Promise<{ readonly id: string } | undefined> {
+  if (buffered_since === "none") return undefined;
+  if (payload_schema === null) return events.oldestBuffered(tx, key, buffered_since);
+  for (let after = ""; ; ) {
+    const page = await events.bufferedAfter(tx, key, buffered_since, after, BUFFERED_PAGE);
+    const rejected: events.RejectedEvent[] = [];
+    const fitting = page.find(({ id, payload }) => {
+      const issues = misfits({ payload_schema }, payload);
+      if (issues.length > 0) rejected.push({ id, issues: JSON.stringify(issues) });
+      return issues.length === 0;
+    });
+    if (rejected.length > 0) await events.rejectBuffered(tx, { project_id: key.project_id, ...trigger }, rejected);
+    const last = page.at(-1);
+    if (fitting || last === undefined) return fitting;
+    after = last.id;
+  }
 }
 
 async function closeOverdue(

@@ -2,28 +2,48 @@ import type { ErrorIssue } from "@strait/contract";
 import { jsonPointer } from "@strait/core";
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
+import { bounded } from "./bounded.ts";
 
+const MAX_BYTES = 64 * 1024;
+/** Levels of JSON, so about half as many of nested properties. */
+const MAX_DEPTH = 64;
 const MAX_COMPILED = 1_000;
 const MAX_ISSUES = 20;
+/** For one payload, and for compiling a schema that has been checked; far more than honest ones need. */
+const MAX_MS = 500;
 
 const compiled = new Map<string, ValidateFunction>();
-const ajv = new Ajv2020({ allErrors: true, strict: false, validateFormats: true });
-formats.default(ajv);
+/** Checks schemas themselves. */
+const meta = new Ajv2020({ allErrors: true, strict: false });
 
-/** What is wrong with a customer's JSON Schema itself, as ajv says it; undefined when it can be used. */
-export function schemaProblem(schema: unknown): string | undefined {
-  try {
-    compile(schema);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+/** What is wrong with a customer's JSON Schema itself; undefined when it can be used. */
+export function schemaIssue(schema: object, field: string): ErrorIssue | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(schema));
+  if (bytes > MAX_BYTES) {
+    return { field, rule: "maxLength", fix: `send a schema of at most ${MAX_BYTES} bytes; this one has ${bytes}` };
   }
+  if (depthOf(schema) > MAX_DEPTH) {
+    return { field, rule: "maxDepth", fix: `nest at most ${MAX_DEPTH} levels deep; use $defs for the inner parts` };
+  }
+  const remote = remoteReference(schema);
+  if (remote !== undefined) {
+    const fix = "refer to a part of this schema, such as #/$defs/address: nothing is fetched from elsewhere";
+    return { field: field + remote, rule: "localReference", fix };
+  }
+  const problem = compileProblem(schema);
+  if (problem === undefined) return undefined;
+  return { field, rule: "jsonSchema", fix: `send a JSON Schema (2020-12) that compiles: ${problem}` };
 }
 
 /** Checks a payload against a customer's JSON Schema, which was checked when it was saved. No issues: it fits. */
 export function payloadIssues(schema: unknown, payload: unknown, base: string): ErrorIssue[] {
+  const late = "simplify the schema: checking the payload takes too long";
+  return bounded(MAX_MS, () => issuesOf(schema, payload, base), [{ field: base, rule: "timeLimit", fix: late }]);
+}
+
+function issuesOf(schema: unknown, payload: unknown, base: string): ErrorIssue[] {
   const validate = compile(schema);
-  if (validate(payload)) return [];
+  if (fits(validate, payload)) return [];
   return (validate.errors ?? []).slice(0, MAX_ISSUES).map((error) => ({
     field: base + error.instancePath + missing(error),
     rule: error.keyword,
@@ -31,21 +51,75 @@ export function payloadIssues(schema: unknown, payload: unknown, base: string): 
   }));
 }
 
+/** A schema that refers to itself without end overflows the stack: nothing fits it. */
+function fits(validate: ValidateFunction, payload: unknown): boolean {
+  try {
+    return validate(payload);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    validate.errors = [{ instancePath: "", schemaPath: "", keyword: "$ref", params: {}, message: "refers to itself" }];
+    return false;
+  }
+}
+
 function missing({ keyword, params }: ErrorObject): string {
   return keyword === "required" ? jsonPointer(String(params.missingProperty)) : "";
 }
 
+function compileProblem(schema: object): string | undefined {
+  try {
+    if (!meta.validateSchema(schema)) return meta.errorsText(meta.errors?.slice(0, 1), { dataVar: "schema" });
+    return bounded(MAX_MS, () => void compile(schema), "it takes too long");
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Each schema has a world of its own: its `$id` and anchors are nobody else's, and it is forgotten as a whole. */
 function compile(schema: unknown): ValidateFunction {
   const text = JSON.stringify(schema);
   let validate = compiled.get(text);
   if (validate === undefined) {
     if (compiled.size === MAX_COMPILED) compiled.clear();
-    // A `$id` would be registered for good, and clash with the next schema of the same name.
-    const { $id: _id, ...anonymous } = schema as Record<string, unknown>;
     // An extension of ajv that would make validation answer with a promise, which is always true.
-    if ("$async" in anonymous) throw new Error('"$async" is not a keyword of JSON Schema');
-    validate = ajv.compile(anonymous);
+    if (Object.hasOwn(schema as object, "$async")) throw new Error('"$async" is not a keyword of JSON Schema');
+    const ajv = new Ajv2020({ allErrors: true, strict: false, validateSchema: false, meta: false, logger: false });
+    formats.default(ajv);
+    validate = ajv.compile(schema as object);
     compiled.set(text, validate);
   }
   return validate;
+}
+
+function depthOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  return 1 + Math.max(0, ...Object.values(value).map(depthOf));
+}
+
+/** Keywords whose value is data, or a map whose names are the customer's. */
+const DATA = new Set(["const", "enum", "default", "examples"]);
+const MAPS = new Set(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"]);
+
+/** Where a schema refers to another document: a JSON pointer, or undefined. */
+function remoteReference(schema: unknown): string | undefined {
+  if (typeof schema !== "object" || schema === null) return undefined;
+  for (const [name, value] of Object.entries(schema)) {
+    const at = jsonPointer(name);
+    if (name === "$ref" || name === "$dynamicRef") {
+      if (typeof value === "string" && !value.startsWith("#")) return at;
+      continue;
+    }
+    if (DATA.has(name) || typeof value !== "object" || value === null) continue;
+    const found = MAPS.has(name) ? inMap(value) : remoteReference(value);
+    if (found !== undefined) return at + found;
+  }
+  return undefined;
+}
+
+function inMap(schemas: object): string | undefined {
+  for (const [name, schema] of Object.entries(schemas)) {
+    const found = remoteReference(schema);
+    if (found !== undefined) return jsonPointer(name) + found;
+  }
+  return undefined;
 }

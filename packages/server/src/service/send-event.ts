@@ -1,10 +1,16 @@
-import { decideSend, type LatestTrigger, type SendDecision } from "../domain/decide-send.ts";
-import { unavailable } from "../domain/errors.ts";
+import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
+import { type StraitError, unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import { json } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
+<<<<<<< HEAD
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
+=======
+import { decide } from "./decide.ts";
+import { type Batched, done, Lane, type Outcome, refused } from "./lane.ts";
+>>>>>>> main
 import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
 import {
   bufferedAnswer,
@@ -200,7 +206,7 @@ async function settleRounds(
   const deliveries: Sending[] = [];
   for (const send of sends) {
     const state = states.get(keyOf(send));
-    const decision = decideSend(state, send);
+    const decision = decide(state, send);
     decisions.set(send, decision);
     if (decision.kind === "deliver" && state) {
       deliveries.push(send);
@@ -236,6 +242,9 @@ async function settleRounds(
   return [...ended, ...received];
 }
 
+const deadLetterReasons = { conflict: "conflict", late: "late", rejected: "payload_mismatch" } as const;
+const issuesOf = ({ details }: StraitError): string | null => json(details.issues);
+
 /** Writes the rows of sends that settled nothing; returns when buffered ones expire. */
 async function record(
   tx: Transaction,
@@ -255,6 +264,8 @@ async function record(
             ? decision.record
             : null;
     if (disposition === null) return [];
+    // Nobody reads the refusal of what a step has emitted.
+    const isUnheard = send.channel === "emit" && decision?.kind === "refuse" && decision.record !== null;
     return [
       {
         project_id: send.project_id,
@@ -264,7 +275,7 @@ async function record(
         trigger_id: state?.id ?? null,
         generation: state?.generation ?? null,
         disposition,
-        payload: send.payload_text,
+        payload: disposition === "rejected" && !isUnheard ? "null" : send.payload_text,
         payload_digest: send.payload_digest,
         actor: send.actor,
         channel: send.channel,
@@ -272,6 +283,8 @@ async function record(
         is_rejection: false,
         for_next: send.for_next,
         ttl_secs: disposition === "buffered" ? send.ttl_secs : null,
+        issues: decision?.kind === "refuse" ? issuesOf(decision.error) : null,
+        dead_letter_reason: isUnheard ? deadLetterReasons[decision.record] : null,
       },
     ];
   });

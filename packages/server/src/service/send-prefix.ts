@@ -1,12 +1,13 @@
-import type { ErrorIssue, ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
-import { decideSend, type SendDecision } from "../domain/decide-send.ts";
-import { expectationFailed, payloadMismatch, type StraitError } from "../domain/errors.ts";
+import type { ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
+import type { SendDecision } from "../domain/decide-send.ts";
+import { expectationFailed, type StraitError } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import { json } from "../store/sql.ts";
 import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
 import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
-import { payloadIssues } from "./payload-schema.ts";
+import { decide, misfits } from "./decide.ts";
 import { digestOf, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 
@@ -132,7 +133,7 @@ async function deliver(
   event: Event,
   members: readonly WaitingTrigger[],
 ): Promise<ReadonlyMap<string, Answer>> {
-  const fitting = members.filter((member) => issuesOf(member, event).length === 0);
+  const fitting = members.filter((member) => misfits(member, event.payload).length === 0);
   const settled = await context.db.transaction((tx) => settle(context, tx, event, fitting));
   announceSettled(context, settled);
   const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
@@ -159,9 +160,9 @@ async function lookAgain(
       true,
       overdue.map((state) => timedOut(projectId, state.id)),
     );
-    for (const trigger of ended) states.set(trigger.id, { ...trigger, overdue: false, payload_schema: null });
+    for (const trigger of ended) states.set(trigger.id, { ...trigger, overdue: false });
 
-    const decisions = new Map(members.map((member) => [member.id, decide(states.get(member.id), member, event)]));
+    const decisions = new Map(members.map((member) => [member.id, decideFor(states.get(member.id), member, event)]));
     const open = members.filter((member) => decisions.get(member.id)?.kind === "deliver");
     const settled = await settle(context, tx, event, open);
     const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
@@ -180,31 +181,12 @@ async function lookAgain(
   return answers;
 }
 
-type Decision = Exclude<SendDecision, { readonly kind: "refuse" }> | Refusal;
-interface Refusal {
-  readonly kind: "refuse";
-  readonly error: StraitError;
-  readonly record: "conflict" | "late" | "rejected" | null;
-}
-
-function decide(state: triggers.KeyState | undefined, member: WaitingTrigger, event: Event): Decision {
-  const { event_key } = member;
-  const { payload } = event;
-  const decision = decideSend(state, {
-    event_key,
-    payload,
-    if_no_waiter: "fail",
-    for_next: false,
-    generation: null,
-    trigger_id: null,
-  });
-  const [first, ...others] = decision.kind === "deliver" ? issuesOf(member, event) : [];
-  return first ? { kind: "refuse", error: payloadMismatch([first, ...others]), record: "rejected" } : decision;
-}
-
-function issuesOf({ payload_schema }: WaitingTrigger, { payload }: Event): ErrorIssue[] {
-  return payload_schema === null ? [] : payloadIssues(payload_schema, payload, "/payload");
-}
+const decideFor = (
+  state: triggers.KeyState | undefined,
+  { event_key }: WaitingTrigger,
+  { payload }: Event,
+): SendDecision =>
+  decide(state, { event_key, payload, if_no_waiter: "fail", for_next: false, generation: null, trigger_id: null });
 
 /** Ends waits with the event, and starts their runs here as far as there is room. Announced by the caller. */
 async function settle(
@@ -252,7 +234,7 @@ async function record(
   event: Event,
   members: readonly WaitingTrigger[],
   states: ReadonlyMap<string, triggers.KeyState>,
-  decisions: ReadonlyMap<string, Decision>,
+  decisions: ReadonlyMap<string, SendDecision>,
 ): Promise<void> {
   const rows = members.flatMap(({ id, event_key }): events.NewEvent[] => {
     const decision = decisions.get(id);
@@ -276,6 +258,7 @@ async function record(
         is_rejection: false,
         for_next: false,
         ttl_secs: null,
+        issues: decision?.kind === "refuse" ? json(decision.error.details.issues) : null,
       },
     ];
   });

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { BufferedEvent, EventTrigger, SentEvent } from "@strait/contract";
 import { canonicalJson } from "@strait/core";
 import type { LatestTrigger, Send } from "../domain/decide-send.ts";
-import { alreadyResolved, waitClosed } from "../domain/errors.ts";
+import { alreadyResolved, payloadMismatch, waitClosed } from "../domain/errors.ts";
 import type { RecordedEvent } from "../store/events.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
 import type { EventKey, SettledTrigger } from "../store/triggers.ts";
@@ -52,11 +52,10 @@ export const keyOf = (key: EventKey): string => `${key.project_id}\n${key.enviro
 export function wire(trigger: LatestTrigger | SettledTrigger): Omit<SentEvent, "disposition"> {
   const {
     overdue: _overdue,
-    payload_schema: _schema,
     claimed: _claimed,
     owner_pending: _pending,
     ...rest
-  } = trigger as LatestTrigger & { payload_schema?: unknown; claimed?: unknown; owner_pending?: unknown };
+  } = trigger as LatestTrigger & { claimed?: unknown; owner_pending?: unknown };
   return rest;
 }
 
@@ -84,6 +83,7 @@ export function recordedAnswer(
   trigger: EventTrigger | undefined,
 ): Outcome<SendAnswer> | undefined {
   if (event.disposition === "buffered") return done(bufferedAnswer(send, event.expires_at ?? ""));
+  if (event.disposition === "rejected" && event.issues !== null) return refused(payloadMismatch(event.issues));
   if (!trigger) return undefined;
   switch (event.disposition) {
     case "delivered":

@@ -8,6 +8,7 @@ import * as workflowRuns from "../store/workflow-runs.ts";
 import * as workflows from "../store/workflows.ts";
 import type { Caller, Context } from "./context.ts";
 import { endpointIssue } from "./endpoint-rules.ts";
+import { schemaIssue } from "./payload-schema.ts";
 
 type StepInputs = Parameters<typeof normalizeSteps>[0];
 
@@ -43,6 +44,9 @@ export async function checkSteps(
       const issue = endpointIssue(`/steps/${index}/notify_url`, step.notify_url, allowPrivate);
       if (issue) issues.push(issue);
     }
+    const schemaProblem =
+      step.payload_schema === null ? undefined : schemaIssue(step.payload_schema, `/steps/${index}/payload_schema`);
+    if (schemaProblem) issues.push(schemaProblem);
     if (step.job_id === null) return step;
     const id = ids.get(step.job_id);
     if (id === undefined) {

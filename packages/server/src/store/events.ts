@@ -1,6 +1,9 @@
-import type { Disposition } from "@strait/contract";
+import type { Disposition, ErrorIssue } from "@strait/contract";
 import { type Queryable, records, sql } from "./sql.ts";
 import type { EventKey } from "./triggers.ts";
+
+/** Why nobody got an event, and its sender was not told. */
+export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late";
 
 /** One send, with what became of it. */
 export interface NewEvent {
@@ -20,6 +23,10 @@ export interface NewEvent {
   readonly for_next: boolean;
   /** Seconds that a buffered event waits for its trigger; null for any other. */
   readonly ttl_secs: number | null;
+  /** JSON: what the payload of a rejected event breaks. */
+  readonly issues?: string | null;
+  /** Why it is a dead letter; absent where its sender was told what became of it. */
+  readonly dead_letter_reason?: DeadLetterReason | null;
 }
 
 const newEventTypes = {
@@ -38,6 +45,8 @@ const newEventTypes = {
   is_rejection: "bool",
   for_next: "bool",
   ttl_secs: "int4",
+  issues: "json",
+  dead_letter_reason: "text",
 } as const satisfies Record<keyof NewEvent, string>;
 
 /** Records sends that settled nothing; what settles a trigger is recorded by `triggers.settle`. */
@@ -47,9 +56,12 @@ export function insert(
 ): Promise<{ id: string; event_key: string; expires_at: string | null }[]> {
   return tx.query(sql`
     INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-      payload_digest, actor, channel, idempotency_key, is_rejection, for_next, expires_at)
+      payload_digest, actor, channel, idempotency_key, is_rejection, for_next, expires_at, issues, dead_letter_reason,
+      dead_letter_status, dead_lettered_at)
     SELECT project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload, payload_digest, actor,
-      channel, idempotency_key, is_rejection, for_next, strait_now() + make_interval(secs => ttl_secs)
+      channel, idempotency_key, is_rejection, for_next, strait_now() + make_interval(secs => ttl_secs), issues,
+      dead_letter_reason, CASE WHEN dead_letter_reason IS NOT NULL THEN 'open' END,
+      CASE WHEN dead_letter_reason IS NOT NULL THEN strait_now() END
     FROM ${records("i", newEventTypes, rows)}
     RETURNING id, event_key, expires_at`);
 }
@@ -65,8 +77,49 @@ export async function oldestBuffered(
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
       AND disposition = 'buffered' AND expires_at > strait_now()
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id LIMIT 1`);
+    ORDER BY id LIMIT 1 FOR NO KEY UPDATE`);
   return event;
+}
+
+export interface BufferedPayload {
+  readonly id: string;
+  readonly payload: unknown;
+}
+
+/** A page of the events that wait for the key, oldest first, as `oldestBuffered` finds them. */
+export function bufferedAfter(
+  tx: Queryable,
+  key: EventKey,
+  since: string | null,
+  id: string,
+  limit: number,
+): Promise<BufferedPayload[]> {
+  return tx.query<BufferedPayload>(sql`
+    SELECT id, payload::json AS payload FROM events
+    WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
+      AND disposition = 'buffered' AND expires_at > strait_now() AND id > ${id}
+      AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
+    ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE`);
+}
+
+export interface RejectedEvent {
+  readonly id: string;
+  /** JSON. */
+  readonly issues: string;
+}
+
+/** Makes dead letters of buffered events that the trigger cannot take. The caller holds them. */
+export async function rejectBuffered(
+  tx: Queryable,
+  trigger: { readonly project_id: string; readonly id: string; readonly generation: number },
+  rows: readonly RejectedEvent[],
+): Promise<void> {
+  await tx.query(sql`
+    UPDATE events e SET disposition = 'rejected', trigger_id = ${trigger.id}, generation = ${trigger.generation},
+      expires_at = NULL, issues = i.issues, dead_letter_reason = 'payload_mismatch', dead_letter_status = 'open',
+      dead_lettered_at = strait_now()
+    FROM ${records("i", { id: "text", issues: "json" }, rows)}
+    WHERE e.project_id = ${trigger.project_id} AND e.id = i.id AND e.disposition || '' = 'buffered'`);
 }
 
 export interface RecordedEvent {
@@ -74,6 +127,7 @@ export interface RecordedEvent {
   readonly trigger_id: string | null;
   readonly disposition: Disposition;
   readonly expires_at: string | null;
+  readonly issues: readonly [ErrorIssue, ...ErrorIssue[]] | null;
 }
 
 /** Which of the events stand already: asked after a broken connection, when nobody knows what was committed. */
@@ -82,7 +136,7 @@ export function findRecorded(
   sends: readonly { readonly project_id: string; readonly event_id: string }[],
 ): Promise<RecordedEvent[]> {
   return tx.query<RecordedEvent>(sql`
-    SELECT e.id, e.trigger_id, e.disposition, e.expires_at
+    SELECT e.id, e.trigger_id, e.disposition, e.expires_at, e.issues
     FROM ${records(
       "i",
       { project_id: "text", event_id: "text" },

@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import type { EventTrigger } from "@strait/contract";
 import { endOfPrefix } from "@strait/core";
 import { cutPage, type Page, positionOf } from "./page.ts";
 import { type Queryable, sql } from "./sql.ts";
@@ -9,7 +10,7 @@ export interface WaitingTrigger {
   readonly event_key: string;
   readonly job_run_id: string | null;
   /** The schema that an answer must fit; null for none. */
-  readonly payload_schema: unknown;
+  readonly payload_schema: EventTrigger["payload_schema"];
 }
 
 export interface WaitingSet {

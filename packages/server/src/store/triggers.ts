@@ -8,7 +8,7 @@ export const columns = sql`
   t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
-  t.notify_url, t.notify_status, t.sent_by, t.on_timeout, t.on_cancel, t.tags`;
+  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.on_timeout, t.on_cancel, t.tags`;
 
 /** One end for one trigger. */
 export interface Settlement {
@@ -257,6 +257,8 @@ export interface NewTrigger {
   readonly workflow_step_run_id: string | null;
   readonly job_run_id: string | null;
   readonly request_payload: string | null;
+  /** JSON; null takes any payload. */
+  readonly payload_schema: string | null;
   readonly timeout_secs: number | null;
   /** An absolute deadline; wins over `timeout_secs`. */
   readonly deadline: string | null;
@@ -282,6 +284,7 @@ const newTriggerTypes = {
   workflow_step_run_id: "text",
   job_run_id: "text",
   request_payload: "json",
+  payload_schema: "json",
   timeout_secs: "int4",
   deadline: "timestamptz",
   notify_url: "text",
@@ -304,11 +307,11 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
       RETURNING e.id, e.payload, e.actor),
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
-        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, timeout_secs,
-        requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
+        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
+        timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
       SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.source_type, i.trigger_type,
         i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
-        i.request_payload, e.payload, i.timeout_secs, strait_now(),
+        i.request_payload, e.payload, i.payload_schema, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
         coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
         i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.on_cancel, i.tags
@@ -439,7 +442,6 @@ export async function nameLatest(
 export interface KeyState extends EventTrigger {
   /** Whether the deadline has passed, by the database's clock, of a trigger that still waits. */
   readonly overdue: boolean;
-  readonly payload_schema: unknown;
 }
 
 /**
@@ -464,14 +466,14 @@ export async function lockAll(tx: Queryable, projectId: string, ids: readonly st
 /** How triggers stand. Read in a statement after the locks, so that the deadline is decided now. */
 export function statesOf(tx: Queryable, projectId: string, ids: readonly string[]): Promise<KeyState[]> {
   return tx.query<KeyState>(sql`
-    SELECT ${columns}, t.payload_schema, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
 }
 
 /** The latest trigger of each key. Read in a statement after the locks, so that the deadline is decided now. */
 export function latestOf(tx: Queryable, keys: readonly EventKey[]): Promise<KeyState[]> {
   return tx.query<KeyState>(sql`
-    SELECT ${columns}, t.payload_schema, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
     FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys)}) i
     JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
     JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id`);

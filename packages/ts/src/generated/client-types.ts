@@ -1433,7 +1433,7 @@ export interface RunTokenCalls {
    * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
    *
    * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
-   * is dispatched again as usual.
+   * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
    *
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.

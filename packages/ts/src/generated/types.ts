@@ -431,6 +431,8 @@ export interface EventTrigger {
   notify_status: NotifyStatus | null;
   /** Who answered, such as `apikey:key_…`. */
   sent_by: string | null;
+  /** What an answer has to satisfy, as it was when the wait opened; null for any. */
+  payload_schema: JsonSchema | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -1128,6 +1130,12 @@ export interface WaitForEvent {
   /** @default any */
   accept_buffered?: AcceptBuffered;
   /**
+   * A JSON Schema (2020-12) that an answer has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+   * deep, without references to other documents.
+   * @default null
+   */
+  payload_schema?: JsonSchema | null;
+  /**
    * Shown to whoever has to answer.
    * @default null
    */
@@ -1270,6 +1278,8 @@ export interface WorkflowStep {
   /** Seconds to wait for the event; null for no deadline. */
   timeout_secs: number | null;
   notify_url: string | null;
+  /** What the event has to satisfy; null for any. */
+  payload_schema: JsonSchema | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1305,6 +1315,11 @@ export interface WorkflowStepInput {
   notify_url?: EndpointUrl | null;
   /** Another name of `notify_url`. */
   event_notify_url?: EndpointUrl | null;
+  /**
+   * A JSON Schema (2020-12) that the event has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
+   * deep, without references to other documents.
+   */
+  payload_schema?: JsonSchema | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
@@ -1606,7 +1621,7 @@ export interface paths {
      * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
      *
      * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
-     * is dispatched again as usual.
+     * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
      *
      * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
      * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.

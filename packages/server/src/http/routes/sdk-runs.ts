@@ -1,5 +1,6 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
 import { endpointIssue } from "../../service/endpoint-rules.ts";
+import { schemaIssue } from "../../service/payload-schema.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
@@ -76,6 +77,9 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     const issue =
       notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
     if (issue) throw validationError([issue]);
+    const payloadSchema = body.payload_schema ?? null;
+    const schemaProblem = payloadSchema === null ? undefined : schemaIssue(payloadSchema, "/payload_schema");
+    if (schemaProblem) throw validationError([schemaProblem]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
@@ -85,6 +89,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
+      payload_schema: payloadSchema,
       tags: body.tags ?? {},
     });
   },
