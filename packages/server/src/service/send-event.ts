@@ -5,12 +5,8 @@ import * as events from "../store/events.ts";
 import { json } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-<<<<<<< HEAD
-import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
-=======
 import { decide } from "./decide.ts";
-import { type Batched, done, Lane, type Outcome, refused } from "./lane.ts";
->>>>>>> main
+import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
 import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
 import {
   bufferedAnswer,
