@@ -166,6 +166,7 @@ export type {
   WorkflowRun,
   WorkflowRunPage,
   WorkflowRunStatus,
+  WorkflowRunWithSteps,
   WorkflowStep,
   WorkflowStepInput,
 } from "./types.ts";

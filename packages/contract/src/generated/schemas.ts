@@ -1328,6 +1328,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       type: "string",
       enum: ["pending", "running", "paused", "completed", "failed", "timed_out", "canceled"],
     },
+    WorkflowRunWithSteps: {
+      allOf: [
+        { $ref: "#/$defs/WorkflowRun" },
+        {
+          type: "object",
+          required: ["steps"],
+          properties: { steps: { type: "array", items: { $ref: "#/$defs/StepRun" } } },
+        },
+      ],
+    },
     WorkflowStep: {
       type: "object",
       required: [

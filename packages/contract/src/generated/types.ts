@@ -1273,6 +1273,12 @@ export interface WorkflowRunPage {
 /** `pending`, `running` and `paused` change; `completed`, `failed`, `timed_out` and `canceled` are final. */
 export type WorkflowRunStatus = "pending" | "running" | "paused" | "completed" | "failed" | "timed_out" | "canceled";
 
+/** A workflow run and its steps, as its stream shows it. */
+export type WorkflowRunWithSteps = WorkflowRun & {
+  /** In the order of the definition. */
+  steps: StepRun[];
+};
+
 /** A step in its canonical form. Fields of other step types are null. */
 export interface WorkflowStep {
   step_ref: string;
