@@ -2540,7 +2540,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The server cannot do this right now, and changed nothing: its database cannot be reached, another transaction holds what the request changes, more requests have come than can be handled, or the server stops (`unavailable`). */
+    /** The server cannot work right now, for example without its database or while it stops (`unavailable`). */
     Unavailable: {
       headers: {
         /** The id of this exchange. Every answer has one. */
