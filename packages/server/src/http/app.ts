@@ -77,7 +77,11 @@ const HEADERS = {
 } as const;
 
 /** These write their own answers down: their effects and those of others are one statement. */
-const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set(["postV1JobsByJobIDTrigger", "postV1EventsByEventKeySend"]);
+const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set([
+  "postV1JobsByJobIDTrigger",
+  "postV1EventsByEventKeySend",
+  "postV1RunsByRunIDInboxByName",
+]);
 
 /** The operation table as routes: authentication, validation, idempotency, and the error envelope, each in one place. */
 export function createApp(options: AppOptions): {
