@@ -26,6 +26,9 @@ import type {
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -37,6 +40,8 @@ import type {
   PurgeEvents,
   PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -52,6 +57,7 @@ import type {
   RunStatus,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -402,6 +408,18 @@ export const operations = {
     idempotent: false,
     paginated: true,
   },
+  getV1RunsByRunIDInbox: {
+    id: "getV1RunsByRunIDInbox",
+    method: "GET",
+    path: "/v1/runs/{runID}/inbox",
+    tag: "runs",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
   getV1RunsByRunIDStream: {
     id: "getV1RunsByRunIDStream",
     method: "GET",
@@ -586,6 +604,18 @@ export const operations = {
     id: "postSdkV1RunsByRunIDHeartbeat",
     method: "POST",
     path: "/sdk/v1/runs/{runID}/heartbeat",
+    tag: "sdk-runs",
+    auth: ["runToken"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postSdkV1RunsByRunIDInboxReceive: {
+    id: "postSdkV1RunsByRunIDInboxReceive",
+    method: "POST",
+    path: "/sdk/v1/runs/{runID}/inbox/receive",
     tag: "sdk-runs",
     auth: ["runToken"],
     scope: null,
@@ -782,6 +812,18 @@ export const operations = {
     auth: ["internalSecret"],
     scope: null,
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1RunsByRunIDInboxByName: {
+    id: "postV1RunsByRunIDInboxByName",
+    method: "POST",
+    path: "/v1/runs/{runID}/inbox/{name}",
+    tag: "runs",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200, 202],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -1144,6 +1186,16 @@ export interface Operations {
     response: RunEventPage;
   };
 
+  /** GET /v1/runs/{runID}/inbox: List the inbox of a run */
+  getV1RunsByRunIDInbox: {
+    tag: "runs";
+    path: { runID: Reference };
+    query: { name?: InboxName; unread?: boolean; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: InboxPage;
+  };
+
   /** GET /v1/runs/{runID}/stream: Follow a run */
   getV1RunsByRunIDStream: {
     tag: "runs";
@@ -1304,6 +1356,16 @@ export interface Operations {
     response: Heartbeat;
   };
 
+  /** POST /sdk/v1/runs/{runID}/inbox/receive: Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: {
+    tag: "sdk-runs";
+    path: { runID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: ReceiveMessages | undefined;
+    response: ReceivedMessages;
+  };
+
   /** POST /sdk/v1/runs/{runID}/log: Write to the log */
   postSdkV1RunsByRunIDLog: {
     tag: "sdk-runs";
@@ -1462,6 +1524,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: CreateProject;
     response: Project;
+  };
+
+  /** POST /v1/runs/{runID}/inbox/{name}: Send a message to a run */
+  postV1RunsByRunIDInboxByName: {
+    tag: "runs";
+    path: { runID: Reference; name: InboxName };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: SendMessage | undefined;
+    response: { status: 200; body: InboxMessage } | { status: 202; body: InboxMessage };
   };
 
   /** POST /v1/stream-tokens: Create a stream token */

@@ -525,6 +525,41 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: { status: { type: "string", const: "ok" } },
     },
     IfNoWaiter: { type: "string", enum: ["buffer", "fail"] },
+    InboxDisposition: { type: "string", enum: ["delivered", "buffered", "late"] },
+    InboxEntry: {
+      allOf: [
+        { $ref: "#/$defs/InboxMessage" },
+        {
+          type: "object",
+          required: ["received_at"],
+          properties: { received_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] } },
+        },
+      ],
+    },
+    InboxMessage: {
+      type: "object",
+      required: ["id", "run_id", "name", "sequence", "payload", "disposition", "sent_by", "created_at"],
+      properties: {
+        id: { type: "string" },
+        run_id: { type: "string" },
+        name: { $ref: "#/$defs/InboxName" },
+        sequence: { type: "integer" },
+        payload: { $ref: "#/$defs/JsonValue" },
+        disposition: { $ref: "#/$defs/InboxDisposition" },
+        sent_by: { type: "string" },
+        created_at: { $ref: "#/$defs/Timestamp" },
+      },
+    },
+    InboxName: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_][A-Za-z0-9_.:-]*$" },
+    InboxPage: {
+      type: "object",
+      required: ["data", "next_cursor", "has_more"],
+      properties: {
+        data: { type: "array", items: { $ref: "#/$defs/InboxEntry" } },
+        next_cursor: { $ref: "#/$defs/NextCursor" },
+        has_more: { $ref: "#/$defs/HasMore" },
+      },
+    },
     Job: {
       type: "object",
       required: [
@@ -693,6 +728,33 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: {
         status: { $ref: "#/$defs/ComponentStatus" },
         components: { type: "array", items: { $ref: "#/$defs/HealthComponent" } },
+      },
+    },
+    ReceiveMessages: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        names: {
+          type: "array",
+          minItems: 1,
+          maxItems: 100,
+          uniqueItems: true,
+          items: { $ref: "#/$defs/InboxName" },
+        },
+        max: { type: "integer", minimum: 1, maximum: 100, default: 1 },
+        timeout_secs: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+        deadline: { $ref: "#/$defs/Timestamp" },
+        on_timeout: { $ref: "#/$defs/WaitPolicy", default: "fail" },
+      },
+    },
+    ReceiveStatus: { type: "string", enum: ["received", "waiting"] },
+    ReceivedMessages: {
+      type: "object",
+      required: ["status", "messages", "trigger"],
+      properties: {
+        status: { $ref: "#/$defs/ReceiveStatus" },
+        messages: { type: "array", items: { $ref: "#/$defs/InboxMessage" } },
+        trigger: { oneOf: [{ $ref: "#/$defs/EventTrigger" }, { type: "null" }] },
       },
     },
     Reference: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9][A-Za-z0-9_-]*$" },
@@ -957,6 +1019,11 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         trigger_id: { $ref: "#/$defs/Reference" },
       },
     },
+    SendMessage: {
+      type: "object",
+      additionalProperties: false,
+      properties: { payload: { $ref: "#/$defs/JsonValue", default: null } },
+    },
     SendPrefix: {
       type: "object",
       additionalProperties: false,
@@ -1111,7 +1178,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     TriggerStatus: { type: "string", enum: ["waiting", "received", "timed_out", "canceled", "superseded"] },
-    TriggerType: { type: "string", enum: ["event", "sleep"] },
+    TriggerType: { type: "string", enum: ["event", "sleep", "inbox"] },
     TriggerWorkflow: {
       type: "object",
       additionalProperties: false,
@@ -1644,6 +1711,23 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     bodyRequired: false,
   },
+  getV1RunsByRunIDInbox: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    query: {
+      type: "object",
+      properties: {
+        name: { $ref: "strait#/$defs/InboxName" },
+        unread: { type: "boolean" },
+        limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+        cursor: { type: "string", minLength: 1, maxLength: 1024 },
+      },
+    },
+    bodyRequired: false,
+  },
   getV1RunsByRunIDStream: {
     path: {
       type: "object",
@@ -1850,6 +1934,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
         "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
       },
     },
+    bodyRequired: false,
+  },
+  postSdkV1RunsByRunIDInboxReceive: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/ReceiveMessages" },
     bodyRequired: false,
   },
   postSdkV1RunsByRunIDLog: {
@@ -2094,6 +2194,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     body: { $ref: "strait#/$defs/CreateProject" },
     bodyRequired: true,
+  },
+  postV1RunsByRunIDInboxByName: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" }, name: { $ref: "strait#/$defs/InboxName" } },
+      required: ["runID", "name"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/SendMessage" },
+    bodyRequired: false,
   },
   postV1StreamTokens: {
     headers: {
@@ -2419,6 +2535,16 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
+  getV1RunsByRunIDInbox: {
+    "200": { $ref: "strait#/$defs/InboxPage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
   getV1RunsByRunIDStream: {
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2593,6 +2719,20 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "403": { $ref: "strait#/$defs/ErrorResponse" },
     "404": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postSdkV1RunsByRunIDInboxReceive: {
+    "200": { $ref: "strait#/$defs/ReceivedMessages" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
     "422": { $ref: "strait#/$defs/ErrorResponse" },
     "429": { $ref: "strait#/$defs/ErrorResponse" },
     "500": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2811,6 +2951,21 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1RunsByRunIDInboxByName: {
+    "200": { $ref: "strait#/$defs/InboxMessage" },
+    "202": { $ref: "strait#/$defs/InboxMessage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
     "413": { $ref: "strait#/$defs/ErrorResponse" },
     "415": { $ref: "strait#/$defs/ErrorResponse" },

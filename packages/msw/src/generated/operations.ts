@@ -26,6 +26,9 @@ import type {
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -37,6 +40,8 @@ import type {
   PurgeEvents,
   PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -51,6 +56,7 @@ import type {
   RunStatePage,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -304,6 +310,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** GET /v1/runs/{runID}/inbox: List the inbox of a run */
+  getV1RunsByRunIDInbox: {
+    call: MockCall<{ runID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: InboxPage }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** GET /v1/runs/{runID}/stream: Follow a run */
   getV1RunsByRunIDStream: {
     call: MockCall<{ runID: Reference }, undefined>;
@@ -447,6 +462,15 @@ export interface MockOperations {
     answer:
       | { status: 200; body: Heartbeat }
       | { status: 400 | 401 | 403 | 404 | 409 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /sdk/v1/runs/{runID}/inbox/receive: Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: {
+    call: MockCall<{ runID: Reference }, ReceiveMessages | undefined>;
+    answer:
+      | { status: 200; body: ReceivedMessages }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -594,6 +618,15 @@ export interface MockOperations {
       | { status: 201; body: Project }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/runs/{runID}/inbox/{name}: Send a message to a run */
+  postV1RunsByRunIDInboxByName: {
+    call: MockCall<{ runID: Reference; name: InboxName }, SendMessage | undefined>;
+    answer:
+      | { status: 200 | 202; body: InboxMessage }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/stream-tokens: Create a stream token */

@@ -29,6 +29,9 @@ import type {
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -40,6 +43,8 @@ import type {
   PurgeEvents,
   PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -55,6 +60,7 @@ import type {
   RunStatusInput,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -682,6 +688,42 @@ export type GetV1RunsByRunIDEventsError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `getV1RunsByRunIDInbox` takes. */
+export interface GetV1RunsByRunIDInboxInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+  };
+  readonly query?: {
+    /**
+     * Only messages of this kind.
+     * @example chat
+     */
+    name?: InboxName;
+    /** True: only messages that the run can still take. False: only the others. */
+    unread?: boolean;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1RunsByRunIDInbox` answers. */
+export type GetV1RunsByRunIDInboxResult = InboxPage;
+
+/** How `getV1RunsByRunIDInbox` is refused. */
+export type GetV1RunsByRunIDInboxError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `getV1RunsByRunIDStream` takes. */
 export interface GetV1RunsByRunIDStreamInput extends Subscription {
   readonly pathParams: {
@@ -1056,6 +1098,28 @@ export type PostSdkV1RunsByRunIDHeartbeatError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postSdkV1RunsByRunIDInboxReceive` takes. */
+export interface PostSdkV1RunsByRunIDInboxReceiveInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+  };
+  readonly body?: ReceiveMessages | undefined;
+}
+
+/** What `postSdkV1RunsByRunIDInboxReceive` answers. */
+export type PostSdkV1RunsByRunIDInboxReceiveResult = ReceivedMessages;
+
+/** How `postSdkV1RunsByRunIDInboxReceive` is refused. */
+export type PostSdkV1RunsByRunIDInboxReceiveError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postSdkV1RunsByRunIDLog` takes. */
 export interface PostSdkV1RunsByRunIDLogInput extends Call {
   readonly pathParams: {
@@ -1370,6 +1434,32 @@ export type PostV1ProjectsError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postV1RunsByRunIDInboxByName` takes. */
+export interface PostV1RunsByRunIDInboxByNameInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+    /**
+     * What kind of message it is.
+     * @example order.rejected
+     */
+    name: InboxName;
+  };
+  readonly body?: SendMessage | undefined;
+}
+
+/** What `postV1RunsByRunIDInboxByName` answers. */
+export type PostV1RunsByRunIDInboxByNameResult = InboxMessage;
+
+/** How `postV1RunsByRunIDInboxByName` is refused. */
+export type PostV1RunsByRunIDInboxByNameError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1StreamTokens` takes. */
 export interface PostV1StreamTokensInput extends Call {
   readonly body: CreateStreamToken;
@@ -1579,6 +1669,12 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<GetV1RunsByRunIDEventsResult>;
   /**
+   * List the inbox of a run.
+   *
+   * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
+   */
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<GetV1RunsByRunIDInboxResult>;
+  /**
    * List webhook deliveries.
    *
    * The webhook deliveries of the project, newest first. Filters are combined with "and".
@@ -1746,6 +1842,21 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<PostV1JobsByJobIDTriggerBulkResult>;
   /**
+   * Send a message to a run.
+   *
+   * Puts a message into the run's inbox, in whatever state the run is. A run that waits for it goes on with it, in the same transaction; else it is kept
+   * until the run asks for it. No message is dropped, and none takes the place of another.
+   *
+   * | situation | answer |
+   * |---|---|
+   * | the run waits for a message of this kind | 200, `delivered` |
+   * | it is busy, has not started, or waits for something else | 202, `buffered` |
+   * | it has ended | 409 `run_closed`; the message is on record as `late` |
+   *
+   * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
+   */
+  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<PostV1RunsByRunIDInboxByNameResult>;
+  /**
    * Create a stream token.
    *
    * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
@@ -1879,6 +1990,21 @@ export interface OnlyRunTokenOperationsPromise {
    * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
    */
   postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<PostSdkV1RunsByRunIDHeartbeatResult>;
+  /**
+   * Receive messages.
+   *
+   * Takes the oldest messages of the run's inbox, or parks the run until one comes.
+   *
+   * Messages that are there are taken at once, with the status `received`. Otherwise the run is parked as by wait-for-event, the status is `waiting`, and
+   * the run is dispatched again when a message of the accepted `names` comes, with `X-Resume-Reason: event` and `{ "messages": [...] }` as its latest
+   * checkpoint. Answer the dispatch soon afterwards.
+   *
+   * A message is handed out once. What was received becomes the run's latest checkpoint in either case, so a dispatch that is repeated because its worker
+   * died, or because the attempt failed, finds the same messages there. Receiving more, or saving a checkpoint, takes their place.
+   *
+   * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`.
+   */
+  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<PostSdkV1RunsByRunIDInboxReceiveResult>;
   /**
    * Write to the log.
    *
@@ -2044,6 +2170,12 @@ export interface OnlyBearerOrInternalSecretOperations {
    * What happened to the run and what its code reported, oldest first.
    */
   getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<Answer<GetV1RunsByRunIDEventsResult, GetV1RunsByRunIDEventsError>>;
+  /**
+   * List the inbox of a run.
+   *
+   * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
+   */
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<Answer<GetV1RunsByRunIDInboxResult, GetV1RunsByRunIDInboxError>>;
   /**
    * List webhook deliveries.
    *
@@ -2212,6 +2344,21 @@ export interface OnlyBearerOrInternalSecretOperations {
    */
   postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<Answer<PostV1JobsByJobIDTriggerBulkResult, PostV1JobsByJobIDTriggerBulkError>>;
   /**
+   * Send a message to a run.
+   *
+   * Puts a message into the run's inbox, in whatever state the run is. A run that waits for it goes on with it, in the same transaction; else it is kept
+   * until the run asks for it. No message is dropped, and none takes the place of another.
+   *
+   * | situation | answer |
+   * |---|---|
+   * | the run waits for a message of this kind | 200, `delivered` |
+   * | it is busy, has not started, or waits for something else | 202, `buffered` |
+   * | it has ended | 409 `run_closed`; the message is on record as `late` |
+   *
+   * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
+   */
+  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<Answer<PostV1RunsByRunIDInboxByNameResult, PostV1RunsByRunIDInboxByNameError>>;
+  /**
    * Create a stream token.
    *
    * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
@@ -2345,6 +2492,21 @@ export interface OnlyRunTokenOperations {
    * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
    */
   postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<Answer<PostSdkV1RunsByRunIDHeartbeatResult, PostSdkV1RunsByRunIDHeartbeatError>>;
+  /**
+   * Receive messages.
+   *
+   * Takes the oldest messages of the run's inbox, or parks the run until one comes.
+   *
+   * Messages that are there are taken at once, with the status `received`. Otherwise the run is parked as by wait-for-event, the status is `waiting`, and
+   * the run is dispatched again when a message of the accepted `names` comes, with `X-Resume-Reason: event` and `{ "messages": [...] }` as its latest
+   * checkpoint. Answer the dispatch soon afterwards.
+   *
+   * A message is handed out once. What was received becomes the run's latest checkpoint in either case, so a dispatch that is repeated because its worker
+   * died, or because the attempt failed, finds the same messages there. Receiving more, or saving a checkpoint, takes their place.
+   *
+   * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`.
+   */
+  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<Answer<PostSdkV1RunsByRunIDInboxReceiveResult, PostSdkV1RunsByRunIDInboxReceiveError>>;
   /**
    * Write to the log.
    *
@@ -2491,6 +2653,12 @@ export interface OnlyBearerOrInternalSecretPagination {
    * What happened to the run and what its code reported, oldest first.
    */
   getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput, options?: PaginateOptions): Paginator<GetV1RunsByRunIDEventsResult["data"][number], GetV1RunsByRunIDEventsResult>;
+  /**
+   * List the inbox of a run.
+   *
+   * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
+   */
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput, options?: PaginateOptions): Paginator<GetV1RunsByRunIDInboxResult["data"][number], GetV1RunsByRunIDInboxResult>;
   /**
    * List webhook deliveries.
    *

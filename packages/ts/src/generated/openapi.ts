@@ -151,6 +151,35 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/sdk/v1/runs/{runID}/inbox/receive": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Receive messages
+     * Takes the oldest messages of the run's inbox, or parks the run until one comes.
+     *
+     * Messages that are there are taken at once, with the status `received`. Otherwise the run is parked as by wait-for-event, the status is `waiting`, and
+     * the run is dispatched again when a message of the accepted `names` comes, with `X-Resume-Reason: event` and `{ "messages": [...] }` as its latest
+     * checkpoint. Answer the dispatch soon afterwards.
+     *
+     * A message is handed out once. What was received becomes the run's latest checkpoint in either case, so a dispatch that is repeated because its worker
+     * died, or because the attempt failed, finds the same messages there. Receiving more, or saving a checkpoint, takes their place.
+     *
+     * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`.
+     */
+    post: operations["postSdkV1RunsByRunIDInboxReceive"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/sdk/v1/runs/{runID}/log": {
     parameters: {
       query?: never;
@@ -813,6 +842,55 @@ export interface paths {
     get: operations["getV1RunsByRunIDEvents"];
     put?: never;
     post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/runs/{runID}/inbox": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List the inbox of a run
+     * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
+     */
+    get: operations["getV1RunsByRunIDInbox"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/runs/{runID}/inbox/{name}": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Send a message to a run
+     * Puts a message into the run's inbox, in whatever state the run is. A run that waits for it goes on with it, in the same transaction; else it is kept
+     * until the run asks for it. No message is dropped, and none takes the place of another.
+     *
+     * | situation | answer |
+     * |---|---|
+     * | the run waits for a message of this kind | 200, `delivered` |
+     * | it is busy, has not started, or waits for something else | 202, `buffered` |
+     * | it has ended | 409 `run_closed`; the message is on record as `late` |
+     *
+     * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
+     */
+    post: operations["postV1RunsByRunIDInboxByName"];
     delete?: never;
     options?: never;
     head?: never;
@@ -1632,6 +1710,36 @@ export interface components {
      * @enum {string}
      */
     IfNoWaiter: "buffer" | "fail";
+    /**
+     * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+     * `late`: the run had ended; refused, with the message on record.
+     */
+    InboxDisposition: string;
+    /** A message in the inbox, read or unread. */
+    InboxEntry: components["schemas"]["InboxMessage"] & {
+      /** When the run took the message; null while it is unread. */
+      received_at: components["schemas"]["Timestamp"] | null;
+    };
+    /** A message to a run. */
+    InboxMessage: {
+      id: string;
+      run_id: string;
+      name: components["schemas"]["InboxName"];
+      /** Counts the messages of the run, from 1, in the order in which they were committed. */
+      sequence: number;
+      payload: components["schemas"]["JsonValue"];
+      disposition: components["schemas"]["InboxDisposition"];
+      /** Who sent it, such as `apikey:key_…`. */
+      sent_by: string;
+      created_at: components["schemas"]["Timestamp"];
+    };
+    /** What kind of message it is, such as `chat` or `order.rejected`. A receive may ask for some kinds only. */
+    InboxName: string;
+    InboxPage: {
+      data: components["schemas"]["InboxEntry"][];
+      next_cursor: components["schemas"]["NextCursor"];
+      has_more: components["schemas"]["HasMore"];
+    };
     /** A template for runs, and the HTTP endpoint that executes them. */
     Job: {
       id: string;
@@ -1821,6 +1929,31 @@ export interface components {
       /** The worst status that matters for serving requests. */
       status: components["schemas"]["ComponentStatus"];
       components: components["schemas"]["HealthComponent"][];
+    };
+    ReceiveMessages: {
+      /** The kinds to take; others stay where they are, in order. Absent takes any. */
+      names?: components["schemas"]["InboxName"][];
+      /**
+       * How many messages to take at most. A run that has to wait is woken by the first.
+       * @default 1
+       */
+      max?: number;
+      /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+      timeout_secs?: number | null;
+      /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+      deadline?: components["schemas"]["Timestamp"];
+      /** @default fail */
+      on_timeout?: components["schemas"]["WaitPolicyInput"];
+    };
+    /** `received`: messages were there. `waiting`: the run is parked until one comes. */
+    ReceiveStatus: string;
+    /** What a run has received, or what it waits on. The checkpoint of a run that a message woke is an object with the same `messages`. */
+    ReceivedMessages: {
+      status: components["schemas"]["ReceiveStatus"];
+      /** The oldest first; empty while the run waits. */
+      messages: components["schemas"]["InboxMessage"][];
+      /** The wait; null when messages were there. */
+      trigger: components["schemas"]["EventTrigger"] | null;
     };
     /** An id or, where the resource has one, its slug. The id is tried first. */
     Reference: string;
@@ -2025,6 +2158,13 @@ export interface components {
       /** The event trigger that is meant; another current one is 409 `stale_generation`. */
       trigger_id?: components["schemas"]["Reference"];
     };
+    SendMessage: {
+      /**
+       * The message. Absent is null.
+       * @default null
+       */
+      payload?: components["schemas"]["JsonValueInput"];
+    };
     SendPrefix: {
       /**
        * The answer. Absent is null.
@@ -2181,7 +2321,10 @@ export interface components {
      * @enum {string}
      */
     TriggerStatusInput: "waiting" | "received" | "timed_out" | "canceled" | "superseded";
-    /** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
+    /**
+     * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+     * a key.
+     */
     TriggerType: string;
     TriggerWorkflow: {
       /**
@@ -2903,6 +3046,57 @@ export interface operations {
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
       409: components["responses"]["Conflict"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postSdkV1RunsByRunIDInboxReceive: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the run.
+         * @example run_01k0000000e00800000000exec
+         */
+        runID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody?: {
+      content: {
+        "application/json": components["schemas"]["ReceiveMessages"];
+      };
+    };
+    responses: {
+      /** The messages, or the wait for one. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["ReceivedMessages"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
@@ -4516,6 +4710,121 @@ export interface operations {
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1RunsByRunIDInbox: {
+    parameters: {
+      query?: {
+        /**
+         * Only messages of this kind.
+         * @example chat
+         */
+        name?: components["schemas"]["InboxName"];
+        /** True: only messages that the run can still take. False: only the others. */
+        unread?: boolean;
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path: {
+        /**
+         * The id of the run.
+         * @example run_01k0000000e00800000000exec
+         */
+        runID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of messages. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["InboxPage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1RunsByRunIDInboxByName: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the run.
+         * @example run_01k0000000e00800000000exec
+         */
+        runID: components["schemas"]["Reference"];
+        /**
+         * What kind of message it is.
+         * @example order.rejected
+         */
+        name: components["schemas"]["InboxName"];
+      };
+      cookie?: never;
+    };
+    requestBody?: {
+      content: {
+        "application/json": components["schemas"]["SendMessage"];
+      };
+    };
+    responses: {
+      /** The message, with which the run goes on. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["InboxMessage"];
+        };
+      };
+      /** The message, which is kept until the run asks for it. */
+      202: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["InboxMessage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

@@ -12,6 +12,7 @@ POST /sdk/v1/runs/{runID}/checkpoint 2
 POST /sdk/v1/runs/{runID}/complete 2
 POST /sdk/v1/runs/{runID}/fail 2
 POST /sdk/v1/runs/{runID}/heartbeat 2
+POST /sdk/v1/runs/{runID}/inbox/receive 2
 POST /sdk/v1/runs/{runID}/log 2
 POST /sdk/v1/runs/{runID}/output 2
 GET /sdk/v1/runs/{runID}/payload 2
@@ -49,6 +50,8 @@ GET /v1/runs 21
 DELETE /v1/runs/{runID} 5
 GET /v1/runs/{runID} 5
 GET /v1/runs/{runID}/events 21
+GET /v1/runs/{runID}/inbox 21
+POST /v1/runs/{runID}/inbox/{name} 5
 GET /v1/runs/{runID}/stream 13
 POST /v1/stream-tokens 5
 GET /v1/webhooks/deliveries 21

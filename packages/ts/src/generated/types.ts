@@ -529,6 +529,41 @@ export interface Heartbeat {
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export type IfNoWaiter = "buffer" | "fail";
 
+/**
+ * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+ * `late`: the run had ended; refused, with the message on record.
+ */
+export type InboxDisposition = "delivered" | "buffered" | "late" | (string & {});
+
+/** A message in the inbox, read or unread. */
+export type InboxEntry = InboxMessage & {
+  /** When the run took the message; null while it is unread. */
+  received_at: Timestamp | null;
+};
+
+/** A message to a run. */
+export interface InboxMessage {
+  id: string;
+  run_id: string;
+  name: InboxName;
+  /** Counts the messages of the run, from 1, in the order in which they were committed. */
+  sequence: number;
+  payload: JsonValue;
+  disposition: InboxDisposition;
+  /** Who sent it, such as `apikey:key_…`. */
+  sent_by: string;
+  created_at: Timestamp;
+}
+
+/** What kind of message it is, such as `chat` or `order.rejected`. A receive may ask for some kinds only. */
+export type InboxName = string;
+
+export interface InboxPage {
+  data: InboxEntry[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
 /** A template for runs, and the HTTP endpoint that executes them. */
 export interface Job {
   id: string;
@@ -733,6 +768,34 @@ export interface Readiness {
   /** The worst status that matters for serving requests. */
   status: ComponentStatus;
   components: HealthComponent[];
+}
+
+export interface ReceiveMessages {
+  /** The kinds to take; others stay where they are, in order. Absent takes any. */
+  names?: InboxName[];
+  /**
+   * How many messages to take at most. A run that has to wait is woken by the first.
+   * @default 1
+   */
+  max?: number;
+  /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicyInput;
+}
+
+/** `received`: messages were there. `waiting`: the run is parked until one comes. */
+export type ReceiveStatus = "received" | "waiting" | (string & {});
+
+/** What a run has received, or what it waits on. The checkpoint of a run that a message woke is an object with the same `messages`. */
+export interface ReceivedMessages {
+  status: ReceiveStatus;
+  /** The oldest first; empty while the run waits. */
+  messages: InboxMessage[];
+  /** The wait; null when messages were there. */
+  trigger: EventTrigger | null;
 }
 
 /** An id or, where the resource has one, its slug. The id is tried first. */
@@ -958,6 +1021,14 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendMessage {
+  /**
+   * The message. Absent is null.
+   * @default null
+   */
+  payload?: JsonValueInput;
+}
+
 export interface SendPrefix {
   /**
    * The answer. Absent is null.
@@ -1124,8 +1195,11 @@ export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | 
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export type TriggerStatusInput = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
-/** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
-export type TriggerType = "event" | "sleep" | (string & {});
+/**
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+ * a key.
+ */
+export type TriggerType = "event" | "sleep" | "inbox" | (string & {});
 
 export interface TriggerWorkflow {
   /**
