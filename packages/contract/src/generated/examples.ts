@@ -170,13 +170,17 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
   deleteV1EventsByEventKey: {
     request: {
       pathParams: { eventKey: "aml:user-456" },
-      query: { reason: "The customer withdrew the application" },
+      query: {
+        trigger_id: "trg_01k0000000e008000000000am1",
+        reason: "The customer withdrew the application",
+      },
     },
     responses: {
       200: {
         id: "trg_01k0000000e008000000000am1",
         event_key: "aml:user-456",
         generation: 1,
+        broadcast: false,
         project_id: "proj_01k0000000e0080000000000ex",
         environment_id: "env_01k0000000e0080000000000ex",
         source_type: "workflow_step",
@@ -477,6 +481,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             id: "trg_01k0000000e008000000000am1",
             event_key: "aml:user-456",
             generation: 1,
+            broadcast: false,
             project_id: "proj_01k0000000e0080000000000ex",
             environment_id: "env_01k0000000e0080000000000ex",
             source_type: "workflow_step",
@@ -516,12 +521,16 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
     },
   },
   getV1EventsByEventKey: {
-    request: { pathParams: { eventKey: "aml:user-456" }, query: {} },
+    request: {
+      pathParams: { eventKey: "aml:user-456" },
+      query: { trigger_id: "trg_01k0000000e008000000000am1" },
+    },
     responses: {
       200: {
         id: "trg_01k0000000e008000000000am1",
         event_key: "aml:user-456",
         generation: 1,
+        broadcast: false,
         project_id: "proj_01k0000000e0080000000000ex",
         environment_id: "env_01k0000000e0080000000000ex",
         source_type: "workflow_step",
@@ -558,7 +567,10 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
     },
   },
   getV1EventsByEventKeyStream: {
-    request: { pathParams: { eventKey: "aml:user-456" }, query: {} },
+    request: {
+      pathParams: { eventKey: "aml:user-456" },
+      query: { trigger_id: "trg_01k0000000e008000000000am1" },
+    },
     responses: {
       200: undefined,
       204: undefined,
@@ -1674,6 +1686,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
         id: "trg_01k0000000e00800000000000n",
         event_key: "review:doc-42",
         generation: 1,
+        broadcast: false,
         project_id: "proj_01k0000000e0080000000000ex",
         environment_id: "env_01k0000000e0080000000000ex",
         source_type: "job_run",
@@ -1792,6 +1805,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
         id: "trg_01k0000000e008000000000am1",
         event_key: "aml:user-456",
         generation: 1,
+        broadcast: false,
         project_id: "proj_01k0000000e0080000000000ex",
         environment_id: "env_01k0000000e0080000000000ex",
         source_type: "workflow_step",
@@ -1842,6 +1856,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
         id: "trg_01k0000000e008000000000am1",
         event_key: "aml:user-456",
         generation: 1,
+        broadcast: false,
         project_id: "proj_01k0000000e0080000000000ex",
         environment_id: "env_01k0000000e0080000000000ex",
         source_type: "workflow_step",
@@ -1898,6 +1913,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
         id: "trg_01k0000000e008000000000am1",
         event_key: "aml:user-456",
         generation: 1,
+        broadcast: false,
         project_id: "proj_01k0000000e0080000000000ex",
         environment_id: "env_01k0000000e0080000000000ex",
         source_type: "workflow_step",
@@ -1956,6 +1972,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
             id: "trg_01k0000000e00800000000wa1t",
             event_key: "review:doc-41",
             generation: 1,
+            broadcast: false,
             project_id: "proj_01k0000000e0080000000000ex",
             environment_id: "env_01k0000000e0080000000000ex",
             source_type: "job_run",

@@ -11,6 +11,8 @@ const empty = {
   timeout_secs: null,
   notify_url: null,
   payload_schema: null,
+  on_conflict: null,
+  broadcast: null,
   sleep_duration: null,
   event_emit_key: null,
 };

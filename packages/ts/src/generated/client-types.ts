@@ -126,6 +126,11 @@ export interface DeleteV1EventsByEventKeyInput extends Call {
   };
   readonly query?: {
     /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+    /**
      * Why; kept with the object as its error text.
      * @example The customer withdrew the application
      */
@@ -353,6 +358,13 @@ export interface GetV1EventsByEventKeyInput extends Call {
      */
     eventKey: EventKey;
   };
+  readonly query?: {
+    /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+  } | undefined;
 }
 
 /** What `getV1EventsByEventKey` answers. */
@@ -1013,7 +1025,8 @@ export interface BearerOrInternalSecretCalls {
    * Cancel an event trigger.
    *
    * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+   * share the key all end, or the one that `trigger_id` names.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<DeleteV1EventsByEventKeyResult>;
   /**
@@ -1058,8 +1071,8 @@ export interface BearerOrInternalSecretCalls {
   /**
    * Get an event trigger.
    *
-   * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-   * buffered for it.
+   * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+   * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
   /**
@@ -1167,7 +1180,8 @@ export interface BearerOrInternalSecretCalls {
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
    * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
   /**
@@ -1185,6 +1199,8 @@ export interface BearerOrInternalSecretCalls {
    * | the latest wait has an answer | 409 `already_resolved` |
    * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
    * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   *
+   * Waits that share the key are rejected together.
    */
   postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<PostV1EventsByEventKeyRejectResult>;
   /**
@@ -1204,6 +1220,9 @@ export interface BearerOrInternalSecretCalls {
    *
    * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+   *
+   * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+   * or that opened last.
    */
   postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<PostV1EventsByEventKeySendResult>;
   /**
@@ -1215,7 +1234,7 @@ export interface BearerOrInternalSecretCalls {
    * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
    * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
    *
-   * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+   * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
    * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
    * page is 409 `expectation_failed`.
    *
