@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { resolve } from "node:path";
+import { buildPrograms } from "./src/build.ts";
 import type { ContenderName } from "./src/contenders.ts";
 import { help, type Options, readOptions, UsageError } from "./src/options.ts";
 import { play } from "./src/play.ts";
@@ -19,6 +20,7 @@ async function main(): Promise<void> {
     console.log(help);
     return;
   }
+  buildPrograms();
   const store = await startStore();
   try {
     const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}`;
@@ -86,10 +88,8 @@ function playOnce(
   contender: ContenderName,
   { keys, profile, runsIn }: Options,
 ): Promise<Figures> {
-  // Each in a folder of its own, where the loader's thread leaves a profile too; the server's has a 0 after its process id.
-  const profilerArgs =
+  const nodeArgs =
     profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile, `${scenario}-${contender}`)}`];
-  const nodeArgs = [...process.execArgv, ...profilerArgs];
   return store
     .withDatabase((databaseUrl) =>
       play({ contender, scenario, n: runsIn(scenario), keys, databaseUrl, storePid: store.pid, nodeArgs }),

@@ -18,6 +18,7 @@ const commands = {
   bench: ["bench/run.ts"],
   build: ["scripts/build.ts"],
   check: ["scripts/check.ts"],
+  conformance: ["conformance/run.ts"],
   demo: ["examples/demo/src/main.ts"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write"],
   generate: ["scripts/generate.ts"],

@@ -44,6 +44,11 @@ export const gates: readonly Gate[] = [
     check: () => runTool("redocly", ["lint", "openapi/openapi.yaml"]),
   },
   {
+    name: "rules",
+    promise: "every rule that conformance/src/rules.ts lists has a test",
+    check: () => runScript("scripts/check-rules.ts"),
+  },
+  {
     name: "dead-code",
     promise: "no file, export or dependency is unused (knip)",
     check: () => runTool("knip", ["--no-progress"]),

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { programs } from "./build.ts";
 import type { Contender, Payload } from "./contender.ts";
 import { apiClient, serveHandler } from "./http.ts";
 import { startServer } from "./server-process.ts";
@@ -9,7 +10,7 @@ const DAY_SECS = 86_400;
 export const ours: Contender = {
   async open({ databaseUrl, listener, keys, nodeArgs, count }) {
     const internalSecret = randomBytes(24).toString("hex");
-    const server = await startServer("../../packages/server/src/main.ts", nodeArgs, {
+    const server = await startServer(programs.ours, nodeArgs, {
       NODE_ENV: "production",
       DATABASE_URL: databaseUrl,
       HOST: "127.0.0.1",

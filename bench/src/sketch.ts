@@ -1,3 +1,4 @@
+import { programs } from "./build.ts";
 import type { Contender, Payload } from "./contender.ts";
 import { apiClient, serveHandler } from "./http.ts";
 import { startServer } from "./server-process.ts";
@@ -12,7 +13,7 @@ interface Dispatch {
 /** The server of `bench/sketch`, the yardstick. */
 export const sketch: Contender = {
   async open({ databaseUrl, listener, keys, nodeArgs, count }) {
-    const server = await startServer("../sketch/server.ts", nodeArgs, { DATABASE_URL: databaseUrl, PORT: "0" });
+    const server = await startServer(programs.sketch, nodeArgs, { DATABASE_URL: databaseUrl, PORT: "0" });
     const api = apiClient(server.origin, "Bearer key", keys);
     const handler = await serveHandler(async (body) => {
       const { run_id, payload, checkpoint } = body as Dispatch;

@@ -57,7 +57,14 @@ describe("generating", () => {
     const first = await runGenerators(root, false);
     const second = await runGenerators(root, false);
 
-    expect(first.map(({ name }) => name)).toEqual(["bundle", "contract", "client", "msw", "state-diagrams"]);
+    expect(first.map(({ name }) => name)).toEqual([
+      "bundle",
+      "contract",
+      "client",
+      "msw",
+      "state-diagrams",
+      "rule-table",
+    ]);
     expect(first.flatMap((step) => step.outdated)).toContain("packages/contract/src/generated/operations.ts");
     expect(second.flatMap((step) => step.outdated)).toEqual([]);
   });

@@ -5,6 +5,7 @@ import { clientFiles } from "./client.ts";
 import { contractFiles } from "./contract.ts";
 import type { GeneratedFile } from "./emit.ts";
 import { mswFiles } from "./msw.ts";
+import { ruleTable } from "./rule-table.ts";
 import { readSpec } from "./spec.ts";
 import { stateDiagrams } from "./state-diagrams.ts";
 import { typeSource, withOpenAnswers } from "./type-source.ts";
@@ -68,6 +69,7 @@ export async function runGenerators(root: string, check: boolean): Promise<Step[
   await run("client", async () => clientFiles(spec, await renderTypes(withOpenAnswers(source))), same);
   await run("msw", () => mswFiles(spec, types), same);
   await run("state-diagrams", () => stateDiagrams(root), same);
+  await run("rule-table", () => ruleTable(root), same);
   return steps;
 }
 

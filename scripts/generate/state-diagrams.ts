@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { GeneratedFile } from "./emit.ts";
+import { hasMarkers, markersOf, withPart } from "./marked-page.ts";
 
 const PAGE = "ARCHITECTURE.md";
-const BEGIN = "<!-- generated:states:begin -->";
-const END = "<!-- generated:states:end -->";
+const markers = markersOf("states");
 
 /** One row of a table of moves, as `packages/core` writes it. */
 export interface MoveRow {
@@ -41,20 +41,14 @@ const TABLES = [
 export async function stateDiagrams(root: string): Promise<GeneratedFile[]> {
   const file = path.join(root, PAGE);
   const page = existsSync(file) ? readFileSync(file, "utf8") : "";
-  if (!hasMarkers(page)) return [];
+  if (!hasMarkers(page, markers)) return [];
   return [{ path: PAGE, content: withDiagrams(page, await readMachines(root)) }];
-}
-
-function hasMarkers(page: string): boolean {
-  const begin = page.indexOf(BEGIN);
-  return begin >= 0 && page.indexOf(END) > begin;
 }
 
 /** The page with a diagram per machine between its markers, in place of what stood there. */
 export function withDiagrams(page: string, machines: readonly Machine[]): string {
   const diagrams = machines.map((machine) => `### ${machine.title}\n\n${stateDiagram(machine)}`);
-  const before = page.slice(0, page.indexOf(BEGIN) + BEGIN.length);
-  return `${before}\n\n${diagrams.join("\n")}\n${page.slice(page.indexOf(END))}`;
+  return withPart(page, markers, diagrams.join("\n"));
 }
 
 /** Loads the tables of moves from `packages/core`. */

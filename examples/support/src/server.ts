@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly folder: URL;
   /** Keeps the data here instead. */
   readonly dataDir?: string | undefined;
+  /** Settings of the server beyond its usual ones, such as a database that it shares; they win. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
   /** When it is aborted, the server is stopped as soon as it is ready: while it starts, it cannot stop its database. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -36,8 +38,8 @@ const PASSED_ON = ["PATH", "HOME", "TMPDIR", "TEMP", "SystemRoot"];
  *
  * @throws {Error} When it ends before, or is not ready within a minute; the message holds what it logged.
  */
-export async function startServer({ folder, dataDir = "", signal }: ServerOptions): Promise<RunningServer> {
-  const internalSecret = randomBytes(32).toString("hex");
+export async function startServer({ folder, dataDir = "", env = {}, signal }: ServerOptions): Promise<RunningServer> {
+  const internalSecret = env.INTERNAL_SECRET ?? randomBytes(32).toString("hex");
   const child = spawn(process.execPath, ["--import", "tsx", MAIN], {
     cwd: fileURLToPath(folder),
     env: {
@@ -47,6 +49,7 @@ export async function startServer({ folder, dataDir = "", signal }: ServerOption
       LOG_LEVEL: "warn",
       INTERNAL_SECRET: internalSecret,
       STRAIT_DATA_DIR: dataDir,
+      ...env,
     },
     stdio: ["ignore", "pipe", "pipe"],
     // In a group of its own, so that Ctrl+C reaches only this process, which ends its own work before it stops the server.

@@ -1,5 +1,3 @@
-const LONE_SURROGATE = /\p{Cs}/u;
-
 /**
  * Writes a JSON value in the canonical form of RFC 8785: members sorted by UTF-16 code units, no white space, numbers
  * and strings as ECMAScript writes them. Equal values have equal texts, so the text can be hashed or signed.
@@ -34,6 +32,6 @@ export function jsonEquals(a: unknown, b: unknown): boolean {
 }
 
 function canonicalString(text: string): string {
-  if (LONE_SURROGATE.test(text)) throw new TypeError(`${JSON.stringify(text)} is not well-formed Unicode`);
+  if (!text.isWellFormed()) throw new TypeError(`${JSON.stringify(text)} is not well-formed Unicode`);
   return JSON.stringify(text);
 }

@@ -18,9 +18,6 @@ const tooDeep = {
   fix: `nest at most ${MAX_JSON_DEPTH} levels deep, or send the inner part as a string of JSON`,
 };
 
-/** Both are rare: with the `u` flag `\p{Cs}` means a surrogate without its other half. */
-const NUL_OR_LONE_SURROGATE = /[\0\p{Cs}]/u;
-
 /**
  * Looks for what PostgreSQL would refuse, or could not give back: U+0000 and lone surrogates in strings and member
  * names, numbers that became infinite when they were parsed, and nesting deeper than {@link MAX_JSON_DEPTH}.
@@ -65,8 +62,8 @@ function inObject(object: object, depth: number): Found | undefined {
 }
 
 function inText(text: string): Found | undefined {
-  if (!NUL_OR_LONE_SURROGATE.test(text)) return undefined;
-  return { problem: text.includes("\0") ? nulCharacter : loneSurrogate, path: [] };
+  if (text.includes("\0")) return { problem: nulCharacter, path: [] };
+  return text.isWellFormed() ? undefined : { problem: loneSurrogate, path: [] };
 }
 
 function below(segment: string | number, found: Found): Found {

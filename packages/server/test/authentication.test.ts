@@ -132,13 +132,13 @@ describe("a run token", () => {
     `${Buffer.from('{"alg":"none","typ":"JWT"}').toString("base64url")}.${token.split(".")[1]}.`;
 
   test.each([
-    ["of another run", (world) => world.signRunToken({ runId: "run_01k0000000e00800000000wa1t" }), "unauthorized"],
+    ["of another run", (world) => world.signRunToken({ runId: "run_01k0000000e00800000000wa1t" }), "forbidden"],
     ["that has expired", (world) => world.signRunToken({}, -1), "token_expired"],
     ["that somebody has changed", (world) => tampered(world.runToken), "unauthorized"],
     ["without a signature", (world) => unsigned(world.runToken), "unauthorized"],
     ["that is cut off", (world) => world.runToken.slice(0, -2), "unauthorized"],
-  ] as [string, (world: ExampleWorld) => string, "unauthorized" | "token_expired"][])(
-    "%s is 401 on every call, and changes nothing",
+  ] as [string, (world: ExampleWorld) => string, "unauthorized" | "forbidden" | "token_expired"][])(
+    "%s is refused on every call, and changes nothing",
     async (_, tokenOf, code) => {
       const world = await startExampleWorld();
       const before = await contentsOf(world.db);

@@ -3,9 +3,11 @@ import {
   alreadyResolved,
   conflict,
   forbidden,
+  foreignRunToken,
   idempotencyMismatch,
   illegalMove,
   keyInUse,
+  mixedKey,
   notFound,
   payloadMismatch,
   payloadTooLarge,
@@ -21,6 +23,7 @@ import {
   waitClosed,
 } from "./errors.ts";
 
+const waiter = { id: "trg_1", event_key: "kyc:1", job_run_id: "run_1", workflow_run_id: null, broadcast: false };
 const trigger = {
   id: "trg_1",
   event_key: "kyc:1",
@@ -79,14 +82,24 @@ describe("an error that the caller sees", () => {
     ],
     [runClosed("run_1", "failed"), "run_closed", 'run "run_1" is failed, which is final; trigger a new run instead'],
     [
-      keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: "run_1", workflow_run_id: null }),
+      keyInUse(waiter),
       "key_in_use",
-      'run "run_1" already waits for event key "kyc:1"; cancel that wait, or add something unique, such as the run id, to the key',
+      'run "run_1" already waits for event key "kyc:1"; cancel that wait, join or replace it with on_conflict, or add something unique, such as the run id, to the key',
     ],
     [
-      keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: null, workflow_run_id: "wfr_1" }),
+      keyInUse({ ...waiter, job_run_id: null, workflow_run_id: "wfr_1" }),
       "key_in_use",
-      'workflow run "wfr_1" already waits for event key "kyc:1"; cancel that wait, or add something unique, such as the run id, to the key',
+      'workflow run "wfr_1" already waits for event key "kyc:1"; cancel that wait, join or replace it with on_conflict, or add something unique, such as the run id, to the key',
+    ],
+    [
+      mixedKey(waiter),
+      "key_in_use",
+      'run "run_1" waits for event key "kyc:1" without broadcast; every wait on a key has to say the same',
+    ],
+    [
+      mixedKey({ ...waiter, broadcast: true }),
+      "key_in_use",
+      'run "run_1" waits for event key "kyc:1" with broadcast; every wait on a key has to say the same',
     ],
     [
       payloadTooLarge("body", 1_048_576),
@@ -104,6 +117,7 @@ describe("an error that the caller sees", () => {
       "token_expired",
       "the token expired at 2026-01-01T00:00:00Z; use the token of the latest dispatch, or ask for a new one",
     ],
+    [foreignRunToken(), "forbidden", "the run token is for another run; use the token of this run's dispatch"],
     [forbidden("jobs:write"), "forbidden", 'the API key lacks the scope "jobs:write"; use a key that has it'],
     [
       idempotencyMismatch("order-7"),

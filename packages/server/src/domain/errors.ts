@@ -177,6 +177,11 @@ export function forbidden(scope: Scope): StraitError {
   return new StraitError("forbidden", message, { details: { scope } });
 }
 
+/** The token of one run, used for another one: every run has its own. */
+export function foreignRunToken(): StraitError {
+  return new StraitError("forbidden", "the run token is for another run; use the token of this run's dispatch");
+}
+
 /** @param id - The resource whose stream the token opens. */
 export function otherStream(id: string): StraitError {
   return new StraitError("forbidden", `the token is for the stream of ${quote(id)}; ask for one for this stream`);

@@ -11,7 +11,8 @@ import {
 } from "@strait/core";
 
 /** What to do about a wait that says how it treats others twice. */
-export const ON_CONFLICT_OR_BROADCAST = "remove on_conflict or broadcast: what is broadcast waits beside others already";
+export const ON_CONFLICT_OR_BROADCAST =
+  "remove on_conflict or broadcast: what is broadcast waits beside others already";
 
 /** Seconds that a step waits for its event when it does not say how long. */
 const DEFAULT_TIMEOUT_SECS = 3_600;
@@ -129,7 +130,8 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   step.payload_schema = input.payload_schema ?? null;
   step.on_conflict = input.on_conflict ?? "fail";
   step.broadcast = input.broadcast ?? false;
-  if (step.broadcast && step.on_conflict !== "fail") report("on_conflict", "notWithBroadcast", ON_CONFLICT_OR_BROADCAST);
+  if (step.broadcast && step.on_conflict !== "fail")
+    report("on_conflict", "notWithBroadcast", ON_CONFLICT_OR_BROADCAST);
   checkKeyTemplate("event_key", step.event_key, report);
 }
 

@@ -31,6 +31,14 @@ export interface Outbound {
   close(): Promise<void>;
 }
 
+/** What an endpoint's URL comes to. */
+interface Target {
+  readonly origin: string;
+  readonly path: string;
+  readonly hostname: string;
+  readonly isAllowed: boolean;
+}
+
 export interface OutboundOptions {
   readonly allowPrivate: boolean;
   readonly maxResponseBytes: number;
@@ -38,6 +46,7 @@ export interface OutboundOptions {
 }
 
 const IDLE_POOL_MS = 60_000;
+const MAX_TARGETS = 1_000;
 /** The longest that Node.js can wait; a longer timer fires at once. 24 days and 20 hours. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -57,6 +66,7 @@ const guardedLookup: LookupFunction = (hostname, options, callback) => {
 
 export function openOutbound({ allowPrivate, maxResponseBytes, connections }: OutboundOptions): Outbound {
   const pools = new Map<string, { pool: Pool; usedAt: number }>();
+  const targets = new Map<string, Target>();
 
   function poolOf(origin: string): Pool {
     const now = Date.now();
@@ -86,12 +96,23 @@ export function openOutbound({ allowPrivate, maxResponseBytes, connections }: Ou
     }
   }
 
+  function targetOf(url: string): Target {
+    let target = targets.get(url);
+    if (target === undefined) {
+      if (targets.size === MAX_TARGETS) targets.clear();
+      const { origin, pathname, search, hostname } = new URL(url);
+      // A literal address is never looked up, so it is checked here.
+      target = { origin, path: pathname + search, hostname, isAllowed: allowPrivate || !isPrivateAddress(hostname) };
+      targets.set(url, target);
+    }
+    return target;
+  }
+
   return {
     post({ url, headers, body, timeoutMs, onAbortable }) {
       return new Promise((done) => {
-        const { origin, pathname, search, hostname } = new URL(url);
-        // A literal address is never looked up, so it is checked here.
-        if (!allowPrivate && isPrivateAddress(hostname)) {
+        const { origin, path, hostname, isAllowed } = targetOf(url);
+        if (!isAllowed) {
           done({ kind: "error", code: "EPRIVATE", message: `${hostname} is a private address` });
           return;
         }
@@ -115,7 +136,7 @@ export function openOutbound({ allowPrivate, maxResponseBytes, connections }: Ou
         let status = 0;
         let answered: Record<string, string> = {};
         poolOf(origin).dispatch(
-          { method: "POST", path: pathname + search, headers, body },
+          { method: "POST", path, headers, body },
           {
             onRequestStart(started) {
               controller = started;

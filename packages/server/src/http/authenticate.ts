@@ -1,6 +1,6 @@
 import { createHash, hash, timingSafeEqual } from "node:crypto";
 import type { Scope } from "@strait/contract";
-import { forbidden, notFound, otherStream, unauthorized } from "../domain/errors.ts";
+import { forbidden, foreignRunToken, notFound, otherStream, unauthorized } from "../domain/errors.ts";
 import type { Caller, Context } from "../service/context.ts";
 import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { RunTokens } from "../service/run-token.ts";
@@ -107,8 +107,7 @@ export function authenticator(
 
   function byRunToken(token: string, runId: string | undefined): RunCaller {
     const claims = tokens.verify(token);
-    if (claims.runId !== runId)
-      throw unauthorized("the run token is for another run; use the token of this run's dispatch");
+    if (claims.runId !== runId) throw foreignRunToken();
     const { projectId, dispatchSeq } = claims;
     return { projectId, runId, dispatchSeq, actor: `run:${runId}` };
   }

@@ -50,7 +50,9 @@ export async function lockStandings(
     if (standing && is_latest) standing.latest = trigger;
   }
   const found = new Set(rows.map(({ id }) => id));
-  const missing = keys.flatMap(({ trigger_id, ...key }) => (trigger_id && !found.has(trigger_id) ? { ...key, trigger_id } : []));
+  const missing = keys.flatMap(({ trigger_id, ...key }) =>
+    trigger_id && !found.has(trigger_id) ? { ...key, trigger_id } : [],
+  );
   const named = missing.length === 0 ? [] : await keyWaits.namedOf(tx, missing);
   for (const trigger of named) standings.get(keyOf(trigger))?.named.push(trigger);
   return { standings, ended };

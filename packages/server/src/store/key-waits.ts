@@ -117,11 +117,7 @@ export async function findByKey(
 }
 
 /** The trigger with this id, if it is one of the key. */
-export async function findOfKey(
-  db: Queryable,
-  key: EventKey,
-  id: string,
-): Promise<EventTrigger | undefined> {
+export async function findOfKey(db: Queryable, key: EventKey, id: string): Promise<EventTrigger | undefined> {
   const [trigger] = await db.query<EventTrigger>(sql`
     SELECT ${columns} FROM event_triggers t WHERE t.project_id = ${key.project_id} AND t.id = ${id}
       AND t.environment_id = ${key.environment_id} AND t.event_key = ${key.event_key} AND t.trigger_type = 'event'`);

@@ -2614,7 +2614,7 @@ export interface components {
         "application/json": ErrorResponse;
       };
     };
-    /** The credential is valid but does not allow this (`forbidden`). `details.scope` names the missing scope. */
+    /** The credential is valid but does not allow this (`forbidden`): a key lacks a scope, which `details.scope` names, or a run token is for another run. */
     Forbidden: {
       headers: {
         /** The id of this exchange. Every answer has one. */

@@ -1,5 +1,5 @@
-import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
+import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
 import { endpointIssue } from "../../service/endpoint-rules.ts";
 import { schemaIssue } from "../../service/payload-schema.ts";
 import * as report from "../../service/report-run.ts";
