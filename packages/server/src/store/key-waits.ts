@@ -36,24 +36,30 @@ export async function nameLatest(
     WHERE k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key`);
 }
 
+/** A FROM item: what waits on each key of `i`. Its own limit keeps a plan from an empty table from reading all that waits. */
+const waitingOnEach = sql`
+  CROSS JOIN LATERAL (
+    SELECT t.project_id, t.id FROM event_triggers t
+    WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
+      AND t.status = 'waiting' AND t.trigger_type = 'event' OFFSET 0) w`;
+
 /**
  * Locks what waits on the keys, in the order of ids; the caller holds the keys' rows: owners before owned. So nothing can
  * begin or end to wait on them until the commit.
  */
 export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
   await tx.query(sql`
-    SELECT t.id FROM ${records("i", eventKeyTypes, keys)}
-    JOIN event_triggers t ON t.project_id = i.project_id AND t.environment_id = i.environment_id
-      AND t.event_key = i.event_key AND t.status = 'waiting' AND t.trigger_type = 'event'
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
+    WITH w AS MATERIALIZED (
+      SELECT DISTINCT w.project_id, w.id FROM ${records("i", eventKeyTypes, keys)} ${waitingOnEach}
+      ORDER BY w.project_id, w.id)
+    SELECT l.id FROM w CROSS JOIN LATERAL (
+      SELECT t.id FROM event_triggers t WHERE t.project_id = w.project_id AND t.id = w.id AND t.status = 'waiting'
+      FOR NO KEY UPDATE) l`);
 }
 
 /** What waits on the keys, whose rows the caller holds; not locked. */
 export function waitingOn(tx: Queryable, keys: readonly EventKey[]): Promise<{ id: string }[]> {
-  return tx.query(sql`
-    SELECT t.id FROM ${records("i", eventKeyTypes, keys)}
-    JOIN event_triggers t ON t.project_id = i.project_id AND t.environment_id = i.environment_id
-      AND t.event_key = i.event_key AND t.status = 'waiting' AND t.trigger_type = 'event'`);
+  return tx.query(sql`SELECT w.id FROM ${records("i", eventKeyTypes, keys)} ${waitingOnEach}`);
 }
 
 /**
