@@ -2,8 +2,12 @@ import type { TriggerStatus } from "@strait/contract";
 import { expect, test } from "vitest";
 import { decideGroup, groupResult, neededBy } from "./decide-group.ts";
 
-const statuses = { r: "received", w: "waiting", c: "canceled", t: "timed_out" } as const satisfies Record<string, TriggerStatus>;
-const members = (letters: string) => [...letters].map((letter) => ({ status: statuses[letter as keyof typeof statuses] }));
+const statuses = { r: "received", w: "waiting", c: "canceled", t: "timed_out" } as const satisfies Record<
+  string,
+  TriggerStatus
+>;
+const members = (letters: string) =>
+  [...letters].map((letter) => ({ status: statuses[letter as keyof typeof statuses] }));
 
 test.each([
   ["any", undefined, "www", "open"],

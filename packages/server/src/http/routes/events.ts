@@ -1,12 +1,14 @@
-import type { TriggerStatus } from "@strait/contract";
+import type { EventTrigger, TriggerStatus } from "@strait/contract";
 import { checkEventKey, checkEventKeyPrefix, isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
+import type { Caller, Context } from "../../service/context.ts";
 import { extendEvent } from "../../service/extend-event.ts";
 import { purgeEvents } from "../../service/purge-events.ts";
 import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
+import * as keyWaits from "../../store/key-waits.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
 import * as triggerStats from "../../store/trigger-stats.ts";
 import * as triggers from "../../store/triggers.ts";
@@ -44,6 +46,20 @@ function prefixOf(text: string, allowShort: boolean): string {
   return checked.value;
 }
 
+/** The trigger of a key, or the one of them that is named. */
+async function triggerOf(
+  { db }: Context,
+  { projectId, environmentId }: Caller,
+  eventKey: string,
+  triggerId: string | undefined,
+): Promise<EventTrigger> {
+  const key = { project_id: projectId, environment_id: environmentId, event_key: eventKey };
+  const found = triggerId === undefined ? keyWaits.findByKey(db, key) : keyWaits.findOfKey(db, key, triggerId);
+  const trigger = await found;
+  if (!trigger) throw notFound("event trigger", triggerId ?? eventKey);
+  return trigger;
+}
+
 export const eventsRoutes: HandlersOf<"events"> = {
   getV1Events({ context, caller, query }) {
     const { status, expires_after, expires_before } = query;
@@ -67,15 +83,14 @@ export const eventsRoutes: HandlersOf<"events"> = {
       expect: body.expect ?? {},
     }),
 
-  async getV1EventsByEventKey({ context, caller, path }) {
-    const key = eventKeyOf(path.eventKey, IN_PATH);
-    const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
-    if (!trigger) throw notFound("event trigger", key);
-    return trigger;
-  },
+  getV1EventsByEventKey: ({ context, caller, path, query }) =>
+    triggerOf(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.trigger_id),
 
-  deleteV1EventsByEventKey: ({ context, caller, path, query }) =>
-    cancelEvent(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.reason ?? null),
+  deleteV1EventsByEventKey({ context, caller, path, query }) {
+    const event_key = eventKeyOf(path.eventKey, IN_PATH);
+    const meant = { event_key, generation: null, trigger_id: query.trigger_id ?? null };
+    return cancelEvent(context, caller, meant, query.reason ?? null);
+  },
 
   async postV1EventsByEventKeySend({ caller, path, body, idempotency, lanes }) {
     return lanes.send.add({
@@ -137,8 +152,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
 
   async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
     const key = eventKeyOf(path.eventKey, IN_PATH);
-    const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
-    if (!trigger) throw notFound("event trigger", key);
+    const trigger = await triggerOf(context, caller, key, query.trigger_id);
     const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
       read: () => triggers.findNumbered(context.db, caller.projectId, trigger.id),
       isTerminal: (row) => isTerminalTriggerStatus(row.status),
