@@ -38,10 +38,13 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
 }
 
 const hasDeadlineOfGroup = ({ event_key, group_id }: EventTrigger) =>
-  conflict(`event trigger ${JSON.stringify(event_key)} has the deadline of its group ${group_id}, which cannot be changed`, {
-    event_key,
-    group_id,
-  });
+  conflict(
+    `event trigger ${JSON.stringify(event_key)} has the deadline of its group ${group_id}, which cannot be changed`,
+    {
+      event_key,
+      group_id,
+    },
+  );
 
 const severalWait = ({ event_key }: EventTrigger, count: number) =>
   conflict(
