@@ -1,35 +1,63 @@
+import type { ApiError } from "./errors.ts";
 import { type ClientOptions, toConfig } from "./options.ts";
-import { createSend } from "./request.ts";
+import { paginate } from "./paginate.ts";
+import { lazyPaths, type UntypedPaths } from "./paths-proxy.ts";
+import { createTransport, type Transport } from "./request.ts";
 import { type Clock, systemClock } from "./retry.ts";
-import type { CallInput, OperationRow } from "./runtime.ts";
+import {
+  type Answer,
+  type AuthType,
+  authFlags,
+  type CallInput,
+  type Operation,
+  type PaginateOptions,
+  type Paginator,
+  readOperation,
+} from "./runtime.ts";
 
 /** An operation as a function; the generated interfaces give each its own input and result. */
-export type Method = (input?: CallInput) => Promise<unknown>;
+type Method<Result> = (input?: CallInput) => Promise<Result>;
+
+type List = (input?: CallInput, options?: PaginateOptions) => Paginator<unknown, unknown>;
 
 /** A client before the generated types have named its operations. */
 export interface UntypedClient {
-  readonly operationsPromise: Readonly<Record<string, Method>>;
+  readonly operationsPromise: Readonly<Record<string, Method<unknown>>>;
+  readonly operations: Readonly<Record<string, Method<Answer<unknown, ApiError>>>>;
+  readonly paginate: Readonly<Record<string, List>>;
+  readonly paths: UntypedPaths;
 }
 
 /**
- * Makes a function of each operation that the credential may call. Event streams are not among them: they have no
- * single answer to resolve with.
+ * Makes a function of each operation that the credential may call.
  *
+ * @param table - A line per operation, as `readOperation` takes it.
  * @throws {TypeError} When an option is missing or wrong.
  */
-export function buildClient(
-  operations: Readonly<Record<string, OperationRow>>,
-  options: ClientOptions,
-  clock: Clock = systemClock,
-): UntypedClient {
-  const config = toConfig(options);
-  const send = createSend(config, clock);
-  const operationsPromise: Record<string, Method> = {};
-  for (const [id, row] of Object.entries(operations)) {
-    const mayCall = row.auth === 0 || (row.auth & config.authFlag) !== 0;
-    if (row.sse || !mayCall) continue;
-    const operation = { id, ...row };
-    operationsPromise[id] = (input = {}) => send(operation, input);
+export function buildClient(table: string, options: ClientOptions, clock: Clock = systemClock): UntypedClient {
+  const transport = createTransport(toConfig(options), clock);
+  const operationsPromise: Record<string, Method<unknown>> = {};
+  const operations: Record<string, Method<Answer<unknown, ApiError>>> = {};
+  const lists: Record<string, List> = {};
+  for (const operation of table.split("\n").map(readOperation)) {
+    const { id, sse, paginated } = operation;
+    if (sse || !mayCall(operation, options.auth.type)) continue;
+    operations[id] = (input = {}) => transport.call(operation, input);
+    const method = (input: CallInput = {}) => callOrThrow(transport, operation, input);
+    operationsPromise[id] = method;
+    if (paginated) lists[id] = (input, options) => paginate(id, method, input, options);
   }
-  return { operationsPromise };
+  const paths = lazyPaths(async () => (await import("./paths.ts")).createPaths(transport));
+  return { operationsPromise, operations, paginate: lists, paths };
+}
+
+function mayCall({ auth }: Operation, type: AuthType): boolean {
+  return auth === 0 || (auth & authFlags[type]) !== 0;
+}
+
+/** Resolves with the body of a success; throws the error of any other answer. */
+async function callOrThrow(transport: Transport, operation: Operation, input: CallInput): Promise<unknown> {
+  const answer = await transport.call(operation, input);
+  if (answer.ok) return answer.data;
+  throw answer.error;
 }

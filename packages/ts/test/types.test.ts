@@ -5,8 +5,12 @@ import {
   type BearerOperationsPromise,
   type Client,
   createClient,
+  type ErrorResponse,
+  type EventTrigger,
+  type EventTriggerPage,
   type InternalSecretOperationsPromise,
   isStraitError,
+  type JsonValue,
   type NotFoundError,
   type RateLimitedError,
   type RunTokenOperationsPromise,
@@ -101,11 +105,83 @@ describe("a credential", () => {
       createClient({ baseUrl: "", auth: { type: "basic", token } });
       // @ts-expect-error: no token
       createClient({ baseUrl: "", auth: { type: "bearer" } });
+      createClient({ baseUrl: "", auth: { type: "bearer", token: async () => "strait_from_a_vault" } });
+      // @ts-expect-error: the token of a run is given once
+      createClient({ baseUrl: "", auth: { type: "runToken", token: async () => "run-token" } });
       // @ts-expect-error: the environment may lack it
       createClient({ baseUrl: "", auth: { type: "bearer", token: process.env.STRAIT_API_KEY } });
       // @ts-expect-error: no such option
       createClient({ baseUrl: "", auth: { type: "bearer", token }, retry: 3 });
     });
+  });
+});
+
+describe("the answer of an operation", () => {
+  const key = { pathParams: { eventKey: "k" } };
+
+  test("is data or one of the errors that its contract has", () => {
+    neverCalled(async () => {
+      const answer = await eventClient.operations.getV1EventsByEventKey(key);
+      if (answer.ok) {
+        expectTypeOf(answer.data).toEqualTypeOf<EventTrigger>();
+        expectTypeOf(answer.error).toEqualTypeOf<undefined>();
+        return;
+      }
+      expectTypeOf(answer.data).toEqualTypeOf<undefined>();
+      expectTypeOf(answer.error._tag).toEqualTypeOf<
+        | "BadRequestError"
+        | "UnauthorizedError"
+        | "ForbiddenError"
+        | "NotFoundError"
+        | "RateLimitedError"
+        | "ServerError"
+        | "UnexpectedStatusError"
+      >();
+      if (answer.error._tag === "NotFoundError") expectTypeOf(answer.error.body).toEqualTypeOf<ErrorResponse>();
+    });
+  });
+
+  test("knows that a run's token can expire", () => {
+    neverCalled(async () => {
+      const answer = await runClient.operations.getSdkV1RunsByRunIDPayload({ pathParams: { runID: "run_1" } });
+      if (answer.error?._tag === "RunTokenExpiredError") expectTypeOf(answer.error.status).toEqualTypeOf<401>();
+      if (answer.ok) expectTypeOf(answer.data).toEqualTypeOf<JsonValue>();
+      // @ts-expect-error: an API key does not expire under a run
+      (await eventClient.operations.getV1EventsByEventKey(key)).error?._tag === "RunTokenExpiredError";
+    });
+  });
+
+  test("is there for the operations of the credential only", () => {
+    neverCalled(() => {
+      // @ts-expect-error: a run token cannot read events
+      runClient.operations.getV1EventsByEventKey(key);
+      // @ts-expect-error: nor through the paths
+      runClient.paths.GET("/v1/events/{eventKey}", { params: { path: key.pathParams } });
+      // @ts-expect-error: nor list them
+      runClient.paginate.getV1Events();
+      // @ts-expect-error: one event trigger is no list
+      eventClient.paginate.getV1EventsByEventKey(key);
+    });
+  });
+});
+
+test("a list knows its entries and its pages", () => {
+  neverCalled(async () => {
+    const list = eventClient.paginate.getV1Events({ query: { status: "waiting" } }, { maxItems: 10 });
+    for await (const trigger of list) expectTypeOf(trigger).toEqualTypeOf<EventTrigger>();
+    for await (const page of list.pages()) expectTypeOf(page).toEqualTypeOf<EventTriggerPage>();
+  });
+});
+
+test("the paths of openapi-fetch have the same types", () => {
+  neverCalled(async () => {
+    const { data, error } = await eventClient.paths.GET("/v1/events/{eventKey}", {
+      params: { path: { eventKey: "k" } },
+    });
+    if (data) expectTypeOf(data.status).toExtend<string>();
+    else expectTypeOf(error.error.message).toEqualTypeOf<string>();
+    // @ts-expect-error: no such path
+    eventClient.paths.GET("/v1/event/{eventKey}", { params: { path: { eventKey: "k" } } });
   });
 });
 
@@ -161,7 +237,7 @@ describe("the input of a call", () => {
   });
 });
 
-test("no operation of any client resolves with any or unknown, but for the payload that a caller made up", () => {
+test("no operation of any client resolves with any or unknown", () => {
   type Untyped<Operations> = {
     [Id in keyof Operations]: Operations[Id] extends (...input: never) => Promise<infer Result>
       ? unknown extends Result
@@ -170,7 +246,7 @@ test("no operation of any client resolves with any or unknown, but for the paylo
       : Id;
   }[keyof Operations];
 
-  expectTypeOf<Untyped<Run>>().toEqualTypeOf<"getSdkV1RunsByRunIDPayload">();
+  expectTypeOf<Untyped<Run>>().toEqualTypeOf<never>();
   expectTypeOf<Untyped<Bearer>>().toEqualTypeOf<never>();
   expectTypeOf<Untyped<Admin>>().toEqualTypeOf<never>();
 });

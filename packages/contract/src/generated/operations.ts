@@ -19,12 +19,16 @@ import type {
   DryRun,
   DryRunWorkflow,
   EventKey,
+  EventStats,
   EventTrigger,
   EventTriggerPage,
   ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -33,7 +37,11 @@ import type {
   PrefixDryRun,
   Project,
   ProjectPage,
+  PurgeEvents,
+  PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -49,6 +57,7 @@ import type {
   RunStatus,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -303,6 +312,18 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  getV1EventsStats: {
+    id: "getV1EventsStats",
+    method: "GET",
+    path: "/v1/events/stats",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
   getV1Jobs: {
     id: "getV1Jobs",
     method: "GET",
@@ -382,6 +403,18 @@ export const operations = {
     tag: "runs",
     auth: ["bearer", "internalSecret"],
     scope: "runs:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
+  getV1RunsByRunIDInbox: {
+    id: "getV1RunsByRunIDInbox",
+    method: "GET",
+    path: "/v1/runs/{runID}/inbox",
+    tag: "runs",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
     success: [200],
     media: "json",
     idempotent: false,
@@ -579,6 +612,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postSdkV1RunsByRunIDInboxReceive: {
+    id: "postSdkV1RunsByRunIDInboxReceive",
+    method: "POST",
+    path: "/sdk/v1/runs/{runID}/inbox/receive",
+    tag: "sdk-runs",
+    auth: ["runToken"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postSdkV1RunsByRunIDLog: {
     id: "postSdkV1RunsByRunIDLog",
     method: "POST",
@@ -711,6 +756,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventsPurge: {
+    id: "postV1EventsPurge",
+    method: "POST",
+    path: "/v1/events/purge",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1Jobs: {
     id: "postV1Jobs",
     method: "POST",
@@ -755,6 +812,18 @@ export const operations = {
     auth: ["internalSecret"],
     scope: null,
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1RunsByRunIDInboxByName: {
+    id: "postV1RunsByRunIDInboxByName",
+    method: "POST",
+    path: "/v1/runs/{runID}/inbox/{name}",
+    tag: "runs",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200, 202],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -1030,6 +1099,16 @@ export interface Operations {
     response: AsyncIterable<StreamEvent> | undefined;
   };
 
+  /** GET /v1/events/stats: Count event triggers */
+  getV1EventsStats: {
+    tag: "events";
+    path: Record<string, never>;
+    query: { near_deadline_secs?: number };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventStats;
+  };
+
   /** GET /v1/jobs: List jobs */
   getV1Jobs: {
     tag: "jobs";
@@ -1105,6 +1184,16 @@ export interface Operations {
     headers: Record<string, never>;
     body: undefined;
     response: RunEventPage;
+  };
+
+  /** GET /v1/runs/{runID}/inbox: List the inbox of a run */
+  getV1RunsByRunIDInbox: {
+    tag: "runs";
+    path: { runID: Reference };
+    query: { name?: InboxName; unread?: boolean; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: InboxPage;
   };
 
   /** GET /v1/runs/{runID}/stream: Follow a run */
@@ -1267,6 +1356,16 @@ export interface Operations {
     response: Heartbeat;
   };
 
+  /** POST /sdk/v1/runs/{runID}/inbox/receive: Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: {
+    tag: "sdk-runs";
+    path: { runID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: ReceiveMessages | undefined;
+    response: ReceivedMessages;
+  };
+
   /** POST /sdk/v1/runs/{runID}/log: Write to the log */
   postSdkV1RunsByRunIDLog: {
     tag: "sdk-runs";
@@ -1377,6 +1476,16 @@ export interface Operations {
     response: SentPrefix | PrefixDryRun;
   };
 
+  /** POST /v1/events/purge: Delete old event triggers */
+  postV1EventsPurge: {
+    tag: "events";
+    path: Record<string, never>;
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: PurgeEvents;
+    response: PurgedEvents;
+  };
+
   /** POST /v1/jobs: Create a job */
   postV1Jobs: {
     tag: "jobs";
@@ -1415,6 +1524,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: CreateProject;
     response: Project;
+  };
+
+  /** POST /v1/runs/{runID}/inbox/{name}: Send a message to a run */
+  postV1RunsByRunIDInboxByName: {
+    tag: "runs";
+    path: { runID: Reference; name: InboxName };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: SendMessage | undefined;
+    response: { status: 200; body: InboxMessage } | { status: 202; body: InboxMessage };
   };
 
   /** POST /v1/stream-tokens: Create a stream token */

@@ -370,6 +370,39 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       maxLength: 512,
       pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
     },
+    EventStats: {
+      type: "object",
+      required: [
+        "counted_up_to",
+        "waiting",
+        "received",
+        "timed_out",
+        "canceled",
+        "superseded",
+        "without_deadline",
+        "near_deadline",
+        "near_deadline_secs",
+        "next_deadline",
+        "oldest_waiting",
+        "buffered",
+        "avg_wait_duration_secs",
+      ],
+      properties: {
+        counted_up_to: { type: "integer" },
+        waiting: { type: "integer" },
+        received: { type: "integer" },
+        timed_out: { type: "integer" },
+        canceled: { type: "integer" },
+        superseded: { type: "integer" },
+        without_deadline: { type: "integer" },
+        near_deadline: { type: "integer" },
+        near_deadline_secs: { type: "integer" },
+        next_deadline: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
+        oldest_waiting: { oneOf: [{ $ref: "#/$defs/OldestWaiting" }, { type: "null" }] },
+        buffered: { type: "integer" },
+        avg_wait_duration_secs: { type: ["number", "null"] },
+      },
+    },
     EventTrigger: {
       type: "object",
       required: [
@@ -494,6 +527,41 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: { status: { type: "string", const: "ok" } },
     },
     IfNoWaiter: { type: "string", enum: ["buffer", "fail"] },
+    InboxDisposition: { type: "string", enum: ["delivered", "buffered", "late"] },
+    InboxEntry: {
+      allOf: [
+        { $ref: "#/$defs/InboxMessage" },
+        {
+          type: "object",
+          required: ["received_at"],
+          properties: { received_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] } },
+        },
+      ],
+    },
+    InboxMessage: {
+      type: "object",
+      required: ["id", "run_id", "name", "sequence", "payload", "disposition", "sent_by", "created_at"],
+      properties: {
+        id: { type: "string" },
+        run_id: { type: "string" },
+        name: { $ref: "#/$defs/InboxName" },
+        sequence: { type: "integer" },
+        payload: { $ref: "#/$defs/JsonValue" },
+        disposition: { $ref: "#/$defs/InboxDisposition" },
+        sent_by: { type: "string" },
+        created_at: { $ref: "#/$defs/Timestamp" },
+      },
+    },
+    InboxName: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_][A-Za-z0-9_.:-]*$" },
+    InboxPage: {
+      type: "object",
+      required: ["data", "next_cursor", "has_more"],
+      properties: {
+        data: { type: "array", items: { $ref: "#/$defs/InboxEntry" } },
+        next_cursor: { $ref: "#/$defs/NextCursor" },
+        has_more: { $ref: "#/$defs/HasMore" },
+      },
+    },
     Job: {
       type: "object",
       required: [
@@ -574,6 +642,15 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     Name: { type: "string", minLength: 1, maxLength: 255 },
     NextCursor: { type: ["string", "null"] },
     NotifyStatus: { type: "string", enum: ["pending", "sent", "failed"] },
+    OldestWaiting: {
+      type: "object",
+      required: ["trigger_id", "event_key", "requested_at"],
+      properties: {
+        trigger_id: { type: "string" },
+        event_key: { type: "string" },
+        requested_at: { $ref: "#/$defs/Timestamp" },
+      },
+    },
     OnConflict: { type: "string", enum: ["fail", "replace", "join"] },
     OnFailure: { type: "string", enum: ["fail_workflow", "skip_dependents", "continue"] },
     OnWorkerLost: { type: "string", enum: ["retry", "crash"] },
@@ -626,12 +703,61 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         has_more: { $ref: "#/$defs/HasMore" },
       },
     },
+    PurgeEvents: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        older_than_days: { type: "integer", minimum: 1, maximum: 36500 },
+        before: { $ref: "#/$defs/Timestamp" },
+        statuses: { type: "array", minItems: 1, maxItems: 20, items: { $ref: "#/$defs/TriggerStatus" } },
+        limit: { type: "integer", minimum: 1, maximum: 10000, default: 10000 },
+        dry_run: { type: "boolean", default: false },
+        expect: { $ref: "#/$defs/ExpectedSet" },
+      },
+    },
+    PurgedEvents: {
+      type: "object",
+      required: ["dry_run", "count", "digest", "has_more"],
+      properties: {
+        dry_run: { type: "boolean" },
+        count: { type: "integer" },
+        digest: { type: "string" },
+        has_more: { type: "boolean" },
+      },
+    },
     Readiness: {
       type: "object",
       required: ["status", "components"],
       properties: {
         status: { $ref: "#/$defs/ComponentStatus" },
         components: { type: "array", items: { $ref: "#/$defs/HealthComponent" } },
+      },
+    },
+    ReceiveMessages: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        names: {
+          type: "array",
+          minItems: 1,
+          maxItems: 100,
+          uniqueItems: true,
+          items: { $ref: "#/$defs/InboxName" },
+        },
+        max: { type: "integer", minimum: 1, maximum: 100, default: 1 },
+        timeout_secs: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+        deadline: { $ref: "#/$defs/Timestamp" },
+        on_timeout: { $ref: "#/$defs/WaitPolicy", default: "fail" },
+      },
+    },
+    ReceiveStatus: { type: "string", enum: ["received", "waiting"] },
+    ReceivedMessages: {
+      type: "object",
+      required: ["status", "messages", "trigger"],
+      properties: {
+        status: { $ref: "#/$defs/ReceiveStatus" },
+        messages: { type: "array", items: { $ref: "#/$defs/InboxMessage" } },
+        trigger: { oneOf: [{ $ref: "#/$defs/EventTrigger" }, { type: "null" }] },
       },
     },
     Reference: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9][A-Za-z0-9_-]*$" },
@@ -896,6 +1022,11 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         trigger_id: { $ref: "#/$defs/Reference" },
       },
     },
+    SendMessage: {
+      type: "object",
+      additionalProperties: false,
+      properties: { payload: { $ref: "#/$defs/JsonValue", default: null } },
+    },
     SendPrefix: {
       type: "object",
       additionalProperties: false,
@@ -1050,7 +1181,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     TriggerStatus: { type: "string", enum: ["waiting", "received", "timed_out", "canceled", "superseded"] },
-    TriggerType: { type: "string", enum: ["event", "sleep"] },
+    TriggerType: { type: "string", enum: ["event", "sleep", "inbox"] },
     TriggerWorkflow: {
       type: "object",
       additionalProperties: false,
@@ -1268,6 +1399,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     WorkflowRunStatus: {
       type: "string",
       enum: ["pending", "running", "paused", "completed", "failed", "timed_out", "canceled"],
+    },
+    WorkflowRunWithSteps: {
+      allOf: [
+        { $ref: "#/$defs/WorkflowRun" },
+        {
+          type: "object",
+          required: ["steps"],
+          properties: { steps: { type: "array", items: { $ref: "#/$defs/StepRun" } } },
+        },
+      ],
     },
     WorkflowStep: {
       type: "object",
@@ -1506,6 +1647,13 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     bodyRequired: false,
   },
+  getV1EventsStats: {
+    query: {
+      type: "object",
+      properties: { near_deadline_secs: { type: "integer", minimum: 1, maximum: 2147483647, default: 3600 } },
+    },
+    bodyRequired: false,
+  },
   getV1Jobs: {
     query: {
       type: "object",
@@ -1573,6 +1721,23 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     query: {
       type: "object",
       properties: {
+        limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+        cursor: { type: "string", minLength: 1, maxLength: 1024 },
+      },
+    },
+    bodyRequired: false,
+  },
+  getV1RunsByRunIDInbox: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    query: {
+      type: "object",
+      properties: {
+        name: { $ref: "strait#/$defs/InboxName" },
+        unread: { type: "boolean" },
         limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
         cursor: { type: "string", minLength: 1, maxLength: 1024 },
       },
@@ -1787,6 +1952,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     bodyRequired: false,
   },
+  postSdkV1RunsByRunIDInboxReceive: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/ReceiveMessages" },
+    bodyRequired: false,
+  },
   postSdkV1RunsByRunIDLog: {
     path: {
       type: "object",
@@ -1965,6 +2146,17 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     body: { $ref: "strait#/$defs/SendPrefix" },
     bodyRequired: false,
   },
+  postV1EventsPurge: {
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/PurgeEvents" },
+    bodyRequired: true,
+  },
   postV1Jobs: {
     headers: {
       type: "object",
@@ -2018,6 +2210,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     body: { $ref: "strait#/$defs/CreateProject" },
     bodyRequired: true,
+  },
+  postV1RunsByRunIDInboxByName: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" }, name: { $ref: "strait#/$defs/InboxName" } },
+      required: ["runID", "name"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/SendMessage" },
+    bodyRequired: false,
   },
   postV1StreamTokens: {
     headers: {
@@ -2267,6 +2475,15 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
+  getV1EventsStats: {
+    "200": { $ref: "strait#/$defs/EventStats" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
   getV1Jobs: {
     "200": { $ref: "strait#/$defs/JobPage" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2326,6 +2543,16 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
   },
   getV1RunsByRunIDEvents: {
     "200": { $ref: "strait#/$defs/RunEventPage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  getV1RunsByRunIDInbox: {
+    "200": { $ref: "strait#/$defs/InboxPage" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2513,6 +2740,20 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
+  postSdkV1RunsByRunIDInboxReceive: {
+    "200": { $ref: "strait#/$defs/ReceivedMessages" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
   postSdkV1RunsByRunIDLog: {
     "201": { $ref: "strait#/$defs/RunEvent" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2666,6 +2907,19 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
+  postV1EventsPurge: {
+    "200": { $ref: "strait#/$defs/PurgedEvents" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
   postV1Jobs: {
     "201": { $ref: "strait#/$defs/Job" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2713,6 +2967,21 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1RunsByRunIDInboxByName: {
+    "200": { $ref: "strait#/$defs/InboxMessage" },
+    "202": { $ref: "strait#/$defs/InboxMessage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
     "413": { $ref: "strait#/$defs/ErrorResponse" },
     "415": { $ref: "strait#/$defs/ErrorResponse" },

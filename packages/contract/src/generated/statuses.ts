@@ -11,12 +11,14 @@ import type {
   ErrorClass,
   ErrorCode,
   IfNoWaiter,
+  InboxDisposition,
   LogLevel,
   NotifyStatus,
   OnConflict,
   OnFailure,
   OnWorkerLost,
   PrefixSendMode,
+  ReceiveStatus,
   ResumeReason,
   RetryStrategy,
   RunEventType,
@@ -117,6 +119,12 @@ export const errorCodes = [
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWaiter[];
 
+/**
+ * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+ * `late`: the run had ended; refused, with the message on record.
+ */
+export const inboxDispositions = ["delivered", "buffered", "late"] as const satisfies readonly InboxDisposition[];
+
 /** How much attention an entry deserves. */
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
 
@@ -143,6 +151,9 @@ export const onWorkerLosts = ["retry", "crash"] as const satisfies readonly OnWo
 
 /** `each`: a wait that cannot take the event is skipped. `atomic`: all waits take it, or none. */
 export const prefixSendModes = ["each", "atomic"] as const satisfies readonly PrefixSendMode[];
+
+/** `received`: messages were there. `waiting`: the run is parked until one comes. */
+export const receiveStatuses = ["received", "waiting"] as const satisfies readonly ReceiveStatus[];
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export const resumeReasons = ["event", "timeout", "canceled", "rejected", "retry", "lost"] as const satisfies readonly ResumeReason[];
@@ -210,8 +221,11 @@ export const stepTypes = ["job", "wait_for_event", "sleep"] as const satisfies r
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", "superseded"] as const satisfies readonly TriggerStatus[];
 
-/** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
-export const triggerTypes = ["event", "sleep"] as const satisfies readonly TriggerType[];
+/**
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+ * a key.
+ */
+export const triggerTypes = ["event", "sleep", "inbox"] as const satisfies readonly TriggerType[];
 
 /**
  * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the

@@ -386,6 +386,30 @@ export type EventKey = string;
  */
 export type EventKeyTemplate = string;
 
+/** How the waits of a project stand. No count is larger than `counted_up_to`. */
+export interface EventStats {
+  /** Where counting stops: a count of this size means "so many, or more". */
+  counted_up_to: number;
+  waiting: number;
+  received: number;
+  timed_out: number;
+  canceled: number;
+  superseded: number;
+  /** How many wait with no deadline, so that only an event or a cancellation ends them. */
+  without_deadline: number;
+  /** How many wait whose deadline comes within `near_deadline_secs`. */
+  near_deadline: number;
+  near_deadline_secs: number;
+  /** The nearest deadline of what waits. */
+  next_deadline: Timestamp | null;
+  /** What has waited longest. */
+  oldest_waiting: OldestWaiting | null;
+  /** How many events are kept for a wait to come. */
+  buffered: number;
+  /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
+  avg_wait_duration_secs: number | null;
+}
+
 /** A durable wait. It is a row, and holds no process, connection or timer. */
 export interface EventTrigger {
   id: string;
@@ -501,6 +525,41 @@ export interface Heartbeat {
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export type IfNoWaiter = "buffer" | "fail";
 
+/**
+ * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+ * `late`: the run had ended; refused, with the message on record.
+ */
+export type InboxDisposition = "delivered" | "buffered" | "late";
+
+/** A message in the inbox, read or unread. */
+export type InboxEntry = InboxMessage & {
+  /** When the run took the message; null while it is unread. */
+  received_at: Timestamp | null;
+};
+
+/** A message to a run. */
+export interface InboxMessage {
+  id: string;
+  run_id: string;
+  name: InboxName;
+  /** Counts the messages of the run, from 1, in the order in which they were committed. */
+  sequence: number;
+  payload: JsonValue;
+  disposition: InboxDisposition;
+  /** Who sent it, such as `apikey:key_…`. */
+  sent_by: string;
+  created_at: Timestamp;
+}
+
+/** What kind of message it is, such as `chat` or `order.rejected`. A receive may ask for some kinds only. */
+export type InboxName = string;
+
+export interface InboxPage {
+  data: InboxEntry[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
 /** A template for runs, and the HTTP endpoint that executes them. */
 export interface Job {
   id: string;
@@ -586,6 +645,12 @@ export type NextCursor = string | null;
  */
 export type NotifyStatus = "pending" | "sent" | "failed";
 
+export interface OldestWaiting {
+  trigger_id: string;
+  event_key: string;
+  requested_at: Timestamp;
+}
+
 /**
  * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
  * waits beside them for the same answer.
@@ -644,10 +709,70 @@ export interface ProjectPage {
   has_more: HasMore;
 }
 
+/** Which triggers to delete. One of `older_than_days` and `before` is needed. */
+export interface PurgeEvents {
+  /** Those that ended at least so many days ago. */
+  older_than_days?: number;
+  /** Those that ended before this time. Cannot be combined with `older_than_days`. */
+  before?: Timestamp;
+  /** Those that ended so; absent means all that have ended. `waiting` is refused. */
+  statuses?: TriggerStatus[];
+  /**
+   * How many triggers a call deletes at most.
+   * @default 10000
+   */
+  limit?: number;
+  /**
+   * Tell what would be deleted, and delete nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+}
+
+/** What a purge has deleted or, with `dry_run`, would delete. */
+export interface PurgedEvents {
+  dry_run: boolean;
+  /** How many triggers. */
+  count: number;
+  /** Stands for exactly these triggers. */
+  digest: string;
+  /** Whether more triggers fit the request than one call deletes. */
+  has_more: boolean;
+}
+
 export interface Readiness {
   /** The worst status that matters for serving requests. */
   status: ComponentStatus;
   components: HealthComponent[];
+}
+
+export interface ReceiveMessages {
+  /** The kinds to take; others stay where they are, in order. Absent takes any. */
+  names?: InboxName[];
+  /**
+   * How many messages to take at most. A run that has to wait is woken by the first.
+   * @default 1
+   */
+  max?: number;
+  /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicy;
+}
+
+/** `received`: messages were there. `waiting`: the run is parked until one comes. */
+export type ReceiveStatus = "received" | "waiting";
+
+/** What a run has received, or what it waits on. The checkpoint of a run that a message woke is an object with the same `messages`. */
+export interface ReceivedMessages {
+  status: ReceiveStatus;
+  /** The oldest first; empty while the run waits. */
+  messages: InboxMessage[];
+  /** The wait; null when messages were there. */
+  trigger: EventTrigger | null;
 }
 
 /** An id or, where the resource has one, its slug. The id is tried first. */
@@ -857,6 +982,14 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendMessage {
+  /**
+   * The message. Absent is null.
+   * @default null
+   */
+  payload?: JsonValue;
+}
+
 export interface SendPrefix {
   /**
    * The answer. Absent is null.
@@ -1014,8 +1147,11 @@ export interface TriggerJob {
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
-/** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
-export type TriggerType = "event" | "sleep";
+/**
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+ * a key.
+ */
+export type TriggerType = "event" | "sleep" | "inbox";
 
 export interface TriggerWorkflow {
   /**
@@ -1226,6 +1362,12 @@ export interface WorkflowRunPage {
 
 /** `pending`, `running` and `paused` change; `completed`, `failed`, `timed_out` and `canceled` are final. */
 export type WorkflowRunStatus = "pending" | "running" | "paused" | "completed" | "failed" | "timed_out" | "canceled";
+
+/** A workflow run and its steps, as its stream shows it. */
+export type WorkflowRunWithSteps = WorkflowRun & {
+  /** In the order of the definition. */
+  steps: StepRun[];
+};
 
 /** A step in its canonical form. Fields of other step types are null. */
 export interface WorkflowStep {

@@ -46,6 +46,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/sdk/v1/runs/:runID/heartbeat", first: 200, sse: false },
     examples.postSdkV1RunsByRunIDHeartbeat,
   ),
+  /** Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: handlerFactory(
+    { method: "POST", path: "/sdk/v1/runs/:runID/inbox/receive", first: 200, sse: false },
+    examples.postSdkV1RunsByRunIDInboxReceive,
+  ),
   /** Write to the log */
   postSdkV1RunsByRunIDLog: handlerFactory(
     { method: "POST", path: "/sdk/v1/runs/:runID/log", first: 201, sse: false },
@@ -120,6 +125,16 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   postV1EventsPrefixByPrefixSend: handlerFactory(
     { method: "POST", path: "/v1/events/prefix/:prefix/send", first: 200, sse: false },
     examples.postV1EventsPrefixByPrefixSend,
+  ),
+  /** Delete old event triggers */
+  postV1EventsPurge: handlerFactory(
+    { method: "POST", path: "/v1/events/purge", first: 200, sse: false },
+    examples.postV1EventsPurge,
+  ),
+  /** Count event triggers */
+  getV1EventsStats: handlerFactory(
+    { method: "GET", path: "/v1/events/stats", first: 200, sse: false },
+    examples.getV1EventsStats,
   ),
   /** Cancel an event trigger */
   deleteV1EventsByEventKey: handlerFactory(
@@ -220,6 +235,16 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   getV1RunsByRunIDEvents: handlerFactory(
     { method: "GET", path: "/v1/runs/:runID/events", first: 200, sse: false },
     examples.getV1RunsByRunIDEvents,
+  ),
+  /** List the inbox of a run */
+  getV1RunsByRunIDInbox: handlerFactory(
+    { method: "GET", path: "/v1/runs/:runID/inbox", first: 200, sse: false },
+    examples.getV1RunsByRunIDInbox,
+  ),
+  /** Send a message to a run */
+  postV1RunsByRunIDInboxByName: handlerFactory(
+    { method: "POST", path: "/v1/runs/:runID/inbox/:name", first: 200, sse: false },
+    examples.postV1RunsByRunIDInboxByName,
   ),
   /** Follow a run */
   getV1RunsByRunIDStream: handlerFactory(

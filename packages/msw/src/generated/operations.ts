@@ -19,12 +19,16 @@ import type {
   DryRunWorkflow,
   ErrorResponse,
   EventKey,
+  EventStats,
   EventTrigger,
   EventTriggerPage,
   ExtendEvent,
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -33,7 +37,11 @@ import type {
   PrefixDryRun,
   Project,
   ProjectPage,
+  PurgeEvents,
+  PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -48,6 +56,7 @@ import type {
   RunStatePage,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -229,6 +238,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** GET /v1/events/stats: Count event triggers */
+  getV1EventsStats: {
+    call: MockCall<Record<string, never>, undefined>;
+    answer:
+      | { status: 200; body: EventStats }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** GET /v1/jobs: List jobs */
   getV1Jobs: {
     call: MockCall<Record<string, never>, undefined>;
@@ -288,6 +306,15 @@ export interface MockOperations {
     call: MockCall<{ runID: Reference }, undefined>;
     answer:
       | { status: 200; body: RunEventPage }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/runs/{runID}/inbox: List the inbox of a run */
+  getV1RunsByRunIDInbox: {
+    call: MockCall<{ runID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: InboxPage }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
@@ -438,6 +465,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** POST /sdk/v1/runs/{runID}/inbox/receive: Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: {
+    call: MockCall<{ runID: Reference }, ReceiveMessages | undefined>;
+    answer:
+      | { status: 200; body: ReceivedMessages }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** POST /sdk/v1/runs/{runID}/log: Write to the log */
   postSdkV1RunsByRunIDLog: {
     call: MockCall<{ runID: Reference }, LogRun>;
@@ -538,6 +574,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** POST /v1/events/purge: Delete old event triggers */
+  postV1EventsPurge: {
+    call: MockCall<Record<string, never>, PurgeEvents>;
+    answer:
+      | { status: 200; body: PurgedEvents }
+      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** POST /v1/jobs: Create a job */
   postV1Jobs: {
     call: MockCall<Record<string, never>, CreateJob>;
@@ -573,6 +618,15 @@ export interface MockOperations {
       | { status: 201; body: Project }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/runs/{runID}/inbox/{name}: Send a message to a run */
+  postV1RunsByRunIDInboxByName: {
+    call: MockCall<{ runID: Reference; name: InboxName }, SendMessage | undefined>;
+    answer:
+      | { status: 200 | 202; body: InboxMessage }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/stream-tokens: Create a stream token */

@@ -20,16 +20,20 @@ import * as workflows from "../store/workflows.ts";
 import { closeSteps } from "./cancel-workflow-run.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { enqueueRuns, type RunRequest } from "./enqueue-run.ts";
+import { LOCK_TIMEOUT_MS } from "./lane.ts";
 import { openWait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** Works off everything that has ended in one workflow run: takes its row, then does what the plan says. */
 export async function advanceWorkflowRun(context: Context, projectId: string, id: string): Promise<void> {
-  await context.db.transaction(async (tx) => {
-    const locked = await workflowRuns.lock(tx, projectId, id);
-    await wakes.takeOfWorkflowRun(tx, projectId, id);
-    if (locked && !isTerminalWorkflowRunStatus(locked.status)) await advanceLocked(context, tx, projectId, id);
-  });
+  await context.db.transaction(
+    async (tx) => {
+      const locked = await workflowRuns.lock(tx, projectId, id);
+      await wakes.takeOfWorkflowRun(tx, projectId, id);
+      if (locked && !isTerminalWorkflowRunStatus(locked.status)) await advanceLocked(context, tx, projectId, id);
+    },
+    { lockTimeoutMs: LOCK_TIMEOUT_MS },
+  );
   context.signals.publish([`workflow_run:${id}`]);
 }
 

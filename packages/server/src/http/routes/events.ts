@@ -5,10 +5,12 @@ import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import type { Caller, Context } from "../../service/context.ts";
 import { extendEvent } from "../../service/extend-event.ts";
+import { purgeEvents } from "../../service/purge-events.ts";
 import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
 import * as keyWaits from "../../store/key-waits.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
+import * as triggerStats from "../../store/trigger-stats.ts";
 import * as triggers from "../../store/triggers.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
@@ -69,6 +71,17 @@ export const eventsRoutes: HandlersOf<"events"> = {
     const filter = query.prefix === undefined ? query : { ...query, prefix: query.prefix.normalize("NFC") };
     return triggerLists.list(context.db, caller.projectId, filter, pageOf(query));
   },
+
+  getV1EventsStats: ({ context, caller, query }) =>
+    triggerStats.read(context.db, caller.projectId, query.near_deadline_secs ?? 3_600),
+
+  postV1EventsPurge: ({ context, caller, body }) =>
+    purgeEvents(context, caller, {
+      ...body,
+      limit: body.limit ?? 10_000,
+      dry_run: body.dry_run ?? false,
+      expect: body.expect ?? {},
+    }),
 
   getV1EventsByEventKey: ({ context, caller, path, query }) =>
     triggerOf(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.trigger_id),
@@ -137,7 +150,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
     });
   },
 
-  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, limits, signal }) {
+  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
     const key = eventKeyOf(path.eventKey, IN_PATH);
     const trigger = await triggerOf(context, caller, key, query.trigger_id);
     const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
@@ -147,6 +160,6 @@ export const eventsRoutes: HandlersOf<"events"> = {
         asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
     });
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
   },
 };

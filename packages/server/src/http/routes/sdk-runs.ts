@@ -2,6 +2,7 @@ import { notFound, payloadTooLarge, validationError } from "../../domain/errors.
 import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
 import { endpointIssue } from "../../service/endpoint-rules.ts";
 import { schemaIssue } from "../../service/payload-schema.ts";
+import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
@@ -73,7 +74,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDFail: ({ context, caller, body }) => failRun(context, caller, body.error, body.retryable ?? true),
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
-    checkOneDeadline(body);
+    const end = endOf(body);
     const { on_conflict: onConflict = "fail", broadcast = false } = body;
     if (broadcast && onConflict !== "fail") {
       throw validationError([{ field: "/on_conflict", rule: "notWithBroadcast", fix: ON_CONFLICT_OR_BROADCAST }]);
@@ -87,8 +88,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     if (schemaProblem) throw validationError([schemaProblem]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
-      timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
-      deadline: body.deadline ?? null,
+      ...end,
       notify_url: notifyUrl,
       on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
@@ -100,4 +100,22 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       broadcast,
     });
   },
+
+  postSdkV1RunsByRunIDInboxReceive: async ({ context, caller, body }) =>
+    receiveMessages(context, caller, {
+      ...endOf(body ?? {}),
+      names: body?.names ?? null,
+      max: body?.max ?? 1,
+      on_timeout: body?.on_timeout ?? "fail",
+    }),
 };
+
+/** Until when a wait lasts. */
+function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?: string }): {
+  readonly timeout_secs: number | null;
+  readonly deadline: string | null;
+} {
+  checkOneDeadline(body);
+  const timeout_secs = body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs;
+  return { timeout_secs, deadline: body.deadline ?? null };
+}
