@@ -51,9 +51,11 @@ export interface OpenedWait {
  * can fall between "is somebody waiting?" and "is something buffered?" (B6); the oldest buffered event, if any, answers it
  * in this transaction (B2).
  *
- * @throws {StraitError} `key_in_use` when somebody waits on the key already, and the two cannot share it.
+ * @throws {StraitError} `key_in_use` when somebody waits on the key already, and the two cannot share it;
+ *   `quota_exceeded`.
  */
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<OpenedWait> {
+  await context.quota.admit(tx, wait.project_id);
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await keyWaits.lockKeys(tx, [key]);
   const { standings, ended } = await lockStandings(context, tx, [key]);

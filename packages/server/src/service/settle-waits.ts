@@ -1,6 +1,7 @@
 import type { Cancellation, CancellationKind } from "@strait/contract";
 import type { TriggerMove } from "@strait/core";
 import type { Topic } from "../store/channel.ts";
+import { crashPoint } from "../store/crash-points.ts";
 import type { Transaction } from "../store/database.ts";
 import type { Queryable } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
@@ -122,6 +123,7 @@ export function announceSettled(
   settled: readonly triggers.SettledTrigger[],
 ): void {
   if (settled.length === 0) return;
+  crashPoint("before-announce");
   const topics = new Set<Topic>();
   for (const trigger of settled) {
     topics.add(`trigger:${trigger.id}`);
@@ -133,4 +135,5 @@ export function announceSettled(
   }
   worker.start(settled.flatMap((trigger) => (trigger.claimed === null ? [] : [trigger.claimed])));
   signals.publish([...topics]);
+  crashPoint("after-announce");
 }

@@ -83,6 +83,15 @@ export function standingOf(tx: Queryable, keys: readonly EventKey[]): Promise<(K
     ORDER BY t.id`);
 }
 
+/** How the trigger stands that `findByKey` finds. */
+export async function currentOf(db: Queryable, key: EventKey): Promise<KeyState | undefined> {
+  const rows = await standingOf(db, [key]);
+  const found = rows.filter(({ status }) => status === "waiting").at(-1) ?? rows.find(({ is_latest }) => is_latest);
+  if (!found) return undefined;
+  const { is_latest: _, ...state } = found;
+  return state;
+}
+
 /** Of triggers that callers name, those of the present generation of their keys. */
 export function namedOf(
   tx: Queryable,

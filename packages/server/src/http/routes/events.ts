@@ -4,10 +4,12 @@ import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import type { Caller, Context } from "../../service/context.ts";
+import { explainEvent } from "../../service/explain-event.ts";
 import { extendEvent } from "../../service/extend-event.ts";
 import { purgeEvents } from "../../service/purge-events.ts";
 import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
+import * as eventRecords from "../../store/event-records.ts";
 import * as keyWaits from "../../store/key-waits.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
 import * as triggerStats from "../../store/trigger-stats.ts";
@@ -49,16 +51,22 @@ function prefixOf(text: string, allowShort: boolean): string {
 /** The trigger of a key, or the one of them that is named. */
 async function triggerOf(
   { db }: Context,
-  { projectId, environmentId }: Caller,
-  eventKey: string,
+  caller: Caller,
+  text: string,
   triggerId: string | undefined,
 ): Promise<EventTrigger> {
-  const key = { project_id: projectId, environment_id: environmentId, event_key: eventKey };
+  const key = keyOf(caller, text);
   const found = triggerId === undefined ? keyWaits.findByKey(db, key) : keyWaits.findOfKey(db, key, triggerId);
   const trigger = await found;
-  if (!trigger) throw notFound("event trigger", triggerId ?? eventKey);
+  if (!trigger) throw notFound("event trigger", triggerId ?? key.event_key);
   return trigger;
 }
+
+const keyOf = ({ projectId, environmentId }: Caller, text: string): keyWaits.EventKey => ({
+  project_id: projectId,
+  environment_id: environmentId,
+  event_key: eventKeyOf(text, IN_PATH),
+});
 
 export const eventsRoutes: HandlersOf<"events"> = {
   getV1Events({ context, caller, query }) {
@@ -84,13 +92,19 @@ export const eventsRoutes: HandlersOf<"events"> = {
     }),
 
   getV1EventsByEventKey: ({ context, caller, path, query }) =>
-    triggerOf(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.trigger_id),
+    triggerOf(context, caller, path.eventKey, query.trigger_id),
 
   deleteV1EventsByEventKey({ context, caller, path, query }) {
     const event_key = eventKeyOf(path.eventKey, IN_PATH);
     const meant = { event_key, generation: null, trigger_id: query.trigger_id ?? null };
     return cancelEvent(context, caller, meant, query.reason ?? null);
   },
+
+  getV1EventsByEventKeySends: ({ context, caller, path, query }) =>
+    eventRecords.list(context.db, keyOf(caller, path.eventKey), query, pageOf(query)),
+
+  getV1EventsByEventKeyExplain: ({ context, caller, path, query }) =>
+    explainEvent(context, caller, { ...query, event_key: eventKeyOf(path.eventKey, IN_PATH) }),
 
   async postV1EventsByEventKeySend({ caller, path, body, idempotency, lanes }) {
     return lanes.send.add({
@@ -151,8 +165,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
   },
 
   async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
-    const key = eventKeyOf(path.eventKey, IN_PATH);
-    const trigger = await triggerOf(context, caller, key, query.trigger_id);
+    const trigger = await triggerOf(context, caller, path.eventKey, query.trigger_id);
     const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
       read: () => triggers.findNumbered(context.db, caller.projectId, trigger.id),
       isTerminal: (row) => isTerminalTriggerStatus(row.status),
