@@ -16,6 +16,9 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterReasonInput,
   DeliveryStatusInput,
   DryRun,
   DryRunWorkflow,
@@ -38,6 +41,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -303,6 +307,32 @@ export interface GetV1ApiKeysInput extends Call {
 
 /** What `getV1ApiKeys` answers. */
 export type GetV1ApiKeysResult = ApiKeyPage;
+
+/** What `getV1EventDeadLetters` takes. */
+export interface GetV1EventDeadLettersInput extends Call {
+  readonly query?: {
+    /**
+     * Only dead letters with this reason.
+     * @example expired
+     */
+    reason?: DeadLetterReasonInput;
+    /**
+     * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
+     * @example payment:
+     */
+    prefix?: string;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1EventDeadLetters` answers. */
+export type GetV1EventDeadLettersResult = DeadLetterPage;
 
 /** What `getV1Events` takes. */
 export interface GetV1EventsInput extends Call {
@@ -820,6 +850,35 @@ export interface PostV1ApiKeysByKeyIDRotateInput extends Call {
 /** What `postV1ApiKeysByKeyIDRotate` answers. */
 export type PostV1ApiKeysByKeyIDRotateResult = CreatedApiKey;
 
+/** What `postV1EventDeadLettersByEventIDDiscard` takes. */
+export interface PostV1EventDeadLettersByEventIDDiscardInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the event.
+     * @example evt_01k0000000e00800000000dead
+     */
+    eventID: Reference;
+  };
+}
+
+/** What `postV1EventDeadLettersByEventIDDiscard` answers. */
+export type PostV1EventDeadLettersByEventIDDiscardResult = DeadLetter;
+
+/** What `postV1EventDeadLettersByEventIDRetarget` takes. */
+export interface PostV1EventDeadLettersByEventIDRetargetInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the event.
+     * @example evt_01k0000000e00800000000dead
+     */
+    eventID: Reference;
+  };
+  readonly body: RetargetDeadLetter;
+}
+
+/** What `postV1EventDeadLettersByEventIDRetarget` answers. */
+export type PostV1EventDeadLettersByEventIDRetargetResult = SentEvent | BufferedEvent;
+
 /** What `postV1EventsByEventKeyExtend` takes. */
 export interface PostV1EventsByEventKeyExtendInput extends Call {
   readonly pathParams: {
@@ -1049,6 +1108,13 @@ export interface BearerOrInternalSecretCalls {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<GetV1ApiKeysResult>;
   /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<GetV1EventDeadLettersResult>;
+  /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
@@ -1161,6 +1227,19 @@ export interface BearerOrInternalSecretCalls {
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<PostV1ApiKeysByKeyIDRotateResult>;
+  /**
+   * Discard a dead letter.
+   *
+   * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<PostV1EventDeadLettersByEventIDDiscardResult>;
+  /**
+   * Send a dead letter again.
+   *
+   * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+   * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<PostV1EventDeadLettersByEventIDRetargetResult>;
   /**
    * Change the deadline of an event trigger.
    *

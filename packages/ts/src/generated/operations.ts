@@ -116,6 +116,14 @@ export const operations = {
     paginated: false,
   },
   getV1ApiKeys: { method: "GET", path: ["/v1/api-keys"], auth: 5, sse: false, idempotent: false, paginated: true },
+  getV1EventDeadLetters: {
+    method: "GET",
+    path: ["/v1/event-dead-letters"],
+    auth: 5,
+    sse: false,
+    idempotent: false,
+    paginated: true,
+  },
   getV1Events: { method: "GET", path: ["/v1/events"], auth: 5, sse: false, idempotent: false, paginated: true },
   getV1EventsByEventKey: {
     method: "GET",
@@ -347,6 +355,22 @@ export const operations = {
   postV1ApiKeysByKeyIDRotate: {
     method: "POST",
     path: ["/v1/api-keys/", "keyID", "/rotate"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDDiscard: {
+    method: "POST",
+    path: ["/v1/event-dead-letters/", "eventID", "/discard"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDRetarget: {
+    method: "POST",
+    path: ["/v1/event-dead-letters/", "eventID", "/retarget"],
     auth: 5,
     sse: false,
     idempotent: true,

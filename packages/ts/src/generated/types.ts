@@ -240,6 +240,56 @@ export type CreatedApiKey = ApiKey & {
   key: string;
 };
 
+/** An event that nobody got, and whose sender was not told. */
+export interface DeadLetter {
+  /** The id of the event. */
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that refused it; null for `expired`. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  reason: DeadLetterReason;
+  status: DeadLetterStatus;
+  payload: JsonValue;
+  /** What the payload breaks, for `payload_mismatch`; pointers start with `/payload`. */
+  issues: ErrorIssue[];
+  /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
+  channel: string;
+  /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+  sent_by: string;
+  sent_at: Timestamp;
+  dead_lettered_at: Timestamp;
+  handled_at: Timestamp | null;
+  /** Who retargeted or discarded it. */
+  handled_by: string | null;
+  /** The event that it was sent as again. */
+  retargeted_event_id: string | null;
+}
+
+export interface DeadLetterPage {
+  data: DeadLetter[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late" | (string & {});
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export type DeadLetterReasonInput = "expired" | "payload_mismatch" | "conflict" | "late";
+
+/** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+export type DeadLetterStatus = "open" | "retargeted" | "discarded" | (string & {});
+
 /**
  * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
  * `trigger.received`.
@@ -433,6 +483,8 @@ export interface EventTrigger {
   sent_by: string | null;
   /** What an answer has to satisfy, as it was when the wait opened; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of an answer; null for none. */
+  filter: string | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -475,6 +527,12 @@ export interface FailRun {
    */
   retryable?: boolean;
 }
+
+/**
+ * A CEL expression over `payload` and `event` (`event.key`, `event.sent_by`), such as `payload.kind == "paid" && payload.amount >= 100`. For events of which
+ * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
+ */
+export type Filter = string;
 
 /** Whether another page follows. */
 export type HasMore = boolean;
@@ -689,6 +747,26 @@ export interface ReportProgress {
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export type ResumeReason = "event" | "timeout" | "canceled" | "rejected" | "retry" | "lost" | (string & {});
+
+export interface RetargetDeadLetter {
+  event_key: EventKey;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
+  /** @default buffer */
+  if_no_waiter?: IfNoWaiter;
+  /**
+   * Keep the event for the next wait on this key when the latest one has ended.
+   * @default false
+   */
+  for_next?: boolean;
+  /**
+   * Seconds for which a buffered event stays deliverable.
+   * @default 604800
+   */
+  ttl_secs?: number;
+}
 
 /**
  * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
@@ -1135,6 +1213,8 @@ export interface WaitForEvent {
    * @default null
    */
   payload_schema?: JsonSchema | null;
+  /** @default null */
+  filter?: Filter | null;
   /**
    * Shown to whoever has to answer.
    * @default null
@@ -1280,6 +1360,8 @@ export interface WorkflowStep {
   notify_url: string | null;
   /** What the event has to satisfy; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of the event; null for none. */
+  filter: string | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1320,6 +1402,7 @@ export interface WorkflowStepInput {
    * deep, without references to other documents.
    */
   payload_schema?: JsonSchema | null;
+  filter?: Filter | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
@@ -1692,6 +1775,68 @@ export interface paths {
      * revoked or expired key, or one that was rotated before, is 409 `conflict`.
      */
     post: operations["postV1ApiKeysByKeyIDRotate"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List dead letters
+     * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+     * combined with "and".
+     */
+    get: operations["getV1EventDeadLetters"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters/{eventID}/discard": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Discard a dead letter
+     * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+     */
+    post: operations["postV1EventDeadLettersByEventIDDiscard"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters/{eventID}/retarget": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Send a dead letter again
+     * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+     * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+     */
+    post: operations["postV1EventDeadLettersByEventIDRetarget"];
     delete?: never;
     options?: never;
     head?: never;
@@ -2437,6 +2582,11 @@ export interface components {
     CreateStreamToken: CreateStreamToken;
     CreateWorkflow: CreateWorkflow;
     CreatedApiKey: CreatedApiKey;
+    DeadLetter: DeadLetter;
+    DeadLetterPage: DeadLetterPage;
+    DeadLetterReason: DeadLetterReason;
+    DeadLetterReasonInput: DeadLetterReasonInput;
+    DeadLetterStatus: DeadLetterStatus;
     DeliveryEventType: DeliveryEventType;
     DeliveryRetryPolicy: DeliveryRetryPolicy;
     DeliveryStatus: DeliveryStatus;
@@ -2461,6 +2611,7 @@ export interface components {
     ExpectedSet: ExpectedSet;
     ExtendEvent: ExtendEvent;
     FailRun: FailRun;
+    Filter: Filter;
     HasMore: HasMore;
     Health: Health;
     HealthComponent: HealthComponent;
@@ -2491,6 +2642,7 @@ export interface components {
     RejectEvent: RejectEvent;
     ReportProgress: ReportProgress;
     ResumeReason: ResumeReason;
+    RetargetDeadLetter: RetargetDeadLetter;
     RetryStrategy: RetryStrategy;
     RetryStrategyInput: RetryStrategyInput;
     RotateApiKey: RotateApiKey;
@@ -3568,6 +3720,159 @@ export interface operations {
         };
         content: {
           "application/json": CreatedApiKey;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventDeadLetters: {
+    parameters: {
+      query?: {
+        /**
+         * Only dead letters with this reason.
+         * @example expired
+         */
+        reason?: DeadLetterReasonInput;
+        /**
+         * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
+         * @example payment:
+         */
+        prefix?: string;
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of dead letters. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": DeadLetterPage;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventDeadLettersByEventIDDiscard: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the event.
+         * @example evt_01k0000000e00800000000dead
+         */
+        eventID: Reference;
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The dead letter, discarded. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": DeadLetter;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventDeadLettersByEventIDRetarget: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the event.
+         * @example evt_01k0000000e00800000000dead
+         */
+        eventID: Reference;
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": RetargetDeadLetter;
+      };
+    };
+    responses: {
+      /** The event trigger, answered by the payload or by an equal one before. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": SentEvent;
+        };
+      };
+      /** The event is kept until a wait asks for it. */
+      202: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": BufferedEvent;
         };
       };
       400: components["responses"]["BadRequest"];
