@@ -1,4 +1,3 @@
-import { setMaxListeners } from "node:events";
 import { hostname } from "node:os";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
@@ -11,6 +10,7 @@ import { deliverWebhooks } from "./engine/tasks/deliver-webhooks.ts";
 import { createApp } from "./http/app.ts";
 import { authenticator as createAuthenticator } from "./http/authenticate.ts";
 import type { Services } from "./http/handlers.ts";
+import { streamHub } from "./http/stream-hub.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Context } from "./service/context.ts";
 import { STREAM_TOKEN_ISSUER, type StreamTokenClaims } from "./service/create-stream-token.ts";
@@ -145,9 +145,12 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     onError: (error, task) => onError(task)(error),
   });
 
-  const shutdown = new AbortController();
-  // Every open stream listens.
-  setMaxListeners(0, shutdown.signal);
+  const streams = streamHub(context, {
+    keepaliveMs: config.http.keepaliveMs,
+    maxPerProject: config.http.maxStreamsPerProject,
+    onError: onError("streams"),
+  });
+  let drained: Promise<void> | undefined;
   const authenticator = createAuthenticator(
     context,
     tokens,
@@ -164,10 +167,9 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     limits: {
       maxBodyBytes: config.http.maxBodyBytes,
       maxResultBytes: config.worker.maxResultBytes,
-      keepaliveMs: config.http.keepaliveMs,
     },
-    isDraining: () => shutdown.signal.aborted,
-    shutdown: shutdown.signal,
+    streams,
+    isDraining: () => drained !== undefined,
     forgetKeys: () => authenticator.forget(),
   };
   const app = createApp({
@@ -183,9 +185,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   await lease.beat();
   if (config.mode !== "api" && runsEngine) engine.start();
 
-  let drained: Promise<void> | undefined;
   function drain(): Promise<void> {
-    shutdown.abort();
+    streams.close();
     drained ??= engine.stop();
     return drained;
   }

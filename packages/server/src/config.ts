@@ -20,6 +20,8 @@ export interface Config {
     readonly maxBodyBytes: number;
     readonly requestTimeoutMs: number;
     readonly keepaliveMs: number;
+    /** How many streams of one project this process holds. */
+    readonly maxStreamsPerProject: number;
     /** Origins as browsers send them; `*` for all. */
     readonly allowedOrigins: readonly string[];
   };
@@ -91,6 +93,11 @@ export function readConfig(env: Environment = process.env, folder: string = proc
       maxBodyBytes: read.integer("MAX_REQUEST_BODY_SIZE", { otherwise: MIB, min: 1024, max: 64 * MIB }),
       requestTimeoutMs: read.durationMs("REQUEST_TIMEOUT", 30_000),
       keepaliveMs: read.durationMs("SSE_KEEPALIVE_INTERVAL", 15_000),
+      maxStreamsPerProject: read.integer("STRAIT_MAX_STREAMS_PER_PROJECT", {
+        otherwise: 1_000,
+        min: 1,
+        max: 1_000_000,
+      }),
       allowedOrigins: origins(read),
     },
     database: {

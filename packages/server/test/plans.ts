@@ -6,6 +6,7 @@ const WHOLE: ReadonlySet<string> = new Set([
   "endpoint_circuits", // has a row only while an endpoint fails
   "database_epoch", // has one row
   "leases", // has a row per process, and a day's dead ones
+  "pg_database", // has a row per database of this PostgreSQL; read while a transaction runs that holds a feed up
 ]);
 /** Tables that are read from one end, up to a limit: what stands there is worked off. */
 const FROM_THE_END: ReadonlySet<string> = new Set(["run_wakes", "workflow_advances"]);

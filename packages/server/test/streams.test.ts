@@ -1,70 +1,12 @@
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { workflowRunSource } from "../src/http/workflow-run-source.ts";
 import { sql } from "../src/store/sql.ts";
-import { eventually, type RequestOptions, startServer, type TestServer } from "./server.ts";
+import { freshDatabase } from "./database.ts";
+import { eventually, startServer, type TestServer } from "./server.ts";
 import { besides, hold, send, startStage } from "./stage.ts";
+import { recordStatements } from "./statements.ts";
+import { countSubscriptions, type Frame, open } from "./stream-reader.ts";
 import { startWorkflowStage } from "./workflow-stage.ts";
-
-interface Frame {
-  readonly event: string;
-  readonly id: string | undefined;
-  // biome-ignore lint/suspicious/noExplicitAny: as for Answer.body
-  readonly data: any;
-}
-
-interface Reader {
-  readonly response: Response;
-  /** The next frame; undefined at the end of the stream. */
-  next(): Promise<Frame | undefined>;
-  /** Every frame up to the end. */
-  rest(): Promise<Frame[]>;
-  leave(): Promise<void>;
-}
-
-/** Reads a stream as an EventSource would, frame by frame. */
-async function open(strait: TestServer, path: string, options: RequestOptions = {}): Promise<Reader> {
-  const response = await strait.fetch("GET", path, options);
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  let hasEnded = reader === undefined;
-  async function next(): Promise<Frame | undefined> {
-    for (;;) {
-      const end = text.indexOf("\n\n");
-      if (end !== -1) {
-        const block = text.slice(0, end);
-        text = text.slice(end + 2);
-        const frame = parse(block);
-        if (frame) return frame;
-      } else if (hasEnded) {
-        return undefined;
-      } else {
-        const chunk = await reader?.read();
-        hasEnded = chunk?.done ?? true;
-        text += chunk?.value ?? "";
-      }
-    }
-  }
-  const leave = async () => reader?.cancel();
-  onTestFinished(leave);
-  return {
-    response,
-    next,
-    async rest() {
-      const frames: Frame[] = [];
-      for (let frame = await next(); frame !== undefined; frame = await next()) frames.push(frame);
-      return frames;
-    },
-    leave,
-  };
-}
-
-/** Undefined for a block that is no event, such as `retry`. */
-function parse(block: string): Frame | undefined {
-  const fields = new Map(block.split("\n").map((line) => line.split(/: (.*)/s) as [string, string]));
-  const data = fields.get("data");
-  if (data === undefined) return undefined;
-  return { event: fields.get("event") ?? "message", id: fields.get("id"), data: JSON.parse(data) };
-}
 
 const statuses = (frames: readonly (Frame | undefined)[]) => frames.map((frame) => frame?.data.status ?? frame?.event);
 
@@ -137,6 +79,16 @@ describe("the stream of a trigger", () => {
     expect(reset).toMatchObject({ event: "reset", data: { status: "waiting" } });
     expect(reset?.id).not.toBe(before?.id);
     expect(statuses(await stream.rest())).toEqual(["received", "end"]);
+  });
+
+  test("T1 says first how soon to come back", async () => {
+    const strait = await startServer();
+    await (await startStage(strait)).parked("k");
+
+    const { body } = await strait.fetch("GET", "/v1/events/k/stream");
+
+    const { value } = (await body?.getReader().read()) ?? {};
+    expect(new TextDecoder().decode(value)).toBe("retry: 1000\n\n");
   });
 
   test("T3 is 400 for a cursor of another stream, or of none", async () => {
@@ -267,6 +219,29 @@ describe("the stream of a run", () => {
   });
 });
 
+describe("the stream of a run of which a part is not kept", () => {
+  test("T3 says reset, with a snapshot, to a reader that is further behind, and goes on without a hole", async () => {
+    const strait = await startServer();
+    const run = await (await startStage(strait)).run();
+    const path = `/v1/runs/${run.id}/stream`;
+    const stream = await open(strait, path);
+    const old = await stream.next();
+    await log(strait, run, "one");
+    const kept = await stream.next();
+    await log(strait, run, "two");
+    await strait.db.query(sql`DELETE FROM changes WHERE subject_id = ${run.id} AND message = 'one'`);
+
+    const behind = await open(strait, `${path}?cursor=${old?.id}`);
+    const within = await open(strait, `${path}?cursor=${kept?.id}`);
+
+    const [reset, delta] = [await behind.next(), await within.next()];
+    expect(reset).toMatchObject({ event: "reset", id: delta?.id, data: { id: run.id } });
+    expect(delta?.event).toBe("status");
+    await log(strait, run, "three");
+    expect(await behind.next()).toEqual(await within.next());
+  });
+});
+
 describe("the stream of a workflow run", () => {
   const steps = [
     { step_ref: "gate", type: "wait_for_event", event_key: "gate" },
@@ -305,6 +280,17 @@ describe("the stream of a workflow run", () => {
     expect(refused).toMatchObject({ status: 400, body: { error: { code: "validation_error" } } });
   });
 
+  /** Resolves with where the workflow run stands when everything has been done that can be. */
+  async function isQuiet(strait: TestServer, id: string): Promise<{ position: string }> {
+    const source = workflowRunSource(strait.db, strait.projectId, id);
+    return eventually(async () => {
+      const gate = await strait.request("GET", "/v1/events/gate");
+      const snapshot = await source.snapshot();
+      const next = await source.deltasAfter(snapshot.position);
+      return gate.body.status === "waiting" && next?.deltas.length === 0 && !next.hasMore && snapshot;
+    });
+  }
+
   /** A change of the workflow run that is not committed yet; the step shows it once it is. */
   async function slowChange(strait: TestServer, id: string) {
     const slow = await hold(
@@ -326,20 +312,13 @@ describe("the stream of a workflow run", () => {
     const strait = await startServer();
     const { id } = await (await startWorkflowStage(strait, steps)).trigger();
     const source = workflowRunSource(strait.db, strait.projectId, id);
-    const { position } = await eventually(async () => {
-      const snapshot = await source.snapshot();
-      return (await source.deltasAfter(snapshot.position))?.deltas.length === 0 && snapshot;
-    });
+    const { position } = await isQuiet(strait, id);
     const slow = await slowChange(strait, id);
     await fastChange(strait, id);
 
     const meanwhile = await source.deltasAfter(position);
     await slow.release();
-    // Whatever else runs in this PostgreSQL holds the feed up too.
-    const deltas = await eventually(async () => {
-      const next = await source.deltasAfter(position);
-      return next?.deltas.length === 1 && next.deltas;
-    });
+    const { deltas } = (await source.deltasAfter(position)) ?? { deltas: [] };
 
     expect(meanwhile?.deltas).toEqual([]);
     expect(deltas).toMatchObject([{ data: { steps: [{ error: "slow" }, {}] } }]);
@@ -347,9 +326,25 @@ describe("the stream of a workflow run", () => {
     expect((await source.deltasAfter(behind))?.deltas).toEqual([]);
   });
 
+  test("T2 does not wait for a transaction of another database", async () => {
+    const strait = await startServer();
+    const { id } = await (await startWorkflowStage(strait, steps)).trigger();
+    const source = workflowRunSource(strait.db, strait.projectId, id);
+    const { position } = await isQuiet(strait, id);
+    const other = await startServer({ databaseUrl: (await freshDatabase()).url });
+    const slow = await hold(other, sql`UPDATE database_epoch SET epoch = epoch`);
+    await fastChange(strait, id);
+
+    const next = await source.deltasAfter(position);
+    await slow.release();
+
+    expect(next).toMatchObject({ deltas: [{ data: { id } }], hasMore: false });
+  });
+
   test("T2 tells of a slow commit and of the fast one beside it", async () => {
     const strait = await startServer({ env: { SSE_KEEPALIVE_INTERVAL: "30ms" } });
     const { id } = await (await startWorkflowStage(strait, steps)).trigger();
+    await isQuiet(strait, id);
     const stream = await open(strait, `/v1/workflow-runs/${id}/stream`);
     let frame = await stream.next();
     while (frame?.event !== "keepalive") frame = await stream.next();
@@ -400,57 +395,85 @@ describe("a stream of another process", () => {
   });
 });
 
-describe("a reader that goes away", () => {
-  /** How many streams are subscribed from now on. */
-  function countSubscriptions(strait: TestServer): () => number {
-    const { signals } = strait.server.context;
-    const subscribe = signals.subscribe.bind(signals);
-    let count = 0;
-    vi.spyOn(signals, "subscribe").mockImplementation((topic, listener) => {
-      const unsubscribe = subscribe(topic, listener);
-      count++;
-      return () => {
-        count--;
-        unsubscribe();
-      };
-    });
-    return () => count;
-  }
+describe("many streams", () => {
+  test("T5 are looked after by one statement a second, and read nothing while nothing happens", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const steps = [{ step_ref: "rest", type: "sleep", sleep_duration: "1h" }];
+    const paths: string[] = [];
+    const workflows = await startWorkflowStage(strait, steps);
+    for (let n = 0; n < 5; n++) {
+      const { id } = await workflows.trigger();
+      paths.push(`/v1/workflow-runs/${id}/stream`, `/v1/workflow-runs/${id}/stream`);
+    }
+    const streams = await Promise.all(paths.map((path) => open(strait, path)));
+    for (const stream of streams) await stream.next();
+    const polls = () => recorded.filter(({ text }) => text.includes("changes c")).length;
 
+    const recorded = recordStatements();
+    await eventually(async () => polls() >= 2);
+
+    expect(recorded.length - polls()).toBeLessThan(3); // clock, heartbeat
+  });
+
+  test("T5 outlive an outage of the database", async () => {
+    const strait = await startServer();
+    const run = await (await startStage(strait)).run();
+    const stream = await open(strait, `/v1/runs/${run.id}/stream`);
+    await stream.next();
+    const { db } = strait.server.context;
+    const query = vi.spyOn(db, "query").mockRejectedValue(new Error("the database is away"));
+    strait.server.context.signals.publish([`run:${run.id}`]);
+    await eventually(async () => query.mock.calls.length > 0);
+    query.mockRestore();
+
+    await log(strait, run, "it is back");
+
+    expect((await stream.next())?.event).toBe("status");
+  });
+
+  test("T7 of one project are limited: 429 with Retry-After, until one has ended", async () => {
+    const strait = await startServer({ env: { STRAIT_MAX_STREAMS_PER_PROJECT: "2" } });
+    const other = await strait.anotherProject();
+    const stage = await startStage(strait);
+    await stage.parked("k");
+    const path = "/v1/events/k/stream";
+    const [first] = [await open(strait, path), await open(strait, path)];
+
+    const refused = await strait.request("GET", path);
+    const foreign = await strait.request("GET", path, { token: other.apiKey });
+    await first?.leave();
+    const after = await open(strait, path);
+
+    expect(refused).toMatchObject({ status: 429, body: { error: { code: "rate_limited" } } });
+    expect(refused.headers.get("retry-after")).toBe("5");
+    expect(foreign.status).toBe(404);
+    expect(after.response.status).toBe(200);
+    await send(strait, "k", 1);
+    await after.rest();
+    expect((await open(strait, path)).response.status).toBe(200);
+  });
+});
+
+describe("a reader that goes away", () => {
   test("frees the subscription, as the end of a stream does", async () => {
     const strait = await startServer();
     const subscribed = countSubscriptions(strait);
     const stage = await startStage(strait);
     await stage.parked("k");
-    const [leaving, staying] = [await open(strait, "/v1/events/k/stream"), await open(strait, "/v1/events/k/stream")];
-    await leaving.next();
-    await staying.next();
-    expect(subscribed()).toBe(2);
+    await stage.parked("other");
+    const leaving = await open(strait, "/v1/events/other/stream");
+    const [one, staying] = [await open(strait, "/v1/events/k/stream"), await open(strait, "/v1/events/k/stream")];
+    for (const stream of [leaving, one, staying]) await stream.next();
+    // Those who follow the same share one.
+    await eventually(async () => subscribed() === 2);
 
     await leaving.leave();
+    await one.leave();
     await eventually(async () => subscribed() === 1);
     await send(strait, "k", 1);
     await staying.rest();
 
     expect(subscribed()).toBe(0);
-  });
-
-  test("T7 is cut off when it does not read, instead of being waited for, and resumes by its cursor", async () => {
-    const strait = await startServer();
-    const stage = await startStage(strait);
-    const run = await stage.run();
-    const subscribed = countSubscriptions(strait);
-    const stream = await open(strait, `/v1/runs/${run.id}/stream`);
-
-    await Promise.all(Array.from({ length: 400 }, (_, n) => log(strait, run, `line ${n}`)));
-    await eventually(async () => subscribed() === 0);
-
-    const frames = await stream.rest();
-    const resumed = await open(strait, `/v1/runs/${run.id}/stream?cursor=${frames.at(-1)?.id}`);
-
-    expect(frames.length).toBeLessThan(300);
-    expect(frames.map(({ event }) => event)).not.toContain("end");
-    expect((await resumed.next())?.event).toBe("status");
   });
 
   test("gets the end of the response when the process stops, and no end of the stream", async () => {

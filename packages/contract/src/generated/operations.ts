@@ -22,6 +22,7 @@ import type {
   DryRun,
   DryRunWorkflow,
   EventKey,
+  EventStats,
   EventTrigger,
   EventTriggerPage,
   ExtendEvent,
@@ -36,6 +37,8 @@ import type {
   PrefixDryRun,
   Project,
   ProjectPage,
+  PurgeEvents,
+  PurgedEvents,
   Readiness,
   Reference,
   RejectEvent,
@@ -316,6 +319,18 @@ export const operations = {
     scope: "events:read",
     success: [200, 204],
     media: "sse",
+    idempotent: false,
+    paginated: false,
+  },
+  getV1EventsStats: {
+    id: "getV1EventsStats",
+    method: "GET",
+    path: "/v1/events/stats",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
     idempotent: false,
     paginated: false,
   },
@@ -751,6 +766,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventsPurge: {
+    id: "postV1EventsPurge",
+    method: "POST",
+    path: "/v1/events/purge",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1Jobs: {
     id: "postV1Jobs",
     method: "POST",
@@ -1078,6 +1105,16 @@ export interface Operations {
     headers: { "Last-Event-ID"?: string };
     body: undefined;
     response: AsyncIterable<StreamEvent> | undefined;
+  };
+
+  /** GET /v1/events/stats: Count event triggers */
+  getV1EventsStats: {
+    tag: "events";
+    path: Record<string, never>;
+    query: { near_deadline_secs?: number };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventStats;
   };
 
   /** GET /v1/jobs: List jobs */
@@ -1445,6 +1482,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: SendPrefix | undefined;
     response: SentPrefix | PrefixDryRun;
+  };
+
+  /** POST /v1/events/purge: Delete old event triggers */
+  postV1EventsPurge: {
+    tag: "events";
+    path: Record<string, never>;
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: PurgeEvents;
+    response: PurgedEvents;
   };
 
   /** POST /v1/jobs: Create a job */

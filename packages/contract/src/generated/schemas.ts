@@ -422,6 +422,39 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       maxLength: 512,
       pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
     },
+    EventStats: {
+      type: "object",
+      required: [
+        "counted_up_to",
+        "waiting",
+        "received",
+        "timed_out",
+        "canceled",
+        "superseded",
+        "without_deadline",
+        "near_deadline",
+        "near_deadline_secs",
+        "next_deadline",
+        "oldest_waiting",
+        "buffered",
+        "avg_wait_duration_secs",
+      ],
+      properties: {
+        counted_up_to: { type: "integer" },
+        waiting: { type: "integer" },
+        received: { type: "integer" },
+        timed_out: { type: "integer" },
+        canceled: { type: "integer" },
+        superseded: { type: "integer" },
+        without_deadline: { type: "integer" },
+        near_deadline: { type: "integer" },
+        near_deadline_secs: { type: "integer" },
+        next_deadline: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
+        oldest_waiting: { oneOf: [{ $ref: "#/$defs/OldestWaiting" }, { type: "null" }] },
+        buffered: { type: "integer" },
+        avg_wait_duration_secs: { type: ["number", "null"] },
+      },
+    },
     EventTrigger: {
       type: "object",
       required: [
@@ -627,6 +660,15 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     Name: { type: "string", minLength: 1, maxLength: 255 },
     NextCursor: { type: ["string", "null"] },
     NotifyStatus: { type: "string", enum: ["pending", "sent", "failed"] },
+    OldestWaiting: {
+      type: "object",
+      required: ["trigger_id", "event_key", "requested_at"],
+      properties: {
+        trigger_id: { type: "string" },
+        event_key: { type: "string" },
+        requested_at: { $ref: "#/$defs/Timestamp" },
+      },
+    },
     OnFailure: { type: "string", enum: ["fail_workflow", "skip_dependents", "continue"] },
     OnWorkerLost: { type: "string", enum: ["retry", "crash"] },
     OpenedEventTrigger: {
@@ -676,6 +718,28 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         data: { type: "array", items: { $ref: "#/$defs/Project" } },
         next_cursor: { $ref: "#/$defs/NextCursor" },
         has_more: { $ref: "#/$defs/HasMore" },
+      },
+    },
+    PurgeEvents: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        older_than_days: { type: "integer", minimum: 1, maximum: 36500 },
+        before: { $ref: "#/$defs/Timestamp" },
+        statuses: { type: "array", minItems: 1, maxItems: 20, items: { $ref: "#/$defs/TriggerStatus" } },
+        limit: { type: "integer", minimum: 1, maximum: 10000, default: 10000 },
+        dry_run: { type: "boolean", default: false },
+        expect: { $ref: "#/$defs/ExpectedSet" },
+      },
+    },
+    PurgedEvents: {
+      type: "object",
+      required: ["dry_run", "count", "digest", "has_more"],
+      properties: {
+        dry_run: { type: "boolean" },
+        count: { type: "integer" },
+        digest: { type: "string" },
+        has_more: { type: "boolean" },
       },
     },
     Readiness: {
@@ -1579,6 +1643,13 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     bodyRequired: false,
   },
+  getV1EventsStats: {
+    query: {
+      type: "object",
+      properties: { near_deadline_secs: { type: "integer", minimum: 1, maximum: 2147483647, default: 3600 } },
+    },
+    bodyRequired: false,
+  },
   getV1Jobs: {
     query: {
       type: "object",
@@ -2069,6 +2140,17 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     body: { $ref: "strait#/$defs/SendPrefix" },
     bodyRequired: false,
   },
+  postV1EventsPurge: {
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/PurgeEvents" },
+    bodyRequired: true,
+  },
   postV1Jobs: {
     headers: {
       type: "object",
@@ -2376,6 +2458,15 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
     "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  getV1EventsStats: {
+    "200": { $ref: "strait#/$defs/EventStats" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
     "429": { $ref: "strait#/$defs/ErrorResponse" },
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2797,6 +2888,19 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
   },
   postV1EventsPrefixByPrefixSend: {
     "200": { oneOf: [{ $ref: "strait#/$defs/SentPrefix" }, { $ref: "strait#/$defs/PrefixDryRun" }] },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1EventsPurge: {
+    "200": { $ref: "strait#/$defs/PurgedEvents" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },

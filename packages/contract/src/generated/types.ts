@@ -430,6 +430,30 @@ export type EventKey = string;
  */
 export type EventKeyTemplate = string;
 
+/** How the waits of a project stand. No count is larger than `counted_up_to`. */
+export interface EventStats {
+  /** Where counting stops: a count of this size means "so many, or more". */
+  counted_up_to: number;
+  waiting: number;
+  received: number;
+  timed_out: number;
+  canceled: number;
+  superseded: number;
+  /** How many wait with no deadline, so that only an event or a cancellation ends them. */
+  without_deadline: number;
+  /** How many wait whose deadline comes within `near_deadline_secs`. */
+  near_deadline: number;
+  near_deadline_secs: number;
+  /** The nearest deadline of what waits. */
+  next_deadline: Timestamp | null;
+  /** What has waited longest. */
+  oldest_waiting: OldestWaiting | null;
+  /** How many events are kept for a wait to come. */
+  buffered: number;
+  /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
+  avg_wait_duration_secs: number | null;
+}
+
 /** A durable wait. It is a row, and holds no process, connection or timer. */
 export interface EventTrigger {
   id: string;
@@ -636,6 +660,12 @@ export type NextCursor = string | null;
  */
 export type NotifyStatus = "pending" | "sent" | "failed";
 
+export interface OldestWaiting {
+  trigger_id: string;
+  event_key: string;
+  requested_at: Timestamp;
+}
+
 /**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
  * other branches go on; `continue` goes on as if the step had succeeded.
@@ -686,6 +716,38 @@ export interface ProjectPage {
   data: Project[];
   next_cursor: NextCursor;
   has_more: HasMore;
+}
+
+/** Which triggers to delete. One of `older_than_days` and `before` is needed. */
+export interface PurgeEvents {
+  /** Those that ended at least so many days ago. */
+  older_than_days?: number;
+  /** Those that ended before this time. Cannot be combined with `older_than_days`. */
+  before?: Timestamp;
+  /** Those that ended so; absent means all that have ended. `waiting` is refused. */
+  statuses?: TriggerStatus[];
+  /**
+   * How many triggers a call deletes at most.
+   * @default 10000
+   */
+  limit?: number;
+  /**
+   * Tell what would be deleted, and delete nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+}
+
+/** What a purge has deleted or, with `dry_run`, would delete. */
+export interface PurgedEvents {
+  dry_run: boolean;
+  /** How many triggers. */
+  count: number;
+  /** Stands for exactly these triggers. */
+  digest: string;
+  /** Whether more triggers fit the request than one call deletes. */
+  has_more: boolean;
 }
 
 export interface Readiness {

@@ -136,6 +136,16 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/v1/events/prefix/:prefix/send", first: 200, sse: false },
     examples.postV1EventsPrefixByPrefixSend,
   ),
+  /** Delete old event triggers */
+  postV1EventsPurge: handlerFactory(
+    { method: "POST", path: "/v1/events/purge", first: 200, sse: false },
+    examples.postV1EventsPurge,
+  ),
+  /** Count event triggers */
+  getV1EventsStats: handlerFactory(
+    { method: "GET", path: "/v1/events/stats", first: 200, sse: false },
+    examples.getV1EventsStats,
+  ),
   /** Cancel an event trigger */
   deleteV1EventsByEventKey: handlerFactory(
     { method: "DELETE", path: "/v1/events/:eventKey", first: 200, sse: false },

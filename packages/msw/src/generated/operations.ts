@@ -21,6 +21,7 @@ import type {
   DryRunWorkflow,
   ErrorResponse,
   EventKey,
+  EventStats,
   EventTrigger,
   EventTriggerPage,
   ExtendEvent,
@@ -35,6 +36,8 @@ import type {
   PrefixDryRun,
   Project,
   ProjectPage,
+  PurgeEvents,
+  PurgedEvents,
   Readiness,
   Reference,
   RejectEvent,
@@ -238,6 +241,15 @@ export interface MockOperations {
       | { status: 200; body: Iterable<StreamEvent> | AsyncIterable<StreamEvent> }
       | { status: 204; body?: undefined }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/stats: Count event triggers */
+  getV1EventsStats: {
+    call: MockCall<Record<string, never>, undefined>;
+    answer:
+      | { status: 200; body: EventStats }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -565,6 +577,15 @@ export interface MockOperations {
     call: MockCall<{ prefix: string }, SendPrefix | undefined>;
     answer:
       | { status: 200; body: SentPrefix | PrefixDryRun }
+      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /v1/events/purge: Delete old event triggers */
+  postV1EventsPurge: {
+    call: MockCall<Record<string, never>, PurgeEvents>;
+    answer:
+      | { status: 200; body: PurgedEvents }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };

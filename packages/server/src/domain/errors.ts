@@ -176,6 +176,13 @@ export function idempotencyMismatch(idempotencyKey: string): StraitError {
   return new StraitError("idempotency_mismatch", message, { details: { idempotency_key: idempotencyKey } });
 }
 
+/** @param message - Of what there is too much. */
+export function rateLimited(message: string, retryAfterSecs: number): StraitError {
+  return new StraitError("rate_limited", `${message}; try again later`, {
+    details: { retry_after_secs: retryAfterSecs },
+  });
+}
+
 /** @param options.retryAfterSecs - When it is worth trying again, if that is known. */
 export function unavailable(message: string, options: { retryAfterSecs?: number; cause?: unknown } = {}): StraitError {
   return new StraitError("unavailable", message, {

@@ -23,7 +23,8 @@ import { streamsRoutes } from "./routes/streams.ts";
 import { webhooksRoutes } from "./routes/webhooks.ts";
 import { workflowRunsRoutes } from "./routes/workflow-runs.ts";
 import { workflowsRoutes } from "./routes/workflows.ts";
-import { sseResponse } from "./sse.ts";
+import { streamResponse } from "./stream-response.ts";
+import type { EventStream } from "./streams.ts";
 import { checksOf } from "./validate.ts";
 
 /** Every operation of the contract has a handler: one that is missing, or one too many, does not compile. */
@@ -95,7 +96,8 @@ export function createApp(options: AppOptions): {
   // Where every origin may read, the headers are constants of each answer: touching them later costs a tenth of a request.
   if (isOpen(options)) app.options("*", crossOrigin);
   else app.use(crossOrigin);
-  for (const operation of Object.values(operations)) {
+  // The first route that fits is taken, so `/v1/events/stats` stands before `/v1/events/{eventKey}`: `{` sorts behind letters.
+  for (const operation of Object.values(operations).toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
     const path = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.on(operation.method, path, (c) => serve(options, operation.id, c));
   }
@@ -161,8 +163,6 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
           body_hash: bodyHash(text),
         };
 
-  // Made for streams only: a controller costs as much as all other checks of a request.
-  const stop = isStream ? new AbortController() : undefined;
   const request = {
     caller,
     path,
@@ -170,22 +170,16 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
     headers: { "Last-Event-ID": header("last-event-id") },
     body,
     idempotency,
-    signal: stop?.signal ?? NEVER,
   };
   const handle = (given: Services) =>
     (handlers[id] as Handler<OperationId>)({ ...given, ...request } as unknown as Call<OperationId>);
 
-  if (stop) {
+  if (isStream) {
+    const headers = headersOf(options, reply);
     // Only the headers are asked for: a stream that nobody reads would never end.
-    if (c.req.method === "HEAD") return new Response(null, { headers: headersOf(options, reply) });
-    const events = await handle(services);
-    if (events === undefined) return new Response(null, { status: 204, headers: headersOf(options, reply) });
-    const end = () => stop.abort();
-    c.req.raw.signal.addEventListener("abort", end);
-    services.shutdown.addEventListener("abort", end, { signal: stop.signal });
-    return sseResponse(events as AsyncIterable<never>, stop, headersOf(options, reply), (error) =>
-      options.onError(error, { requestId: reply.id, operation: id }),
-    );
+    if (c.req.method === "HEAD") return new Response(null, { headers });
+    const stream = (await handle(services)) as EventStream | undefined;
+    return stream === undefined ? new Response(null, { status: 204, headers }) : streamResponse(c, stream, headers);
   }
   if (idempotency === null || STORES_ITS_ANSWER.has(id)) return respond(options, id, await handle(services), reply);
   const { response, isReplayed } = await onceOnly(services.context, idempotency, options.sealingKey, async (context) =>
@@ -194,8 +188,6 @@ async function answer(options: AppOptions, id: OperationId, c: HonoContext, repl
   return jsonResponse(options, response.status, response.text, reply, isReplayed);
 }
 
-/** For calls that end by themselves. */
-const NEVER = new AbortController().signal;
 const NO_BODY = { value: undefined, text: "" } as const;
 
 /** Path parameters, decoded exactly once: `aml%3Auser-456` is `aml:user-456`, and `%2F` stays within its segment. */

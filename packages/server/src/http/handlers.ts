@@ -1,4 +1,4 @@
-import type { OperationId, Operations } from "@strait/contract";
+import type { OperationId, Operations, StreamEvent } from "@strait/contract";
 import type { Caller, Context } from "../service/context.ts";
 import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { EnqueuedRun, RunRequest } from "../service/enqueue-run.ts";
@@ -10,6 +10,8 @@ import type { SignedTokens } from "../service/signed-token.ts";
 import type { Signer } from "../service/signing.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
+import type { StreamHub } from "./stream-hub.ts";
+import type { EventStream } from "./streams.ts";
 
 /** What handlers use besides the context. */
 export interface Services {
@@ -25,12 +27,10 @@ export interface Services {
   readonly limits: {
     readonly maxBodyBytes: number;
     readonly maxResultBytes: number;
-    readonly keepaliveMs: number;
   };
+  readonly streams: StreamHub;
   /** Components of the readiness answer besides the database. */
   readonly isDraining: () => boolean;
-  /** Aborted when the process stops: streams end, and their readers resume elsewhere. */
-  readonly shutdown: AbortSignal;
   /** Forgets cached credentials, after one was revoked. */
   readonly forgetKeys: () => void;
 }
@@ -45,11 +45,12 @@ export interface Call<Id extends OperationId> extends Services {
   readonly body: Operations[Id]["body"];
   /** Set for the operations that store their own answers; the others join a transaction that does. */
   readonly idempotency: IdempotencyKey | null;
-  /** Aborted when the client goes away. */
-  readonly signal: AbortSignal;
 }
 
-export type Handler<Id extends OperationId> = (call: Call<Id>) => Promise<Operations[Id]["response"]>;
+/** What the contract promises; of a stream that it tells many readers at once, so it is no iterable of each. */
+type Result<Response> = Response extends AsyncIterable<StreamEvent> ? EventStream : Response;
+
+export type Handler<Id extends OperationId> = (call: Call<Id>) => Promise<Result<Operations[Id]["response"]>>;
 
 /** A handler for every operation that the contract files under `Tag`: none missing, none extra. */
 export type HandlersOf<Tag extends Operations[OperationId]["tag"]> = {

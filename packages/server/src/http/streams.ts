@@ -1,164 +1,167 @@
-import type { StreamEvent } from "@strait/contract";
-import { validationError } from "../domain/errors.ts";
 import type { Context } from "../service/context.ts";
 import { epoch } from "../store/changes.ts";
-import type { Topic } from "../store/channel.ts";
+import { decodeCursor, encodeCursor } from "./cursor.ts";
+import type { Reader } from "./live-stream.ts";
+import type { Outlet } from "./outlet.ts";
+import { END, encodeFrame, KEEPALIVE, RETRY } from "./sse.ts";
+import type { StreamHub } from "./stream-hub.ts";
+import type { Delta, Deltas, StreamSource } from "./stream-source.ts";
 
-/** What a stream shows now, and how far that is. */
-export interface Snapshot {
-  readonly data: unknown;
-  /** The place of the last change that `data` contains. */
-  readonly position: string;
-  readonly isTerminal: boolean;
-}
-
-export interface Delta {
-  readonly data: unknown;
-  readonly position: string;
-}
-
-/** Where a stream reads. Positions are opaque texts that the source itself can compare. */
-export interface StreamSource {
-  /** Names the stream in its cursors, so that a foreign one is refused. */
-  readonly name: string;
-  readonly topic: Topic;
-  /** What its positions look like: a cursor comes from outside. */
-  readonly positions: RegExp;
-  snapshot(): Promise<Snapshot>;
-  /** Every change behind `position`, once and in order; undefined when the position is not known any more. */
-  deltasAfter(position: string): Promise<{ readonly deltas: Delta[]; readonly isTerminal: boolean } | undefined>;
+/** A stream that a request has opened. */
+export interface EventStream {
+  /** Sends everything to the reader. Called once, at once; `gone` is to be called when the reader has gone. */
+  pipe(connect: (gone: () => void) => Outlet): void;
 }
 
 export interface StreamRequest {
+  readonly projectId: string;
   /** `Last-Event-ID`, or else `?cursor=`. */
   readonly cursor: string | undefined;
-  readonly keepaliveMs: number;
-  readonly signal: AbortSignal;
 }
 
-/** A lost hint costs at most this much. */
-const POLL_MS = 1_000;
-/** A feed may be read only below the oldest running transaction; it is looked at again this soon. */
-const UNSETTLED_MS = 20;
+/** A reader may be so many bytes behind, and one frame; then it is cut off, and resumes by its cursor (T7). */
+const MAX_PENDING = 256 * 1024;
+/** When the others have been told what cannot be read here yet. */
+const RETRY_MS = 20;
 
 /**
- * Opens a stream: a snapshot, then every change behind it with an id, a named keepalive, and `end` at a terminal state.
- * With a cursor it goes on behind it; with one of another life of the database it says `reset` and starts with a snapshot.
+ * Opens a stream: a snapshot, then every change behind it with an id, a named keepalive, and `end` at a terminal state
+ * (T1). With a cursor it goes on behind it; where that is not known any more, or was another life of the database, it
+ * says `reset` and starts with a snapshot (T3).
  *
  * @returns Undefined when the cursor is at the end of something that has ended: 204, which stops an EventSource.
- * @throws {StraitError} `validation_error` for a cursor of another stream.
+ * @throws {StraitError} `validation_error` for a cursor of another stream, `rate_limited` when the project has too many.
  */
 export async function openStream(
-  { db, signals }: Pick<Context, "db" | "signals">,
+  hub: StreamHub,
+  { db }: Pick<Context, "db">,
   source: StreamSource,
-  request: StreamRequest,
-): Promise<AsyncIterable<StreamEvent> | undefined> {
+  { projectId, cursor }: StreamRequest,
+): Promise<EventStream | undefined> {
   const life = await epoch(db);
-  const resumed = request.cursor === undefined ? undefined : decode(source, request.cursor);
-  const isSameLife = resumed?.life === life.slice(0, 8);
-  const known = resumed && isSameLife ? await source.deltasAfter(resumed.position) : undefined;
+  const resumed = cursor === undefined ? undefined : decodeCursor(source, life, cursor);
+  const known = resumed?.isOfThisLife ? await source.deltasAfter(resumed.position) : undefined;
   if (known?.isTerminal && known.deltas.length === 0) return undefined;
 
-  // Subscribed before anything is read, so that no change falls in between; a hint that comes meanwhile is remembered.
-  const hint = hints(signals.subscribe.bind(signals, source.topic), request.signal);
-  const frame = (event: "status" | "reset", delta: Delta): StreamEvent => ({
-    event,
-    id: encode(source.name, life, delta.position),
-    data: delta.data,
-  });
+  const start = known && resumed ? { position: resumed.position, next: known } : undefined;
+  const session = new Session(hub, source, life, start, resumed === undefined ? "status" : "reset");
+  session.leave = hub.enter(projectId, () => session.lose());
+  return session;
+}
 
-  async function* events(): AsyncGenerator<StreamEvent> {
-    let position = resumed?.position ?? "";
-    let isTerminal = false;
-    if (known === undefined) {
-      const snapshot = await source.snapshot();
-      yield frame(resumed === undefined ? "status" : "reset", snapshot);
-      position = snapshot.position;
-      isTerminal = snapshot.isTerminal;
+interface Place {
+  readonly position: string;
+  /** What was read behind it. */
+  readonly next: Deltas;
+}
+
+/** One reader, from its first frame to its last. */
+class Session implements EventStream, Reader {
+  /** Gives back what the session holds of the process. */
+  leave: () => void = () => {};
+  readonly #hub: StreamHub;
+  readonly #source: StreamSource;
+  readonly #life: string;
+  #start: Place | undefined;
+  readonly #opening: "status" | "reset";
+  #outlet: Outlet | undefined;
+  #keepalive: NodeJS.Timeout | undefined;
+  #leaveLive: (() => void) | undefined;
+  #hasEnded = false;
+
+  constructor(
+    hub: StreamHub,
+    source: StreamSource,
+    life: string,
+    start: Place | undefined,
+    opening: "status" | "reset",
+  ) {
+    this.#hub = hub;
+    this.#source = source;
+    this.#life = life;
+    this.#start = start;
+    this.#opening = opening;
+  }
+
+  pipe(connect: (gone: () => void) => Outlet): void {
+    const outlet = connect(() => this.#stop());
+    this.#outlet = outlet;
+    if (this.#hasEnded) {
+      outlet.end();
+      return;
     }
-    let quietSince = Date.now();
-    let wasTold = false;
-    let toldAt = 0;
-    while (!isTerminal && !request.signal.aborted) {
-      const next = await source.deltasAfter(position);
-      for (const delta of next?.deltas ?? []) {
-        yield frame("status", delta);
+    outlet.write(RETRY);
+    this.#keepalive = setInterval(() => this.tell(KEEPALIVE), this.#hub.keepaliveMs).unref();
+    this.#catchUp(outlet).catch((error: unknown) => {
+      if (this.#hasEnded) return;
+      this.#hub.onError(error);
+      this.#cut();
+    });
+  }
+
+  tell(frame: Uint8Array): void {
+    const outlet = this.#outlet;
+    if (this.#hasEnded || outlet === undefined) return;
+    if (outlet.pending > MAX_PENDING) {
+      this.#cut();
+    } else {
+      outlet.write(frame);
+      this.#keepalive?.refresh();
+    }
+  }
+
+  end(): void {
+    this.tell(END);
+    this.lose();
+  }
+
+  lose(): void {
+    this.#stop();
+    this.#outlet?.end();
+  }
+
+  /** Tells what the others have been told, as fast as the reader takes it, and joins them. */
+  async #catchUp(outlet: Outlet): Promise<void> {
+    let { position, next } = this.#start ?? (await this.#snapshot());
+    this.#start = undefined;
+    for (;;) {
+      for (const delta of next.deltas) {
+        this.#tellDelta("status", delta);
         position = delta.position;
-        quietSince = Date.now();
+        await outlet.drained();
+        if (this.#hasEnded) return;
       }
-      if (next?.isTerminal) break;
-      if (Date.now() - quietSince >= request.keepaliveMs) {
-        yield { event: "keepalive", data: {} };
-        quietSince = Date.now();
-      }
-      // Told of a change that may not be read yet: an older transaction still runs, and will not for long.
-      const isEarly: boolean = wasTold && next?.deltas.length === 0;
-      const untilKeepalive = Math.max(1, quietSince + request.keepaliveMs - Date.now());
-      wasTold = await hint.wait(Math.min(isEarly ? UNSETTLED_MS : POLL_MS, untilKeepalive));
-      wasTold ||= isEarly && Date.now() - toldAt < POLL_MS;
-      if (wasTold && !isEarly) toldAt = Date.now();
+      if (this.#hasEnded) return;
+      if (next.isTerminal) return this.end();
+      this.#leaveLive = this.#hub.join(this.#source, this.#life, position, this);
+      if (this.#leaveLive !== undefined) return;
+      const behind = await this.#source.deltasAfter(position);
+      if (behind === undefined) return this.lose();
+      if (behind.deltas.length === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      next = behind;
     }
-    if (!request.signal.aborted) yield { event: "end", data: {} };
   }
 
-  return {
-    async *[Symbol.asyncIterator]() {
-      try {
-        yield* events();
-      } finally {
-        hint.stop();
-      }
-    },
-  };
-}
-
-function hints(subscribe: (listener: () => void) => () => void, signal: AbortSignal) {
-  let isPending = false;
-  let wake = () => {};
-  const unsubscribe = subscribe(() => {
-    isPending = true;
-    wake();
-  });
-  const onAbort = () => wake();
-  signal.addEventListener("abort", onAbort);
-  return {
-    /** Whether there was a hint, now or since the last time. */
-    async wait(ms: number): Promise<boolean> {
-      if (!isPending && !signal.aborted) {
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
-          wake = () => {
-            clearTimeout(timer);
-            resolve();
-          };
-        });
-        wake = () => {};
-      }
-      const wasTold = isPending;
-      isPending = false;
-      return wasTold;
-    },
-    stop() {
-      unsubscribe();
-      signal.removeEventListener("abort", onAbort);
-    },
-  };
-}
-
-function encode(name: string, life: string, position: string): string {
-  return Buffer.from(`${name}|${life.slice(0, 8)}|${position}`).toString("base64url");
-}
-
-function decode({ name, positions }: StreamSource, cursor: string): { life: string; position: string } {
-  const [given, life, position, ...rest] = Buffer.from(cursor, "base64url").toString().split("|");
-  if (given !== name || life === undefined || position === undefined || rest.length > 0 || !positions.test(position)) {
-    throw validationError([
-      {
-        field: "/query/cursor",
-        rule: "cursor",
-        fix: "pass the id of the last event that this stream sent, or leave it out to start with a snapshot",
-      },
-    ]);
+  async #snapshot(): Promise<Place> {
+    const { isTerminal, ...delta } = await this.#source.snapshot();
+    this.#tellDelta(this.#opening, delta);
+    return { position: delta.position, next: { deltas: [], isTerminal, hasMore: false } };
   }
-  return { life, position };
+
+  #tellDelta(event: "status" | "reset", { position, data }: Delta): void {
+    this.tell(encodeFrame({ event, id: encodeCursor(this.#source.name, this.#life, position), data }));
+  }
+
+  #cut(): void {
+    this.#stop();
+    this.#outlet?.destroy();
+  }
+
+  #stop(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearInterval(this.#keepalive);
+    this.#leaveLive?.();
+    this.leave();
+  }
 }

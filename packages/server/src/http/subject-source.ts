@@ -1,7 +1,7 @@
 import * as changes from "../store/changes.ts";
 import type { Topic } from "../store/channel.ts";
 import type { Queryable } from "../store/sql.ts";
-import type { StreamSource } from "./streams.ts";
+import type { Snapshot, StreamSource } from "./stream-source.ts";
 
 export interface Subject<Row> {
   /** The row, and the number of its last change, from one statement. */
@@ -21,25 +21,26 @@ export function subjectSource<Row>(
   topic: Topic,
   subject: Subject<Row>,
 ): StreamSource {
-  async function readNow(): Promise<{ readonly row: Row; readonly sequence: number }> {
-    const now = await subject.read();
-    if (!now) throw new Error(`${id} is gone`);
-    return now;
-  }
-
   return {
     name: id,
     topic,
     positions: /^\d{1,9}$/,
-    async snapshot() {
-      const { row, sequence } = await readNow();
+    isBehind: (a, b) => Number(a) > Number(b),
+    watched: (position) => ({ feed: "subject", name: id, project_id: projectId, id, sequence: Number(position) }),
+    async snapshot(): Promise<Snapshot> {
+      const now = await subject.read();
+      if (!now) throw new Error(`${id} was deleted while its stream was opened`);
+      const { row, sequence } = now;
       return { data: row, position: String(sequence), isTerminal: subject.isTerminal(row) };
     },
     async deltasAfter(position) {
       const after = Number(position);
-      const { row, sequence } = await readNow();
-      if (after > sequence) return undefined;
+      const now = await subject.read();
+      if (now === undefined || after > now.sequence) return undefined;
+      const { row, sequence } = now;
       const missed = after === sequence ? [] : await changes.ofSubject(db, projectId, id, after, BATCH);
+      // A hole: what followed is not kept any more.
+      if (after < sequence && missed[0]?.sequence !== after + 1) return undefined;
       // What came after the row was read waits for the next look, so that the last delta shows the row as it was read.
       const shown = missed.filter((change) => change.sequence <= sequence);
       const isComplete = (shown.at(-1)?.sequence ?? after) === sequence;
@@ -49,6 +50,7 @@ export function subjectSource<Row>(
           position: String(change.sequence),
         })),
         isTerminal: isComplete && subject.isTerminal(row),
+        hasMore: !isComplete,
       };
     },
   };

@@ -1,6 +1,7 @@
 import type { ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
 import type { SendDecision } from "../domain/decide-send.ts";
 import { expectationFailed, type StraitError } from "../domain/errors.ts";
+import { isExpected } from "../domain/expected-set.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import { json } from "../store/sql.ts";
@@ -95,10 +96,7 @@ const atLeastOne = (count: number): number => Math.max(1, Math.floor(count));
 const idsOf = (members: readonly { readonly id: string }[]): string[] => members.map(({ id }) => id);
 
 function checkExpected({ expect }: PrefixSend, found: NonNullable<WaitingSet["summary"]>): void {
-  const isOther =
-    (expect.count !== undefined && expect.count !== found.count) ||
-    (expect.digest !== undefined && expect.digest !== found.digest);
-  if (!isOther) return;
+  if (isExpected(expect, found)) return;
   throw expectationFailed(
     `other waits are open under the prefix than expected, ${found.count} now; look at them with dry_run, then send again`,
     found,

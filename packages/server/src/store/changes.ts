@@ -1,6 +1,6 @@
 import type { RunEvent } from "@strait/contract";
 import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
-import { type Queryable, sql } from "./sql.ts";
+import { type Queryable, records, sql } from "./sql.ts";
 
 /** One row per move, or per report of a run, in the order of its subject. */
 export interface Change {
@@ -47,23 +47,35 @@ export async function list(
   return cutPage("run-events", page, rows, (row) => String(row.sequence));
 }
 
-/** A place in a feed: this database's life, and the last row read. */
-export interface FeedPosition {
-  readonly epoch: string;
-  readonly xid: string;
-  readonly seq: number;
-}
-
 export async function epoch(db: Queryable): Promise<string> {
   const [row] = await db.query<{ epoch: string }>(sql`SELECT epoch FROM database_epoch`);
   if (!row) throw new Error("the database has no epoch: its migrations are incomplete");
   return row.epoch;
 }
 
-export interface FeedChange extends Omit<FeedPosition, "epoch"> {
+/** A place in a feed of one life of the database: the last row read. */
+export interface FeedPosition {
+  readonly xid: string;
+  readonly seq: number;
+}
+
+export interface FeedChange extends FeedPosition {
   /** Whether no transaction still runs that might commit a change before this one. */
   readonly is_settled: boolean;
 }
+
+/**
+ * Whether a change of `xid` is settled. Transactions of other databases of the same PostgreSQL have ids from the same
+ * counter, but nothing to commit here: they are left out, as far as they can be told. Who they are is only asked when
+ * there is one that runs.
+ */
+const isSettled = sql`(
+  xid < pg_snapshot_xmin(pg_current_snapshot()) OR xid < coalesce(
+    (SELECT running FROM pg_snapshot_xip(pg_current_snapshot()) AS running
+     WHERE NOT EXISTS (
+       SELECT FROM pg_stat_activity a WHERE a.backend_xid = running::xid AND a.datname <> current_database())
+     ORDER BY running LIMIT 1),
+    pg_snapshot_xmax(pg_current_snapshot())))`;
 
 /**
  * Changes of a workflow run, its steps, its runs and its waits, after a position. A reader may only go on as far as they
@@ -73,12 +85,48 @@ export function ofWorkflowRun(
   db: Queryable,
   projectId: string,
   workflowRunId: string,
-  after: Omit<FeedPosition, "epoch">,
+  after: FeedPosition,
   limit: number,
 ): Promise<FeedChange[]> {
   return db.query<FeedChange>(sql`
-    SELECT xid::text AS xid, seq, xid < pg_snapshot_xmin(pg_current_snapshot()) AS is_settled FROM changes
+    SELECT xid::text AS xid, seq, ${isSettled} AS is_settled FROM changes
     WHERE project_id = ${projectId} AND workflow_run_id = ${workflowRunId}
       AND (xid, seq) > (${after.xid}::xid8, ${after.seq}::bigint)
     ORDER BY xid, seq LIMIT ${limit}`);
+}
+
+interface Followed {
+  /** What the caller calls it. */
+  readonly name: string;
+  readonly project_id: string;
+  readonly id: string;
+}
+
+interface WatchedSubject extends Followed {
+  readonly feed: "subject";
+  readonly sequence: number;
+}
+
+interface WatchedWorkflowRun extends Followed, FeedPosition {
+  readonly feed: "workflow_run";
+}
+
+/** Something that is followed, and how far it was read. */
+export type Watched = WatchedSubject | WatchedWorkflowRun;
+
+/** The names of those that have changes behind where they were read. */
+export async function moved(db: Queryable, watched: readonly Watched[]): Promise<string[]> {
+  const subjects = watched.filter((each) => each.feed === "subject");
+  const workflowRuns = watched.filter((each) => each.feed === "workflow_run");
+  const followed = { feed: "text", name: "text", project_id: "text", id: "text" } as const;
+  const rows = await db.query<{ name: string }>(sql`
+    SELECT name FROM ${records("s", { ...followed, sequence: "int4" }, subjects)}
+    WHERE EXISTS (
+      SELECT FROM changes c WHERE c.project_id = s.project_id AND c.subject_id = s.id AND c.sequence > s.sequence)
+    UNION ALL
+    SELECT name FROM ${records("w", { ...followed, xid: "text", seq: "int8" }, workflowRuns)}
+    WHERE EXISTS (
+      SELECT FROM changes c WHERE c.project_id = w.project_id AND c.workflow_run_id = w.id
+        AND (c.xid, c.seq) > (w.xid::xid8, w.seq))`);
+  return rows.map(({ name }) => name);
 }

@@ -14,11 +14,17 @@ export interface Clock {
   nowMs(): number;
   /** A TypeID such as `run_01k…`. Ids of one process ascend. */
   newId(prefix: IdPrefix): string;
+  /** The smallest id that a row made at this time could have. */
+  firstId(prefix: IdPrefix, ms: number): string;
   /** Reads the database's time again; done every some seconds, since clocks drift apart. */
   synchronize(db: Queryable): Promise<void>;
 }
 
 const COUNTERS_PER_MS = 4096;
+
+function writeTime(bytes: Uint8Array, ms: number): void {
+  for (let index = 5, rest = ms; index >= 0; index--, rest = Math.floor(rest / 256)) bytes[index] = rest % 256;
+}
 
 export function databaseClock(): Clock {
   let offsetMs = 0;
@@ -53,13 +59,18 @@ export function databaseClock(): Clock {
         used = 0;
       }
       // UUID version 7: 48 bits of time, 12 of the counter, 62 of chance.
-      for (let index = 5, rest = lastMs; index >= 0; index--, rest = Math.floor(rest / 256)) bytes[index] = rest % 256;
+      writeTime(bytes, lastMs);
       bytes[6] = 0x70 | (counter >> 8);
       bytes[7] = counter & 0xff;
       bytes.set(random.subarray(used, used + 8), 8);
       bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
       used += 8;
       return TypeID.fromUUIDBytes(prefix, bytes).toString();
+    },
+    firstId(prefix, ms) {
+      const first = new Uint8Array(16);
+      writeTime(first, Math.max(0, Math.floor(ms)));
+      return TypeID.fromUUIDBytes(prefix, first).toString();
     },
     async synchronize(db) {
       const asked = Date.now();

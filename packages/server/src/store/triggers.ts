@@ -225,7 +225,7 @@ async function settleTargets(
 }
 
 /** For `to_char` of a time, in a session whose time zone is UTC. */
-const RFC_3339 = sql`'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'`;
+export const RFC_3339 = sql`'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'`;
 
 const deliveryColumns = sql`
   id, project_id, event_trigger_id, event_type, run_id, job_id, webhook_url, payload, next_retry_at`;

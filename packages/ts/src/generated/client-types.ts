@@ -23,6 +23,7 @@ import type {
   DryRun,
   DryRunWorkflow,
   EventKey,
+  EventStats,
   EventTrigger,
   EventTriggerPage,
   ExtendEvent,
@@ -37,6 +38,8 @@ import type {
   PrefixDryRun,
   Project,
   ProjectPage,
+  PurgeEvents,
+  PurgedEvents,
   Readiness,
   Reference,
   RejectEvent,
@@ -387,6 +390,20 @@ export interface GetV1EventsByEventKeyInput extends Call {
 
 /** What `getV1EventsByEventKey` answers. */
 export type GetV1EventsByEventKeyResult = EventTrigger;
+
+/** What `getV1EventsStats` takes. */
+export interface GetV1EventsStatsInput extends Call {
+  readonly query?: {
+    /**
+     * How near a deadline has to be to count as near, in seconds.
+     * @example 86400
+     */
+    near_deadline_secs?: number;
+  } | undefined;
+}
+
+/** What `getV1EventsStats` answers. */
+export type GetV1EventsStatsResult = EventStats;
 
 /** What `getV1Jobs` takes. */
 export interface GetV1JobsInput extends Call {
@@ -940,6 +957,14 @@ export interface PostV1EventsPrefixByPrefixSendInput extends Call {
 /** What `postV1EventsPrefixByPrefixSend` answers. */
 export type PostV1EventsPrefixByPrefixSendResult = SentPrefix | PrefixDryRun;
 
+/** What `postV1EventsPurge` takes. */
+export interface PostV1EventsPurgeInput extends Call {
+  readonly body: PurgeEvents;
+}
+
+/** What `postV1EventsPurge` answers. */
+export type PostV1EventsPurgeResult = PurgedEvents;
+
 /** What `postV1Jobs` takes. */
 export interface PostV1JobsInput extends Call {
   readonly body: CreateJob;
@@ -1129,6 +1154,13 @@ export interface BearerOrInternalSecretCalls {
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
   /**
+   * Count event triggers.
+   *
+   * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   */
+  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<GetV1EventsStatsResult>;
+  /**
    * List jobs.
    *
    * The jobs of the project, newest first.
@@ -1302,6 +1334,16 @@ export interface BearerOrInternalSecretCalls {
    * the set has changed in between.
    */
   postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<PostV1EventsPrefixByPrefixSendResult>;
+  /**
+   * Delete old event triggers.
+   *
+   * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
+   * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+   *
+   * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
+   * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
+   */
+  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<PostV1EventsPurgeResult>;
   /**
    * Create a job.
    *

@@ -141,6 +141,14 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  getV1EventsStats: {
+    method: "GET",
+    path: ["/v1/events/stats"],
+    auth: 5,
+    sse: false,
+    idempotent: false,
+    paginated: false,
+  },
   getV1Jobs: { method: "GET", path: ["/v1/jobs"], auth: 5, sse: false, idempotent: false, paginated: true },
   getV1JobsByJobID: {
     method: "GET",
@@ -403,6 +411,14 @@ export const operations = {
   postV1EventsPrefixByPrefixSend: {
     method: "POST",
     path: ["/v1/events/prefix/", "prefix", "/send"],
+    auth: 5,
+    sse: false,
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventsPurge: {
+    method: "POST",
+    path: ["/v1/events/purge"],
     auth: 5,
     sse: false,
     idempotent: true,

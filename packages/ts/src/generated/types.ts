@@ -442,6 +442,30 @@ export type EventKey = string;
  */
 export type EventKeyTemplate = string;
 
+/** How the waits of a project stand. No count is larger than `counted_up_to`. */
+export interface EventStats {
+  /** Where counting stops: a count of this size means "so many, or more". */
+  counted_up_to: number;
+  waiting: number;
+  received: number;
+  timed_out: number;
+  canceled: number;
+  superseded: number;
+  /** How many wait with no deadline, so that only an event or a cancellation ends them. */
+  without_deadline: number;
+  /** How many wait whose deadline comes within `near_deadline_secs`. */
+  near_deadline: number;
+  near_deadline_secs: number;
+  /** The nearest deadline of what waits. */
+  next_deadline: Timestamp | null;
+  /** What has waited longest. */
+  oldest_waiting: OldestWaiting | null;
+  /** How many events are kept for a wait to come. */
+  buffered: number;
+  /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
+  avg_wait_duration_secs: number | null;
+}
+
 /** A durable wait. It is a row, and holds no process, connection or timer. */
 export interface EventTrigger {
   id: string;
@@ -651,6 +675,12 @@ export type NextCursor = string | null;
  */
 export type NotifyStatus = "pending" | "sent" | "failed" | (string & {});
 
+export interface OldestWaiting {
+  trigger_id: string;
+  event_key: string;
+  requested_at: Timestamp;
+}
+
 /**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
  * other branches go on; `continue` goes on as if the step had succeeded.
@@ -710,6 +740,38 @@ export interface ProjectPage {
   data: Project[];
   next_cursor: NextCursor;
   has_more: HasMore;
+}
+
+/** Which triggers to delete. One of `older_than_days` and `before` is needed. */
+export interface PurgeEvents {
+  /** Those that ended at least so many days ago. */
+  older_than_days?: number;
+  /** Those that ended before this time. Cannot be combined with `older_than_days`. */
+  before?: Timestamp;
+  /** Those that ended so; absent means all that have ended. `waiting` is refused. */
+  statuses?: TriggerStatusInput[];
+  /**
+   * How many triggers a call deletes at most.
+   * @default 10000
+   */
+  limit?: number;
+  /**
+   * Tell what would be deleted, and delete nothing.
+   * @default false
+   */
+  dry_run?: boolean;
+  expect?: ExpectedSet;
+}
+
+/** What a purge has deleted or, with `dry_run`, would delete. */
+export interface PurgedEvents {
+  dry_run: boolean;
+  /** How many triggers. */
+  count: number;
+  /** Stands for exactly these triggers. */
+  digest: string;
+  /** Whether more triggers fit the request than one call deletes. */
+  has_more: boolean;
 }
 
 export interface Readiness {
@@ -1895,6 +1957,51 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/events/purge": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Delete old event triggers
+     * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
+     * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+     *
+     * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
+     * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
+     */
+    post: operations["postV1EventsPurge"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/stats": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Count event triggers
+     * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
+     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+     */
+    get: operations["getV1EventsStats"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/events/{eventKey}": {
     parameters: {
       query?: never;
@@ -2606,6 +2713,7 @@ export interface components {
     EventEmitKeyTemplate: EventEmitKeyTemplate;
     EventKey: EventKey;
     EventKeyTemplate: EventKeyTemplate;
+    EventStats: EventStats;
     EventTrigger: EventTrigger;
     EventTriggerPage: EventTriggerPage;
     ExpectedSet: ExpectedSet;
@@ -2628,6 +2736,7 @@ export interface components {
     Name: Name;
     NextCursor: NextCursor;
     NotifyStatus: NotifyStatus;
+    OldestWaiting: OldestWaiting;
     OnFailure: OnFailure;
     OnFailureInput: OnFailureInput;
     OnWorkerLost: OnWorkerLost;
@@ -2637,6 +2746,8 @@ export interface components {
     PrefixSendMode: PrefixSendMode;
     Project: Project;
     ProjectPage: ProjectPage;
+    PurgeEvents: PurgeEvents;
+    PurgedEvents: PurgedEvents;
     Readiness: Readiness;
     Reference: Reference;
     RejectEvent: RejectEvent;
@@ -3992,6 +4103,82 @@ export interface operations {
       413: components["responses"]["PayloadTooLarge"];
       415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventsPurge: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path?: never;
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": PurgeEvents;
+      };
+    };
+    responses: {
+      /** What was deleted, or would be. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": PurgedEvents;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventsStats: {
+    parameters: {
+      query?: {
+        /**
+         * How near a deadline has to be to count as near, in seconds.
+         * @example 86400
+         */
+        near_deadline_secs?: number;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The counts. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": EventStats;
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

@@ -4,9 +4,11 @@ import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import { extendEvent } from "../../service/extend-event.ts";
+import { purgeEvents } from "../../service/purge-events.ts";
 import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
+import * as triggerStats from "../../store/trigger-stats.ts";
 import * as triggers from "../../store/triggers.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
@@ -53,6 +55,17 @@ export const eventsRoutes: HandlersOf<"events"> = {
     const filter = query.prefix === undefined ? query : { ...query, prefix: query.prefix.normalize("NFC") };
     return triggerLists.list(context.db, caller.projectId, filter, pageOf(query));
   },
+
+  getV1EventsStats: ({ context, caller, query }) =>
+    triggerStats.read(context.db, caller.projectId, query.near_deadline_secs ?? 3_600),
+
+  postV1EventsPurge: ({ context, caller, body }) =>
+    purgeEvents(context, caller, {
+      ...body,
+      limit: body.limit ?? 10_000,
+      dry_run: body.dry_run ?? false,
+      expect: body.expect ?? {},
+    }),
 
   async getV1EventsByEventKey({ context, caller, path }) {
     const key = eventKeyOf(path.eventKey, IN_PATH);
@@ -122,7 +135,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
     });
   },
 
-  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, limits, signal }) {
+  async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
     const key = eventKeyOf(path.eventKey, IN_PATH);
     const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
     if (!trigger) throw notFound("event trigger", key);
@@ -133,6 +146,6 @@ export const eventsRoutes: HandlersOf<"events"> = {
         asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
     });
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
   },
 };

@@ -30,7 +30,7 @@ export const runsRoutes: HandlersOf<"runs"> = {
     return changes.list(context.db, caller.projectId, path.runID, pageOf(query));
   },
 
-  async getV1RunsByRunIDStream({ context, caller, path, query, headers, limits, signal }) {
+  async getV1RunsByRunIDStream({ context, caller, path, query, headers, streams }) {
     const read = () => runs.findNumbered(context.db, caller.projectId, path.runID);
     if (!(await read())) throw notFound("run", path.runID);
     const source = subjectSource(context.db, caller.projectId, path.runID, `run:${path.runID}`, {
@@ -40,6 +40,6 @@ export const runsRoutes: HandlersOf<"runs"> = {
         asOf(run, change, change.after !== null && isTerminalRunStatus(change.after as typeof run.status)),
     });
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
   },
 };

@@ -31,11 +31,11 @@ export const workflowRunsRoutes: HandlersOf<"workflow-runs"> = {
   deleteV1WorkflowRunsByWorkflowRunID: ({ context, caller, path, query }) =>
     cancelWorkflowRun(context, caller, path.workflowRunID, query.reason),
 
-  async getV1WorkflowRunsByWorkflowRunIDStream({ context, caller, path, query, headers, limits, signal }) {
+  async getV1WorkflowRunsByWorkflowRunIDStream({ context, caller, path, query, headers, streams }) {
     const run = await workflowRuns.find(context.db, caller.projectId, path.workflowRunID);
     if (!run) throw notFound("workflow run", path.workflowRunID);
     const source = workflowRunSource(context.db, caller.projectId, run.id);
     const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(context, source, { cursor, keepaliveMs: limits.keepaliveMs, signal });
+    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
   },
 };

@@ -1,0 +1,25 @@
+import type { ServerResponse } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Context } from "hono";
+import { nodeOutlet, webOutlet } from "./outlet.ts";
+import { SSE_HEADERS } from "./sse.ts";
+import type { EventStream } from "./streams.ts";
+
+/** Answers with a stream: straight into the response of Node's own server where there is one. */
+export function streamResponse(c: Context, stream: EventStream, headers: Readonly<Record<string, string>>): Response {
+  const { outgoing } = (c.env ?? {}) as { readonly outgoing?: ServerResponse };
+  if (outgoing === undefined) {
+    let gone = () => {};
+    const { outlet, body } = webOutlet(() => gone());
+    stream.pipe((given) => {
+      gone = given;
+      return outlet;
+    });
+    return new Response(body, { headers: { ...headers, ...SSE_HEADERS } });
+  }
+  // What middleware has set, for which origins may read.
+  const given = Object.fromEntries(c.res.headers);
+  outgoing.writeHead(200, { ...given, ...headers, ...SSE_HEADERS });
+  stream.pipe((gone) => nodeOutlet(outgoing, gone));
+  return RESPONSE_ALREADY_SENT;
+}

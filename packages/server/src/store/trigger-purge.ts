@@ -1,0 +1,64 @@
+import { hash } from "node:crypto";
+import { type Queryable, type Statement, sql } from "./sql.ts";
+
+export interface PurgeRequest {
+  readonly project_id: string;
+  readonly statuses: readonly string[];
+  readonly cutoff: Cutoff;
+  readonly limit: number;
+}
+
+/** What ended before it is old. */
+export type Cutoff = { readonly before: string } | { readonly older_than_days: number };
+
+export interface PurgeSet {
+  /** Oldest first. */
+  readonly ids: readonly string[];
+  readonly digest: string;
+  readonly has_more: boolean;
+}
+
+const timeOf = (cutoff: Cutoff): Statement =>
+  "before" in cutoff
+    ? sql`${cutoff.before}::timestamptz`
+    : sql`strait_now() - make_interval(days => ${cutoff.older_than_days}::int4)`;
+
+/**
+ * Triggers that ended before a time and that nothing needs any more: a run or a workflow run that goes on may still have to
+ * be told.
+ *
+ * @param endId - No trigger that is old enough has a larger id: it ends the search, where those behind it are many.
+ */
+export async function find(db: Queryable, request: PurgeRequest, endId: string): Promise<PurgeSet> {
+  const { project_id, statuses, cutoff, limit } = request;
+  const rows = await db.query<{ id: string }>(sql`
+    SELECT t.id FROM unnest(${statuses}::text[]) AS s (status)
+    CROSS JOIN LATERAL (
+      SELECT t.id FROM event_triggers t
+      WHERE t.project_id = ${project_id} AND t.status = s.status AND t.id < ${endId} AND t.finished_at < ${timeOf(cutoff)}
+        AND NOT EXISTS (SELECT FROM runs r WHERE r.project_id = t.project_id AND r.id = t.job_run_id AND r.finished_at IS NULL)
+        AND NOT EXISTS (SELECT FROM workflow_runs w WHERE w.project_id = t.project_id AND w.id = t.workflow_run_id
+          AND w.finished_at IS NULL)
+      ORDER BY t.id LIMIT ${limit + 1}) t
+    ORDER BY t.id LIMIT ${limit + 1}`);
+  const ids = rows.slice(0, limit).map(({ id }) => id);
+  return { ids, digest: hash("sha256", ids.join(" ")), has_more: rows.length > limit };
+}
+
+/**
+ * Deletes triggers that have ended, what was sent to them, and what streams would tell of them. Their keys stay, and go on
+ * counting. Returns how many were there.
+ */
+export async function remove(db: Queryable, projectId: string, ids: readonly string[]): Promise<number> {
+  const [row] = await db.query<{ n: number }>(sql`
+    WITH gone AS (
+      DELETE FROM event_triggers WHERE project_id = ${projectId} AND id = ANY(${ids}) AND finished_at IS NOT NULL
+      RETURNING id, environment_id, event_key),
+    sent AS (
+      DELETE FROM events e USING (SELECT DISTINCT environment_id, event_key FROM gone) k
+      WHERE e.project_id = ${projectId} AND e.environment_id = k.environment_id AND e.event_key = k.event_key
+        AND e.trigger_id = ANY(${ids})),
+    told AS (DELETE FROM changes WHERE project_id = ${projectId} AND subject_id = ANY(${ids}))
+    SELECT count(*)::int4 AS n FROM gone`);
+  return row?.n ?? 0;
+}
