@@ -15,7 +15,7 @@ import { checkFence, type RunCaller } from "./wait-for-event.ts";
 import { closeLosers } from "./wait-groups.ts";
 
 export interface GroupedWait
-  extends Pick<Wait, "event_key" | "notify_url" | "payload_schema" | "request_payload" | "tags"> {
+  extends Pick<Wait, "event_key" | "notify_url" | "payload_schema" | "filter" | "request_payload" | "tags"> {
   readonly accept_buffered: AcceptBuffered;
 }
 

@@ -3,13 +3,12 @@ import { neededBy } from "../../domain/decide-group.ts";
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
 import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
 import type { Context } from "../../service/context.ts";
-import { endpointIssue } from "../../service/endpoint-rules.ts";
-import { schemaIssue } from "../../service/payload-schema.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
 import { waitForEvents } from "../../service/wait-for-events.ts";
+import { waitIssues } from "../../service/wait-issues.ts";
 import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
@@ -83,16 +82,14 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     if (broadcast && onConflict !== "fail") {
       throw validationError([{ field: "/on_conflict", rule: "notWithBroadcast", fix: ON_CONFLICT_OR_BROADCAST }]);
     }
-    checkTargets(context, body, "");
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       ...end,
-      notify_url: body.notify_url ?? null,
+      ...checkedOf(context, body, ""),
       on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
-      payload_schema: body.payload_schema ?? null,
       tags: body.tags ?? {},
       on_conflict: onConflict,
       broadcast,
@@ -141,25 +138,27 @@ function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?
   return { timeout_secs, deadline: body.deadline ?? null };
 }
 
-/** Refuses what would fail later: where to tell of a wait, and what its answer must fit. */
-function checkTargets(
+/** What a wait asks of its answers and where it tells of itself; refused here where it would fail later. */
+function checkedOf(
   { allowPrivateEndpoints }: Pick<Context, "allowPrivateEndpoints">,
-  { notify_url, payload_schema }: Pick<GroupedWait, "notify_url" | "payload_schema">,
+  wait: Pick<GroupedWait, "notify_url" | "payload_schema" | "filter">,
   at: string,
-): void {
-  const issue =
-    (notify_url ? endpointIssue(`${at}/notify_url`, notify_url, allowPrivateEndpoints) : undefined) ??
-    (payload_schema ? schemaIssue(payload_schema, `${at}/payload_schema`) : undefined);
-  if (issue) throw validationError([issue]);
+) {
+  const checked = {
+    notify_url: wait.notify_url ?? null,
+    payload_schema: wait.payload_schema ?? null,
+    filter: wait.filter ?? null,
+  };
+  const [first, ...others] = waitIssues(checked, at, allowPrivateEndpoints);
+  if (first) throw validationError([first, ...others]);
+  return checked;
 }
 
 function groupedWaitOf(context: Context, wait: GroupedWait, at: string) {
-  checkTargets(context, wait, at);
   return {
+    ...checkedOf(context, wait, at),
     event_key: eventKeyOf(wait.event_key, `${at}/event_key`),
-    notify_url: wait.notify_url ?? null,
     accept_buffered: wait.accept_buffered ?? "any",
-    payload_schema: wait.payload_schema ?? null,
     request_payload: wait.request_payload ?? null,
     tags: wait.tags ?? {},
   };
