@@ -129,4 +129,6 @@ async function park(
     values,
   );
   await db.query("VACUUM ANALYZE runs, event_keys, event_triggers");
+  // So that what was written here is not written out during a measurement.
+  await db.query("CHECKPOINT");
 }
