@@ -16,9 +16,12 @@ import type {
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatus,
+  Disposition,
   DryRun,
   DryRunWorkflow,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -72,6 +75,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -299,6 +303,30 @@ export const operations = {
     media: "json",
     idempotent: false,
     paginated: false,
+  },
+  getV1EventsByEventKeyExplain: {
+    id: "getV1EventsByEventKeyExplain",
+    method: "GET",
+    path: "/v1/events/{eventKey}/explain",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
+  getV1EventsByEventKeySends: {
+    id: "getV1EventsByEventKeySends",
+    method: "GET",
+    path: "/v1/events/{eventKey}/sends",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
   },
   getV1EventsByEventKeyStream: {
     id: "getV1EventsByEventKeyStream",
@@ -535,6 +563,18 @@ export const operations = {
     tag: "jobs",
     auth: ["bearer", "internalSecret"],
     scope: "jobs:write",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
+  patchV1ProjectsByProjectID: {
+    id: "patchV1ProjectsByProjectID",
+    method: "PATCH",
+    path: "/v1/projects/{projectID}",
+    tag: "projects",
+    auth: ["internalSecret"],
+    scope: null,
     success: [200],
     media: "json",
     idempotent: false,
@@ -1089,6 +1129,26 @@ export interface Operations {
     response: EventTrigger;
   };
 
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { event_id?: Reference; trigger_id?: Reference };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventExplanation;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { trigger_id?: Reference; disposition?: Disposition; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventRecordPage;
+  };
+
   /** GET /v1/events/{eventKey}/stream: Follow an event trigger */
   getV1EventsByEventKeyStream: {
     tag: "events";
@@ -1294,6 +1354,16 @@ export interface Operations {
     headers: Record<string, never>;
     body: UpdateJob | undefined;
     response: Job;
+  };
+
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    tag: "projects";
+    path: { projectID: Reference };
+    query: Record<string, never>;
+    headers: Record<string, never>;
+    body: UpdateProject;
+    response: Project;
   };
 
   /** PATCH /v1/workflows/{workflowID}: Change a workflow */

@@ -2,6 +2,8 @@
 
 import type {
   AcceptBuffered,
+  ActorKind,
+  AuthenticationKind,
   CancellationKind,
   ComponentStatus,
   DeliveryEventType,
@@ -10,9 +12,11 @@ import type {
   Disposition,
   ErrorClass,
   ErrorCode,
+  EventChannel,
   IfNoWaiter,
   InboxDisposition,
   LogLevel,
+  NearKeyReason,
   NotifyStatus,
   OnFailure,
   OnWorkerLost,
@@ -35,6 +39,15 @@ import type {
 
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export const acceptBuffereds = ["any", "since_run_start", "none"] as const satisfies readonly AcceptBuffered[];
+
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export const actorKinds = ["service", "operator", "run", "workflow_run", "system"] as const satisfies readonly ActorKind[];
+
+/** How the server knows who it was; null where it acted by itself. */
+export const authenticationKinds = ["api_key", "internal_secret", "run_token"] as const satisfies readonly AuthenticationKind[];
 
 /** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
 export const cancellationKinds = ["canceled", "rejected", "superseded"] as const satisfies readonly CancellationKind[];
@@ -117,6 +130,9 @@ export const errorCodes = [
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
 
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export const eventChannels = ["api", "emit"] as const satisfies readonly EventChannel[];
+
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWaiter[];
 
@@ -128,6 +144,9 @@ export const inboxDispositions = ["delivered", "buffered", "late"] as const sati
 
 /** How much attention an entry deserves. */
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export const nearKeyReasons = ["environment", "case", "spelling", "beginning"] as const satisfies readonly NearKeyReason[];
 
 /**
  * Whether the receiver at `notify_url` knows of the trigger's present status. `pending`: attempts are left. `sent`: it answered 2xx. `failed`: it was given up;

@@ -146,6 +146,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/events/:eventKey", first: 200, sse: false },
     examples.getV1EventsByEventKey,
   ),
+  /** Explain what becomes of events */
+  getV1EventsByEventKeyExplain: handlerFactory(
+    { method: "GET", path: "/v1/events/:eventKey/explain", first: 200, sse: false },
+    examples.getV1EventsByEventKeyExplain,
+  ),
   /** Change the deadline of an event trigger */
   postV1EventsByEventKeyExtend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/extend", first: 200, sse: false },
@@ -160,6 +165,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   postV1EventsByEventKeySend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/send", first: 200, sse: false },
     examples.postV1EventsByEventKeySend,
+  ),
+  /** List what was sent to a key */
+  getV1EventsByEventKeySends: handlerFactory(
+    { method: "GET", path: "/v1/events/:eventKey/sends", first: 200, sse: false },
+    examples.getV1EventsByEventKeySends,
   ),
   /** Follow an event trigger */
   getV1EventsByEventKeyStream: handlerFactory(
@@ -215,6 +225,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   getV1ProjectsByProjectID: handlerFactory(
     { method: "GET", path: "/v1/projects/:projectID", first: 200, sse: false },
     examples.getV1ProjectsByProjectID,
+  ),
+  /** Change a project */
+  patchV1ProjectsByProjectID: handlerFactory(
+    { method: "PATCH", path: "/v1/projects/:projectID", first: 200, sse: false },
+    examples.patchV1ProjectsByProjectID,
   ),
   /** List runs */
   getV1Runs: handlerFactory(

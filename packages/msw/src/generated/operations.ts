@@ -18,7 +18,9 @@ import type {
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -69,6 +71,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -225,6 +228,24 @@ export interface MockOperations {
     answer:
       | { status: 200; body: EventTrigger }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventExplanation }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventRecordPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -408,6 +429,15 @@ export interface MockOperations {
     answer:
       | { status: 200; body: Job }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    call: MockCall<{ projectID: Reference }, UpdateProject>;
+    answer:
+      | { status: 200; body: Project }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 

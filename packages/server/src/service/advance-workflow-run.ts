@@ -169,6 +169,9 @@ function keyOf(advance: Advance, step: WorkflowStep): Key {
   return checked.ok ? checked : { ok: false, message: `what the event_key makes is no key: ${checked.problem.fix}` };
 }
 
+/** What a step fails with, rather than the workflow run's transaction. */
+const ENDS_STEP: ReadonlySet<string> = new Set(["key_in_use", "quota_exceeded"]);
+
 /** True when the step has ended: its event was there already, or its key cannot be waited on. */
 async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promise<boolean> {
   const { context, tx, run } = advance;
@@ -194,7 +197,7 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       actor: SYSTEM,
     });
   } catch (error) {
-    if (error instanceof StraitError && error.code === "key_in_use") return failStep(advance, step, error.message);
+    if (error instanceof StraitError && ENDS_STEP.has(error.code)) return failStep(advance, step, error.message);
     throw error;
   }
   const { trigger, ended } = opened;

@@ -18,10 +18,13 @@ import type {
   CreateWorkflow,
   CreatedApiKey,
   DeliveryStatusInput,
+  DispositionInput,
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -75,6 +78,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -472,6 +476,71 @@ export type GetV1EventsByEventKeyResult = EventTrigger;
 /** How `getV1EventsByEventKey` is refused. */
 export type GetV1EventsByEventKeyError =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `getV1EventsByEventKeyExplain` takes. */
+export interface GetV1EventsByEventKeyExplainInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly query?: {
+    /** The event to explain (`evt_…`). One that is not of this key is 404. */
+    event_id?: Reference;
+    /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+    trigger_id?: Reference;
+  } | undefined;
+}
+
+/** What `getV1EventsByEventKeyExplain` answers. */
+export type GetV1EventsByEventKeyExplainResult = EventExplanation;
+
+/** How `getV1EventsByEventKeyExplain` is refused. */
+export type GetV1EventsByEventKeyExplainError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `getV1EventsByEventKeySends` takes. */
+export interface GetV1EventsByEventKeySendsInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly query?: {
+    /**
+     * Only events that met this trigger.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+    /**
+     * Only events of which this became.
+     * @example late
+     */
+    disposition?: DispositionInput;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1EventsByEventKeySends` answers. */
+export type GetV1EventsByEventKeySendsResult = EventRecordPage;
+
+/** How `getV1EventsByEventKeySends` is refused. */
+export type GetV1EventsByEventKeySendsError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -965,6 +1034,27 @@ export type PatchV1JobsByJobIDResult = Job;
 /** How `patchV1JobsByJobID` is refused. */
 export type PatchV1JobsByJobIDError =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `patchV1ProjectsByProjectID` takes. */
+export interface PatchV1ProjectsByProjectIDInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the project.
+     * @example proj_01k0000000e0080000000000ex
+     */
+    projectID: Reference;
+  };
+  readonly body: UpdateProject;
+}
+
+/** What `patchV1ProjectsByProjectID` answers. */
+export type PatchV1ProjectsByProjectIDResult = Project;
+
+/** How `patchV1ProjectsByProjectID` is refused. */
+export type PatchV1ProjectsByProjectIDError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1632,6 +1722,24 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
   /**
+   * Explain what becomes of events.
+   *
+   * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+   * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+   * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+   *
+   * `rule` names a rule of the guide on events; the text says it in words.
+   */
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<GetV1EventsByEventKeyExplainResult>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<GetV1EventsByEventKeySendsResult>;
+  /**
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
@@ -1917,6 +2025,12 @@ export interface OnlyInternalSecretOperationsPromise {
    */
   getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<GetV1ProjectsByProjectIDResult>;
   /**
+   * Change a project.
+   *
+   * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+   */
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<PatchV1ProjectsByProjectIDResult>;
+  /**
    * Create a project.
    *
    * Creates a project with its default environment and signing secret. An `id` that is taken is 409 `conflict`; the project that has it is not changed.
@@ -2133,6 +2247,24 @@ export interface OnlyBearerOrInternalSecretOperations {
    * buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<GetV1EventsByEventKeyResult, GetV1EventsByEventKeyError>>;
+  /**
+   * Explain what becomes of events.
+   *
+   * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+   * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+   * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+   *
+   * `rule` names a rule of the guide on events; the text says it in words.
+   */
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<Answer<GetV1EventsByEventKeyExplainResult, GetV1EventsByEventKeyExplainError>>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<Answer<GetV1EventsByEventKeySendsResult, GetV1EventsByEventKeySendsError>>;
   /**
    * Count event triggers.
    *
@@ -2419,6 +2551,12 @@ export interface OnlyInternalSecretOperations {
    */
   getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Answer<GetV1ProjectsByProjectIDResult, GetV1ProjectsByProjectIDError>>;
   /**
+   * Change a project.
+   *
+   * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+   */
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Answer<PatchV1ProjectsByProjectIDResult, PatchV1ProjectsByProjectIDError>>;
+  /**
    * Create a project.
    *
    * Creates a project with its default environment and signing secret. An `id` that is taken is 409 `conflict`; the project that has it is not changed.
@@ -2635,6 +2773,14 @@ export interface OnlyBearerOrInternalSecretPagination {
    * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput, options?: PaginateOptions): Paginator<GetV1EventsResult["data"][number], GetV1EventsResult>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput, options?: PaginateOptions): Paginator<GetV1EventsByEventKeySendsResult["data"][number], GetV1EventsByEventKeySendsResult>;
   /**
    * List jobs.
    *

@@ -526,6 +526,30 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/events/{eventKey}/explain": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Explain what becomes of events
+     * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+     * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+     * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+     *
+     * `rule` names a rule of the guide on events; the text says it in words.
+     */
+    get: operations["getV1EventsByEventKeyExplain"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/events/{eventKey}/extend": {
     parameters: {
       query?: never;
@@ -607,6 +631,28 @@ export interface paths {
      * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
      */
     post: operations["postV1EventsByEventKeySend"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/{eventKey}/sends": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List what was sent to a key
+     * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+     * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+     * that did not want to be buffered, leave nothing behind.
+     */
+    get: operations["getV1EventsByEventKeySends"];
+    put?: never;
+    post?: never;
     delete?: never;
     options?: never;
     head?: never;
@@ -780,7 +826,11 @@ export interface paths {
     delete?: never;
     options?: never;
     head?: never;
-    patch?: never;
+    /**
+     * Change a project
+     * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+     */
+    patch: operations["patchV1ProjectsByProjectID"];
     trace?: never;
   };
   "/v1/runs": {
@@ -1222,6 +1272,18 @@ export interface components {
      * @enum {string}
      */
     AcceptBuffered: "any" | "since_run_start" | "none";
+    /** Who did it, as the credentials tell and never as the body does. */
+    Actor: {
+      kind: components["schemas"]["ActorKind"];
+      /** The API key, the run or the workflow run. */
+      id: string | null;
+      authenticated_by: components["schemas"]["AuthenticationKind"] | null;
+    };
+    /**
+     * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+     * definition says. `system`: the server by itself.
+     */
+    ActorKind: string;
     AnnotateRun: {
       /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
       annotations: {
@@ -1253,6 +1315,8 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
+    /** How the server knows who it was; null where it acted by itself. */
+    AuthenticationKind: string;
     /** An event that is kept until a wait asks for it. */
     BufferedEvent: {
       /** @constant */
@@ -1399,6 +1463,7 @@ export interface components {
       /** The organization that owns the project. */
       org_id?: string | null;
       name: string;
+      max_active_event_triggers?: components["schemas"]["MaxActiveEventTriggers"];
     };
     /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
     CreateStreamToken: {
@@ -1470,6 +1535,13 @@ export interface components {
      * `rejected` (not valid or not allowed), `expired` (buffered for too long).
      */
     Disposition: string;
+    /**
+     * What became of a sent event. `delivered`: it ended the wait. `duplicate`: the wait has this answer already. `recorded`: it counts, but more is needed.
+     * `buffered`: kept for a wait to come. Refused, with the event on record: `conflict` (another answer came first), `late` (the wait had ended),
+     * `rejected` (not valid or not allowed), `expired` (buffered for too long).
+     * @enum {string}
+     */
+    DispositionInput: "delivered" | "duplicate" | "recorded" | "buffered" | "conflict" | "late" | "rejected" | "expired";
     /** What a trigger would have done. */
     DryRun: {
       /** @constant */
@@ -1538,6 +1610,8 @@ export interface components {
       count?: number;
       /** The digest of the waits that there are now, for `expectation_failed`. */
       digest?: string;
+      /** The limit that was reached, for `quota_exceeded`. */
+      limit?: number;
       /** When trying again makes sense, as in the `Retry-After` header. */
       retry_after_secs?: number;
     } & {
@@ -1564,12 +1638,28 @@ export interface components {
       /** The id of this exchange, also in the `X-Request-Id` header. Quote it when asking for help. */
       request_id: string;
     };
+    /** How the event came in: by a request, or from a step with `event_emit_key`. */
+    EventChannel: string;
     /**
      * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
      * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
      * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
      */
     EventEmitKeyTemplate: string;
+    EventExplanation: {
+      /** The key in the form in which keys are compared (Unicode NFC). */
+      event_key: string;
+      /** The environment of the credentials, in which the key was looked for. */
+      environment_id: string;
+      explanation: components["schemas"]["Explanation"];
+      /** The wait that was asked about, that the event met, or the latest of the key. */
+      trigger: components["schemas"]["EventTrigger"] | null;
+      now: components["schemas"]["SendOutlook"];
+      /** The event that was asked about, or the latest 20 of the wait or the key, newest first. */
+      sends: components["schemas"]["ExplainedEvent"][];
+      /** At most 5 keys that may have been meant, the nearest first. Empty where somebody has waited on the key. */
+      nearest_keys: components["schemas"]["NearKey"][];
+    };
     /**
      * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
      * without control characters, compared byte for byte after NFC. `{type}:{entity}` is a good habit; `:` has no meaning to the server.
@@ -1581,6 +1671,37 @@ export interface components {
      * placeholder without a value, or a result that is no event key, fails the step.
      */
     EventKeyTemplate: string;
+    /** An event that was sent to a key. It is also the audit record of the send. */
+    EventRecord: {
+      id: string;
+      project_id: string;
+      environment_id: string;
+      event_key: string;
+      /** The wait that it met. */
+      trigger_id: string | null;
+      /** The generation of that wait. */
+      generation: number | null;
+      disposition: components["schemas"]["Disposition"];
+      payload: components["schemas"]["JsonValue"];
+      /** SHA-256 of the payload as canonical JSON (RFC 8785), hex: payloads that are equal as JSON have the same. */
+      payload_digest: string;
+      /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
+      is_rejection: boolean;
+      for_next: boolean;
+      /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+      issues: components["schemas"]["ErrorIssue"][] | null;
+      actor: components["schemas"]["Actor"];
+      channel: components["schemas"]["EventChannel"];
+      idempotency_key: string | null;
+      /** When a buffered event stops being deliverable. */
+      expires_at: components["schemas"]["Timestamp"] | null;
+      created_at: components["schemas"]["Timestamp"];
+    };
+    EventRecordPage: {
+      data: components["schemas"]["EventRecord"][];
+      next_cursor: components["schemas"]["NextCursor"];
+      has_more: components["schemas"]["HasMore"];
+    };
     /** How the waits of a project stand. No count is larger than `counted_up_to`. */
     EventStats: {
       /** Where counting stops: a count of this size means "so many, or more". */
@@ -1601,6 +1722,8 @@ export interface components {
       oldest_waiting: components["schemas"]["OldestWaiting"] | null;
       /** How many events are kept for a wait to come. */
       buffered: number;
+      /** How many events nobody got and nobody has looked at since. */
+      dead_letters: number;
       /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
       avg_wait_duration_secs: number | null;
     };
@@ -1660,6 +1783,16 @@ export interface components {
     ExpectedSet: {
       count?: number;
       digest?: string;
+    };
+    /** An event, and why this became of it. */
+    ExplainedEvent: components["schemas"]["EventRecord"] & {
+      explanation: components["schemas"]["Explanation"];
+    };
+    Explanation: {
+      /** The rule that applied, such as `B1`. New ones may come. */
+      rule: string;
+      /** What happened and why, for people. Not stable; do not match on it. */
+      text: string;
     };
     /** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
     ExtendEvent: {
@@ -1818,12 +1951,27 @@ export interface components {
       /** @default null */
       data?: components["schemas"]["JsonValueInput"];
     };
+    /**
+     * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+     * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+     * process within a second. Sleeps do not count.
+     */
+    MaxActiveEventTriggers: number | null;
     /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
     Metadata: {
       [key: string]: string;
     };
     /** A name for people; it need not be unique. */
     Name: string;
+    NearKey: {
+      event_key: string;
+      environment_id: string;
+      reason: components["schemas"]["NearKeyReason"];
+      /** Of its latest wait. */
+      status: components["schemas"]["TriggerStatus"];
+    };
+    /** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+    NearKeyReason: string;
     /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
     NextCursor: string | null;
     /**
@@ -1887,6 +2035,7 @@ export interface components {
       signing_secret: string;
       /** The environment used when a request names none. */
       default_environment_id: string;
+      max_active_event_triggers: components["schemas"]["MaxActiveEventTriggers"];
       created_at: components["schemas"]["Timestamp"];
       updated_at: components["schemas"]["Timestamp"];
     };
@@ -2165,6 +2314,15 @@ export interface components {
        */
       payload?: components["schemas"]["JsonValueInput"];
     };
+    /** What a send with a new payload would meet at this moment. */
+    SendOutlook: {
+      /** The HTTP status: 200, 202 or 409. */
+      status: number;
+      disposition: components["schemas"]["Disposition"];
+      /** The error, where it would be refused. */
+      code: components["schemas"]["ErrorCode"] | null;
+      explanation: components["schemas"]["Explanation"];
+    };
     SendPrefix: {
       /**
        * The answer. Absent is null.
@@ -2370,6 +2528,11 @@ export interface components {
       default_run_metadata?: components["schemas"]["Metadata"];
       on_worker_lost?: components["schemas"]["OnWorkerLostInput"];
       enabled?: boolean;
+    };
+    /** Absent fields stay as they are. */
+    UpdateProject: {
+      name?: string;
+      max_active_event_triggers?: components["schemas"]["MaxActiveEventTriggers"];
     };
     /** The fields to change; the others stay as they are. */
     UpdateWorkflow: {
@@ -3930,6 +4093,44 @@ export interface operations {
       503: components["responses"]["Unavailable"];
     };
   };
+  getV1EventsByEventKeyExplain: {
+    parameters: {
+      query?: {
+        /** The event to explain (`evt_…`). One that is not of this key is 404. */
+        event_id?: components["schemas"]["Reference"];
+        /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+        trigger_id?: components["schemas"]["Reference"];
+      };
+      header?: never;
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: components["schemas"]["EventKey"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The explanation. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["EventExplanation"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
   postV1EventsByEventKeyExtend: {
     parameters: {
       query?: never;
@@ -4089,6 +4290,56 @@ export interface operations {
       413: components["responses"]["PayloadTooLarge"];
       415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventsByEventKeySends: {
+    parameters: {
+      query?: {
+        /**
+         * Only events that met this trigger.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
+        /**
+         * Only events of which this became.
+         * @example late
+         */
+        disposition?: components["schemas"]["DispositionInput"];
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: components["schemas"]["EventKey"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of events. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["EventRecordPage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
@@ -4548,6 +4799,45 @@ export interface operations {
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  patchV1ProjectsByProjectID: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /**
+         * The id of the project.
+         * @example proj_01k0000000e0080000000000ex
+         */
+        projectID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["UpdateProject"];
+      };
+    };
+    responses: {
+      /** The changed project. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Project"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

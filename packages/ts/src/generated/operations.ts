@@ -32,9 +32,11 @@ POST /v1/events/purge 5
 GET /v1/events/stats 5
 DELETE /v1/events/{eventKey} 5
 GET /v1/events/{eventKey} 5
+GET /v1/events/{eventKey}/explain 5
 POST /v1/events/{eventKey}/extend 5
 POST /v1/events/{eventKey}/reject 5
 POST /v1/events/{eventKey}/send 5
+GET /v1/events/{eventKey}/sends 21
 GET /v1/events/{eventKey}/stream 13
 GET /v1/jobs 21
 POST /v1/jobs 5
@@ -46,6 +48,7 @@ POST /v1/jobs/{jobID}/trigger/bulk 5
 GET /v1/projects 20
 POST /v1/projects 4
 GET /v1/projects/{projectID} 4
+PATCH /v1/projects/{projectID} 4
 GET /v1/runs 21
 DELETE /v1/runs/{runID} 5
 GET /v1/runs/{runID} 5
