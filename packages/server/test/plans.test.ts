@@ -96,6 +96,11 @@ async function driveWaits(strait: TestServer): Promise<void> {
 
 async function driveUpkeep(strait: TestServer): Promise<void> {
   expect((await strait.request("GET", "/v1/events/stats")).status).toBe(200);
+  for (const path of ["sends", "sends?disposition=late", "explain"]) {
+    for (const key of ["sent", "nobody"]) {
+      expect((await strait.request("GET", `/v1/events/${key}/${path}`)).status).toBe(200);
+    }
+  }
   for (const age of [{ older_than_days: 1 }, { before: "2100-01-01T00:00:00Z" }]) {
     expect((await strait.request("POST", "/v1/events/purge", { body: age })).status).toBe(200);
   }

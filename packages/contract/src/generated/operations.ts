@@ -15,10 +15,16 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterReason,
   DeliveryStatus,
+  Disposition,
   DryRun,
   DryRunWorkflow,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -45,6 +51,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -72,6 +79,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -276,6 +284,18 @@ export const operations = {
     idempotent: false,
     paginated: true,
   },
+  getV1EventDeadLetters: {
+    id: "getV1EventDeadLetters",
+    method: "GET",
+    path: "/v1/event-dead-letters",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
   getV1Events: {
     id: "getV1Events",
     method: "GET",
@@ -299,6 +319,30 @@ export const operations = {
     media: "json",
     idempotent: false,
     paginated: false,
+  },
+  getV1EventsByEventKeyExplain: {
+    id: "getV1EventsByEventKeyExplain",
+    method: "GET",
+    path: "/v1/events/{eventKey}/explain",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
+  getV1EventsByEventKeySends: {
+    id: "getV1EventsByEventKeySends",
+    method: "GET",
+    path: "/v1/events/{eventKey}/sends",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
   },
   getV1EventsByEventKeyStream: {
     id: "getV1EventsByEventKeyStream",
@@ -540,6 +584,18 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  patchV1ProjectsByProjectID: {
+    id: "patchV1ProjectsByProjectID",
+    method: "PATCH",
+    path: "/v1/projects/{projectID}",
+    tag: "projects",
+    auth: ["internalSecret"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
   patchV1WorkflowsByWorkflowID: {
     id: "patchV1WorkflowsByWorkflowID",
     method: "PATCH",
@@ -704,6 +760,30 @@ export const operations = {
     auth: ["bearer", "internalSecret"],
     scope: "api-keys:manage",
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDDiscard: {
+    id: "postV1EventDeadLettersByEventIDDiscard",
+    method: "POST",
+    path: "/v1/event-dead-letters/{eventID}/discard",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDRetarget: {
+    id: "postV1EventDeadLettersByEventIDRetarget",
+    method: "POST",
+    path: "/v1/event-dead-letters/{eventID}/retarget",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200, 202],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -1060,6 +1140,16 @@ export interface Operations {
     response: ApiKeyPage;
   };
 
+  /** GET /v1/event-dead-letters: List dead letters */
+  getV1EventDeadLetters: {
+    tag: "event-dead-letters";
+    path: Record<string, never>;
+    query: { reason?: DeadLetterReason; prefix?: string; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: DeadLetterPage;
+  };
+
   /** GET /v1/events: List event triggers */
   getV1Events: {
     tag: "events";
@@ -1087,6 +1177,26 @@ export interface Operations {
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
+  };
+
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { event_id?: Reference; trigger_id?: Reference };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventExplanation;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { trigger_id?: Reference; disposition?: Disposition; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventRecordPage;
   };
 
   /** GET /v1/events/{eventKey}/stream: Follow an event trigger */
@@ -1296,6 +1406,16 @@ export interface Operations {
     response: Job;
   };
 
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    tag: "projects";
+    path: { projectID: Reference };
+    query: Record<string, never>;
+    headers: Record<string, never>;
+    body: UpdateProject;
+    response: Project;
+  };
+
   /** PATCH /v1/workflows/{workflowID}: Change a workflow */
   patchV1WorkflowsByWorkflowID: {
     tag: "workflows";
@@ -1434,6 +1554,26 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: RotateApiKey | undefined;
     response: CreatedApiKey;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/discard: Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: {
+    tag: "event-dead-letters";
+    path: { eventID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: undefined;
+    response: DeadLetter;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/retarget: Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: {
+    tag: "event-dead-letters";
+    path: { eventID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: RetargetDeadLetter;
+    response: { status: 200; body: SentEvent } | { status: 202; body: BufferedEvent };
   };
 
   /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */

@@ -2,17 +2,23 @@
 
 import type {
   AcceptBuffered,
+  ActorKind,
+  AuthenticationKind,
   CancellationKind,
   ComponentStatus,
+  DeadLetterReason,
+  DeadLetterStatus,
   DeliveryEventType,
   DeliveryRetryPolicy,
   DeliveryStatus,
   Disposition,
   ErrorClass,
   ErrorCode,
+  EventChannel,
   IfNoWaiter,
   InboxDisposition,
   LogLevel,
+  NearKeyReason,
   NotifyStatus,
   OnFailure,
   OnWorkerLost,
@@ -36,11 +42,29 @@ import type {
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export const acceptBuffereds = ["any", "since_run_start", "none"] as const satisfies readonly AcceptBuffered[];
 
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export const actorKinds = ["service", "operator", "run", "workflow_run", "system"] as const satisfies readonly ActorKind[];
+
+/** How the server knows who it was; null where it acted by itself. */
+export const authenticationKinds = ["api_key", "internal_secret", "run_token"] as const satisfies readonly AuthenticationKind[];
+
 /** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
 export const cancellationKinds = ["canceled", "rejected", "superseded"] as const satisfies readonly CancellationKind[];
 
 /** `up`; `degraded`: works with limits; `down`: does not work. */
 export const componentStatuses = ["up", "degraded", "down"] as const satisfies readonly ComponentStatus[];
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export const deadLetterReasons = ["expired", "payload_mismatch", "conflict", "late"] as const satisfies readonly DeadLetterReason[];
+
+/** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+export const deadLetterStatuses = ["open", "retargeted", "discarded"] as const satisfies readonly DeadLetterStatus[];
 
 /**
  * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
@@ -104,16 +128,21 @@ export const errorCodes = [
   "run_closed",
   "key_in_use",
   "expectation_failed",
+  "request_timeout",
   "payload_too_large",
   "unsupported_media_type",
   "payload_mismatch",
   "idempotency_mismatch",
+  "headers_too_large",
   "rate_limited",
   "quota_exceeded",
   "budget_exceeded",
   "internal_error",
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
+
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export const eventChannels = ["api", "emit"] as const satisfies readonly EventChannel[];
 
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWaiter[];
@@ -126,6 +155,9 @@ export const inboxDispositions = ["delivered", "buffered", "late"] as const sati
 
 /** How much attention an entry deserves. */
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export const nearKeyReasons = ["environment", "case", "spelling", "beginning"] as const satisfies readonly NearKeyReason[];
 
 /**
  * Whether the receiver at `notify_url` knows of the trigger's present status. `pending`: attempts are left. `sent`: it answered 2xx. `failed`: it was given up;
@@ -245,10 +277,12 @@ export const errorStatus = {
   run_closed: 409,
   key_in_use: 409,
   expectation_failed: 409,
+  request_timeout: 408,
   payload_too_large: 413,
   unsupported_media_type: 415,
   payload_mismatch: 422,
   idempotency_mismatch: 422,
+  headers_too_large: 431,
   rate_limited: 429,
   quota_exceeded: 429,
   budget_exceeded: 429,

@@ -3,6 +3,20 @@
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export type AcceptBuffered = "any" | "since_run_start" | "none";
 
+/** Who did it, as the credentials tell and never as the body does. */
+export interface Actor {
+  kind: ActorKind;
+  /** The API key, the run or the workflow run. */
+  id: string | null;
+  authenticated_by: AuthenticationKind | null;
+}
+
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export type ActorKind = "service" | "operator" | "run" | "workflow_run" | "system";
+
 export interface AnnotateRun {
   /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
   annotations: {
@@ -36,6 +50,9 @@ export interface ApiKeyPage {
   next_cursor: NextCursor;
   has_more: HasMore;
 }
+
+/** How the server knows who it was; null where it acted by itself. */
+export type AuthenticationKind = "api_key" | "internal_secret" | "run_token";
 
 /** An event that is kept until a wait asks for it. */
 export interface BufferedEvent {
@@ -194,6 +211,7 @@ export interface CreateProject {
   /** The organization that owns the project. */
   org_id?: string | null;
   name: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -239,6 +257,50 @@ export type CreatedApiKey = ApiKey & {
   /** The key: `strait_` and 64 hexadecimal digits. */
   key: string;
 };
+
+/** An event that nobody got, and whose sender was not told. */
+export interface DeadLetter {
+  /** The id of the event. */
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that refused it; null for `expired`. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  reason: DeadLetterReason;
+  status: DeadLetterStatus;
+  payload: JsonValue;
+  /** What the payload breaks, for `payload_mismatch`; pointers start with `/payload`. */
+  issues: ErrorIssue[];
+  /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
+  channel: string;
+  /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+  sent_by: string;
+  sent_at: Timestamp;
+  dead_lettered_at: Timestamp;
+  handled_at: Timestamp | null;
+  /** Who retargeted or discarded it. */
+  handled_by: string | null;
+  /** The event that it was sent as again. */
+  retargeted_event_id: string | null;
+}
+
+export interface DeadLetterPage {
+  data: DeadLetter[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late";
+
+/** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+export type DeadLetterStatus = "open" | "retargeted" | "discarded";
 
 /**
  * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
@@ -296,7 +358,7 @@ export type EndpointUrl = string;
 export type ErrorClass = "rate_limited" | "auth" | "client" | "server" | "transient" | "connection" | "timeout" | "budget" | "reported" | "lost" | "unknown";
 
 /** What went wrong, for code. The list is closed; `x-strait-status` gives the HTTP status of each code. */
-export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable";
+export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "headers_too_large" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable";
 
 /** Facts about the error. Empty when there is nothing to add; some codes carry further members. */
 export type ErrorDetails = {
@@ -336,6 +398,8 @@ export type ErrorDetails = {
   count?: number;
   /** The digest of the waits that there are now, for `expectation_failed`. */
   digest?: string;
+  /** The limit that was reached, for `quota_exceeded`. */
+  limit?: number;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -366,12 +430,30 @@ export interface ErrorResponse {
   request_id: string;
 }
 
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export type EventChannel = "api" | "emit";
+
 /**
  * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
  * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
  * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
  */
 export type EventEmitKeyTemplate = string;
+
+export interface EventExplanation {
+  /** The key in the form in which keys are compared (Unicode NFC). */
+  event_key: string;
+  /** The environment of the credentials, in which the key was looked for. */
+  environment_id: string;
+  explanation: Explanation;
+  /** The wait that was asked about, that the event met, or the latest of the key. */
+  trigger: EventTrigger | null;
+  now: SendOutlook;
+  /** The event that was asked about, or the latest 20 of the wait or the key, newest first. */
+  sends: ExplainedEvent[];
+  /** At most 5 keys that may have been meant, the nearest first. Empty where somebody has waited on the key. */
+  nearest_keys: NearKey[];
+}
 
 /**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
@@ -385,6 +467,39 @@ export type EventKey = string;
  * placeholder without a value, or a result that is no event key, fails the step.
  */
 export type EventKeyTemplate = string;
+
+/** An event that was sent to a key. It is also the audit record of the send. */
+export interface EventRecord {
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that it met. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  disposition: Disposition;
+  payload: JsonValue;
+  /** SHA-256 of the payload as canonical JSON (RFC 8785), hex: payloads that are equal as JSON have the same. */
+  payload_digest: string;
+  /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
+  is_rejection: boolean;
+  for_next: boolean;
+  /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+  issues: ErrorIssue[] | null;
+  actor: Actor;
+  channel: EventChannel;
+  idempotency_key: string | null;
+  /** When a buffered event stops being deliverable. */
+  expires_at: Timestamp | null;
+  created_at: Timestamp;
+}
+
+export interface EventRecordPage {
+  data: EventRecord[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** How the waits of a project stand. No count is larger than `counted_up_to`. */
 export interface EventStats {
@@ -406,6 +521,8 @@ export interface EventStats {
   oldest_waiting: OldestWaiting | null;
   /** How many events are kept for a wait to come. */
   buffered: number;
+  /** How many events nobody got and nobody has looked at since. */
+  dead_letters: number;
   /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
   avg_wait_duration_secs: number | null;
 }
@@ -451,6 +568,8 @@ export interface EventTrigger {
   sent_by: string | null;
   /** What an answer has to satisfy, as it was when the wait opened; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of an answer; null for none. */
+  filter: string | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -468,6 +587,18 @@ export interface EventTriggerPage {
 export interface ExpectedSet {
   count?: number;
   digest?: string;
+}
+
+/** An event, and why this became of it. */
+export type ExplainedEvent = EventRecord & {
+  explanation: Explanation;
+};
+
+export interface Explanation {
+  /** The rule that applied, such as `B1`. New ones may come. */
+  rule: string;
+  /** What happened and why, for people. Not stable; do not match on it. */
+  text: string;
 }
 
 /** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
@@ -493,6 +624,12 @@ export interface FailRun {
    */
   retryable?: boolean;
 }
+
+/**
+ * A CEL expression over `payload` and `event` (`event.key`, `event.sent_by`), such as `payload.kind == "paid" && payload.amount >= 100`. For events of which
+ * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
+ */
+export type Filter = string;
 
 /** Whether another page follows. */
 export type HasMore = boolean;
@@ -626,6 +763,13 @@ export interface LogRun {
   data?: JsonValue;
 }
 
+/**
+ * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+ * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+ * process within a second. Sleeps do not count.
+ */
+export type MaxActiveEventTriggers = number | null;
+
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export interface Metadata {
   [key: string]: string;
@@ -633,6 +777,17 @@ export interface Metadata {
 
 /** A name for people; it need not be unique. */
 export type Name = string;
+
+export interface NearKey {
+  event_key: string;
+  environment_id: string;
+  reason: NearKeyReason;
+  /** Of its latest wait. */
+  status: TriggerStatus;
+}
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export type NearKeyReason = "environment" | "case" | "spelling" | "beginning";
 
 /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
 export type NextCursor = string | null;
@@ -691,6 +846,7 @@ export interface Project {
   signing_secret: string;
   /** The environment used when a request names none. */
   default_environment_id: string;
+  max_active_event_triggers: MaxActiveEventTriggers;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -796,6 +952,26 @@ export interface ReportProgress {
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export type ResumeReason = "event" | "timeout" | "canceled" | "rejected" | "retry" | "lost";
+
+export interface RetargetDeadLetter {
+  event_key: EventKey;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
+  /** @default buffer */
+  if_no_waiter?: IfNoWaiter;
+  /**
+   * Keep the event for the next wait on this key when the latest one has ended.
+   * @default false
+   */
+  for_next?: boolean;
+  /**
+   * Seconds for which a buffered event stays deliverable.
+   * @default 604800
+   */
+  ttl_secs?: number;
+}
 
 /**
  * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
@@ -980,6 +1156,16 @@ export interface SendMessage {
    * @default null
    */
   payload?: JsonValue;
+}
+
+/** What a send with a new payload would meet at this moment. */
+export interface SendOutlook {
+  /** The HTTP status: 200, 202 or 409. */
+  status: number;
+  disposition: Disposition;
+  /** The error, where it would be refused. */
+  code: ErrorCode | null;
+  explanation: Explanation;
 }
 
 export interface SendPrefix {
@@ -1193,6 +1379,12 @@ export interface UpdateJob {
   enabled?: boolean;
 }
 
+/** Absent fields stay as they are. */
+export interface UpdateProject {
+  name?: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
+}
+
 /** The fields to change; the others stay as they are. */
 export interface UpdateWorkflow {
   name?: Name;
@@ -1228,6 +1420,8 @@ export interface WaitForEvent {
    * @default null
    */
   payload_schema?: JsonSchema | null;
+  /** @default null */
+  filter?: Filter | null;
   /**
    * Shown to whoever has to answer.
    * @default null
@@ -1370,6 +1564,8 @@ export interface WorkflowStep {
   notify_url: string | null;
   /** What the event has to satisfy; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of the event; null for none. */
+  filter: string | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1410,6 +1606,7 @@ export interface WorkflowStepInput {
    * deep, without references to other documents.
    */
   payload_schema?: JsonSchema | null;
+  filter?: Filter | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

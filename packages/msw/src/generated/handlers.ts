@@ -116,6 +116,21 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/v1/api-keys/:keyID/rotate", first: 201, sse: false },
     examples.postV1ApiKeysByKeyIDRotate,
   ),
+  /** List dead letters */
+  getV1EventDeadLetters: handlerFactory(
+    { method: "GET", path: "/v1/event-dead-letters", first: 200, sse: false },
+    examples.getV1EventDeadLetters,
+  ),
+  /** Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: handlerFactory(
+    { method: "POST", path: "/v1/event-dead-letters/:eventID/discard", first: 200, sse: false },
+    examples.postV1EventDeadLettersByEventIDDiscard,
+  ),
+  /** Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: handlerFactory(
+    { method: "POST", path: "/v1/event-dead-letters/:eventID/retarget", first: 200, sse: false },
+    examples.postV1EventDeadLettersByEventIDRetarget,
+  ),
   /** List event triggers */
   getV1Events: handlerFactory(
     { method: "GET", path: "/v1/events", first: 200, sse: false },
@@ -146,6 +161,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/events/:eventKey", first: 200, sse: false },
     examples.getV1EventsByEventKey,
   ),
+  /** Explain what becomes of events */
+  getV1EventsByEventKeyExplain: handlerFactory(
+    { method: "GET", path: "/v1/events/:eventKey/explain", first: 200, sse: false },
+    examples.getV1EventsByEventKeyExplain,
+  ),
   /** Change the deadline of an event trigger */
   postV1EventsByEventKeyExtend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/extend", first: 200, sse: false },
@@ -160,6 +180,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   postV1EventsByEventKeySend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/send", first: 200, sse: false },
     examples.postV1EventsByEventKeySend,
+  ),
+  /** List what was sent to a key */
+  getV1EventsByEventKeySends: handlerFactory(
+    { method: "GET", path: "/v1/events/:eventKey/sends", first: 200, sse: false },
+    examples.getV1EventsByEventKeySends,
   ),
   /** Follow an event trigger */
   getV1EventsByEventKeyStream: handlerFactory(
@@ -215,6 +240,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   getV1ProjectsByProjectID: handlerFactory(
     { method: "GET", path: "/v1/projects/:projectID", first: 200, sse: false },
     examples.getV1ProjectsByProjectID,
+  ),
+  /** Change a project */
+  patchV1ProjectsByProjectID: handlerFactory(
+    { method: "PATCH", path: "/v1/projects/:projectID", first: 200, sse: false },
+    examples.patchV1ProjectsByProjectID,
   ),
   /** List runs */
   getV1Runs: handlerFactory(

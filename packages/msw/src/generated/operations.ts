@@ -15,10 +15,14 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -45,6 +49,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -69,6 +74,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -210,6 +216,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** GET /v1/event-dead-letters: List dead letters */
+  getV1EventDeadLetters: {
+    call: MockCall<Record<string, never>, undefined>;
+    answer:
+      | { status: 200; body: DeadLetterPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** GET /v1/events: List event triggers */
   getV1Events: {
     call: MockCall<Record<string, never>, undefined>;
@@ -225,6 +240,24 @@ export interface MockOperations {
     answer:
       | { status: 200; body: EventTrigger }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventExplanation }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventRecordPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -411,6 +444,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    call: MockCall<{ projectID: Reference }, UpdateProject>;
+    answer:
+      | { status: 200; body: Project }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** PATCH /v1/workflows/{workflowID}: Change a workflow */
   patchV1WorkflowsByWorkflowID: {
     call: MockCall<{ workflowID: Reference }, UpdateWorkflow | undefined>;
@@ -535,6 +577,25 @@ export interface MockOperations {
       | { status: 201; body: CreatedApiKey }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/discard: Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: {
+    call: MockCall<{ eventID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: DeadLetter }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/retarget: Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: {
+    call: MockCall<{ eventID: Reference }, RetargetDeadLetter>;
+    answer:
+      | { status: 200; body: SentEvent }
+      | { status: 202; body: BufferedEvent }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */

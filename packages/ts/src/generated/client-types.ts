@@ -17,11 +17,17 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterReasonInput,
   DeliveryStatusInput,
+  DispositionInput,
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -48,6 +54,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -75,6 +82,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -409,6 +417,38 @@ export type GetV1ApiKeysError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `getV1EventDeadLetters` takes. */
+export interface GetV1EventDeadLettersInput extends Call {
+  readonly query?: {
+    /**
+     * Only dead letters with this reason.
+     * @example expired
+     */
+    reason?: DeadLetterReasonInput;
+    /**
+     * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
+     * @example payment:
+     */
+    prefix?: string;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1EventDeadLetters` answers. */
+export type GetV1EventDeadLettersResult = DeadLetterPage;
+
+/** How `getV1EventDeadLetters` is refused. */
+export type GetV1EventDeadLettersError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `getV1Events` takes. */
 export interface GetV1EventsInput extends Call {
   readonly query?: {
@@ -472,6 +512,71 @@ export type GetV1EventsByEventKeyResult = EventTrigger;
 /** How `getV1EventsByEventKey` is refused. */
 export type GetV1EventsByEventKeyError =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `getV1EventsByEventKeyExplain` takes. */
+export interface GetV1EventsByEventKeyExplainInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly query?: {
+    /** The event to explain (`evt_…`). One that is not of this key is 404. */
+    event_id?: Reference;
+    /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+    trigger_id?: Reference;
+  } | undefined;
+}
+
+/** What `getV1EventsByEventKeyExplain` answers. */
+export type GetV1EventsByEventKeyExplainResult = EventExplanation;
+
+/** How `getV1EventsByEventKeyExplain` is refused. */
+export type GetV1EventsByEventKeyExplainError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `getV1EventsByEventKeySends` takes. */
+export interface GetV1EventsByEventKeySendsInput extends Call {
+  readonly pathParams: {
+    /**
+     * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+     * @example aml:user-456
+     */
+    eventKey: EventKey;
+  };
+  readonly query?: {
+    /**
+     * Only events that met this trigger.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+    /**
+     * Only events of which this became.
+     * @example late
+     */
+    disposition?: DispositionInput;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1EventsByEventKeySends` answers. */
+export type GetV1EventsByEventKeySendsResult = EventRecordPage;
+
+/** How `getV1EventsByEventKeySends` is refused. */
+export type GetV1EventsByEventKeySendsError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -968,6 +1073,27 @@ export type PatchV1JobsByJobIDError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `patchV1ProjectsByProjectID` takes. */
+export interface PatchV1ProjectsByProjectIDInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the project.
+     * @example proj_01k0000000e0080000000000ex
+     */
+    projectID: Reference;
+  };
+  readonly body: UpdateProject;
+}
+
+/** What `patchV1ProjectsByProjectID` answers. */
+export type PatchV1ProjectsByProjectIDResult = Project;
+
+/** How `patchV1ProjectsByProjectID` is refused. */
+export type PatchV1ProjectsByProjectIDError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `patchV1WorkflowsByWorkflowID` takes. */
 export interface PatchV1WorkflowsByWorkflowIDInput extends Call {
   readonly pathParams: {
@@ -1261,6 +1387,47 @@ export type PostV1ApiKeysByKeyIDRotateResult = CreatedApiKey;
 
 /** How `postV1ApiKeysByKeyIDRotate` is refused. */
 export type PostV1ApiKeysByKeyIDRotateError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `postV1EventDeadLettersByEventIDDiscard` takes. */
+export interface PostV1EventDeadLettersByEventIDDiscardInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the event.
+     * @example evt_01k0000000e00800000000dead
+     */
+    eventID: Reference;
+  };
+}
+
+/** What `postV1EventDeadLettersByEventIDDiscard` answers. */
+export type PostV1EventDeadLettersByEventIDDiscardResult = DeadLetter;
+
+/** How `postV1EventDeadLettersByEventIDDiscard` is refused. */
+export type PostV1EventDeadLettersByEventIDDiscardError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `postV1EventDeadLettersByEventIDRetarget` takes. */
+export interface PostV1EventDeadLettersByEventIDRetargetInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the event.
+     * @example evt_01k0000000e00800000000dead
+     */
+    eventID: Reference;
+  };
+  readonly body: RetargetDeadLetter;
+}
+
+/** What `postV1EventDeadLettersByEventIDRetarget` answers. */
+export type PostV1EventDeadLettersByEventIDRetargetResult = SentEvent | BufferedEvent;
+
+/** How `postV1EventDeadLettersByEventIDRetarget` is refused. */
+export type PostV1EventDeadLettersByEventIDRetargetError =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1618,6 +1785,13 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<GetV1ApiKeysResult>;
   /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<GetV1EventDeadLettersResult>;
+  /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
@@ -1631,6 +1805,24 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
+  /**
+   * Explain what becomes of events.
+   *
+   * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+   * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+   * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+   *
+   * `rule` names a rule of the guide on events; the text says it in words.
+   */
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<GetV1EventsByEventKeyExplainResult>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<GetV1EventsByEventKeySendsResult>;
   /**
    * Count event triggers.
    *
@@ -1743,6 +1935,19 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<PostV1ApiKeysByKeyIDRotateResult>;
+  /**
+   * Discard a dead letter.
+   *
+   * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<PostV1EventDeadLettersByEventIDDiscardResult>;
+  /**
+   * Send a dead letter again.
+   *
+   * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+   * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<PostV1EventDeadLettersByEventIDRetargetResult>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -1916,6 +2121,12 @@ export interface OnlyInternalSecretOperationsPromise {
    * The project with its signing secret.
    */
   getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<GetV1ProjectsByProjectIDResult>;
+  /**
+   * Change a project.
+   *
+   * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+   */
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<PatchV1ProjectsByProjectIDResult>;
   /**
    * Create a project.
    *
@@ -2120,6 +2331,13 @@ export interface OnlyBearerOrInternalSecretOperations {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<GetV1ApiKeysResult, GetV1ApiKeysError>>;
   /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<Answer<GetV1EventDeadLettersResult, GetV1EventDeadLettersError>>;
+  /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
@@ -2133,6 +2351,24 @@ export interface OnlyBearerOrInternalSecretOperations {
    * buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<GetV1EventsByEventKeyResult, GetV1EventsByEventKeyError>>;
+  /**
+   * Explain what becomes of events.
+   *
+   * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+   * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+   * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+   *
+   * `rule` names a rule of the guide on events; the text says it in words.
+   */
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<Answer<GetV1EventsByEventKeyExplainResult, GetV1EventsByEventKeyExplainError>>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<Answer<GetV1EventsByEventKeySendsResult, GetV1EventsByEventKeySendsError>>;
   /**
    * Count event triggers.
    *
@@ -2245,6 +2481,19 @@ export interface OnlyBearerOrInternalSecretOperations {
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<PostV1ApiKeysByKeyIDRotateResult, PostV1ApiKeysByKeyIDRotateError>>;
+  /**
+   * Discard a dead letter.
+   *
+   * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<Answer<PostV1EventDeadLettersByEventIDDiscardResult, PostV1EventDeadLettersByEventIDDiscardError>>;
+  /**
+   * Send a dead letter again.
+   *
+   * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+   * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<Answer<PostV1EventDeadLettersByEventIDRetargetResult, PostV1EventDeadLettersByEventIDRetargetError>>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -2418,6 +2667,12 @@ export interface OnlyInternalSecretOperations {
    * The project with its signing secret.
    */
   getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Answer<GetV1ProjectsByProjectIDResult, GetV1ProjectsByProjectIDError>>;
+  /**
+   * Change a project.
+   *
+   * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+   */
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Answer<PatchV1ProjectsByProjectIDResult, PatchV1ProjectsByProjectIDError>>;
   /**
    * Create a project.
    *
@@ -2629,12 +2884,27 @@ export interface OnlyBearerOrInternalSecretPagination {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput, options?: PaginateOptions): Paginator<GetV1ApiKeysResult["data"][number], GetV1ApiKeysResult>;
   /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput, options?: PaginateOptions): Paginator<GetV1EventDeadLettersResult["data"][number], GetV1EventDeadLettersResult>;
+  /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
    * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
   getV1Events(input?: GetV1EventsInput, options?: PaginateOptions): Paginator<GetV1EventsResult["data"][number], GetV1EventsResult>;
+  /**
+   * List what was sent to a key.
+   *
+   * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+   * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+   * that did not want to be buffered, leave nothing behind.
+   */
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput, options?: PaginateOptions): Paginator<GetV1EventsByEventKeySendsResult["data"][number], GetV1EventsByEventKeySendsResult>;
   /**
    * List jobs.
    *

@@ -403,6 +403,68 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/event-dead-letters": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List dead letters
+     * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+     * combined with "and".
+     */
+    get: operations["getV1EventDeadLetters"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters/{eventID}/discard": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Discard a dead letter
+     * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+     */
+    post: operations["postV1EventDeadLettersByEventIDDiscard"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters/{eventID}/retarget": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Send a dead letter again
+     * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+     * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+     */
+    post: operations["postV1EventDeadLettersByEventIDRetarget"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/events": {
     parameters: {
       query?: never;
@@ -526,6 +588,30 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/events/{eventKey}/explain": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * Explain what becomes of events
+     * Says in words what happened to the key and why, what became of its latest events, and what a send would meet now. `event_id` asks about one event,
+     * `trigger_id` about one wait. Where nobody ever waited on the key, `nearest_keys` has the keys that may have been meant: of the same beginning, of
+     * another case, a letter apart, or in another environment of the project. It is a search with bounds, so it may overlook some.
+     *
+     * `rule` names a rule of the guide on events; the text says it in words.
+     */
+    get: operations["getV1EventsByEventKeyExplain"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/events/{eventKey}/extend": {
     parameters: {
       query?: never;
@@ -607,6 +693,28 @@ export interface paths {
      * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
      */
     post: operations["postV1EventsByEventKeySend"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/events/{eventKey}/sends": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List what was sent to a key
+     * Every event that was sent to the key and is on record, newest first, with what became of it and who sent it: those that answered a wait, those that
+     * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
+     * that did not want to be buffered, leave nothing behind.
+     */
+    get: operations["getV1EventsByEventKeySends"];
+    put?: never;
+    post?: never;
     delete?: never;
     options?: never;
     head?: never;
@@ -780,7 +888,11 @@ export interface paths {
     delete?: never;
     options?: never;
     head?: never;
-    patch?: never;
+    /**
+     * Change a project
+     * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
+     */
+    patch: operations["patchV1ProjectsByProjectID"];
     trace?: never;
   };
   "/v1/runs": {
@@ -1222,6 +1334,18 @@ export interface components {
      * @enum {string}
      */
     AcceptBuffered: "any" | "since_run_start" | "none";
+    /** Who did it, as the credentials tell and never as the body does. */
+    Actor: {
+      kind: components["schemas"]["ActorKind"];
+      /** The API key, the run or the workflow run. */
+      id: string | null;
+      authenticated_by: components["schemas"]["AuthenticationKind"] | null;
+    };
+    /**
+     * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+     * definition says. `system`: the server by itself.
+     */
+    ActorKind: string;
     AnnotateRun: {
       /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
       annotations: {
@@ -1253,6 +1377,8 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
+    /** How the server knows who it was; null where it acted by itself. */
+    AuthenticationKind: string;
     /** An event that is kept until a wait asks for it. */
     BufferedEvent: {
       /** @constant */
@@ -1399,6 +1525,7 @@ export interface components {
       /** The organization that owns the project. */
       org_id?: string | null;
       name: string;
+      max_active_event_triggers?: components["schemas"]["MaxActiveEventTriggers"];
     };
     /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
     CreateStreamToken: {
@@ -1441,6 +1568,52 @@ export interface components {
       /** The key: `strait_` and 64 hexadecimal digits. */
       key: string;
     };
+    /** An event that nobody got, and whose sender was not told. */
+    DeadLetter: {
+      /** The id of the event. */
+      id: string;
+      project_id: string;
+      environment_id: string;
+      event_key: string;
+      /** The wait that refused it; null for `expired`. */
+      trigger_id: string | null;
+      /** The generation of that wait. */
+      generation: number | null;
+      reason: components["schemas"]["DeadLetterReason"];
+      status: components["schemas"]["DeadLetterStatus"];
+      payload: components["schemas"]["JsonValue"];
+      /** What the payload breaks, for `payload_mismatch`; pointers start with `/payload`. */
+      issues: components["schemas"]["ErrorIssue"][];
+      /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
+      channel: string;
+      /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+      sent_by: string;
+      sent_at: components["schemas"]["Timestamp"];
+      dead_lettered_at: components["schemas"]["Timestamp"];
+      handled_at: components["schemas"]["Timestamp"] | null;
+      /** Who retargeted or discarded it. */
+      handled_by: string | null;
+      /** The event that it was sent as again. */
+      retargeted_event_id: string | null;
+    };
+    DeadLetterPage: {
+      data: components["schemas"]["DeadLetter"][];
+      next_cursor: components["schemas"]["NextCursor"];
+      has_more: components["schemas"]["HasMore"];
+    };
+    /**
+     * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+     * step has emitted it, and the wait had another answer or had ended.
+     */
+    DeadLetterReason: string;
+    /**
+     * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+     * step has emitted it, and the wait had another answer or had ended.
+     * @enum {string}
+     */
+    DeadLetterReasonInput: "expired" | "payload_mismatch" | "conflict" | "late";
+    /** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+    DeadLetterStatus: string;
     /**
      * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
      * `trigger.received`.
@@ -1470,6 +1643,13 @@ export interface components {
      * `rejected` (not valid or not allowed), `expired` (buffered for too long).
      */
     Disposition: string;
+    /**
+     * What became of a sent event. `delivered`: it ended the wait. `duplicate`: the wait has this answer already. `recorded`: it counts, but more is needed.
+     * `buffered`: kept for a wait to come. Refused, with the event on record: `conflict` (another answer came first), `late` (the wait had ended),
+     * `rejected` (not valid or not allowed), `expired` (buffered for too long).
+     * @enum {string}
+     */
+    DispositionInput: "delivered" | "duplicate" | "recorded" | "buffered" | "conflict" | "late" | "rejected" | "expired";
     /** What a trigger would have done. */
     DryRun: {
       /** @constant */
@@ -1538,6 +1718,8 @@ export interface components {
       count?: number;
       /** The digest of the waits that there are now, for `expectation_failed`. */
       digest?: string;
+      /** The limit that was reached, for `quota_exceeded`. */
+      limit?: number;
       /** When trying again makes sense, as in the `Retry-After` header. */
       retry_after_secs?: number;
     } & {
@@ -1564,12 +1746,28 @@ export interface components {
       /** The id of this exchange, also in the `X-Request-Id` header. Quote it when asking for help. */
       request_id: string;
     };
+    /** How the event came in: by a request, or from a step with `event_emit_key`. */
+    EventChannel: string;
     /**
      * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
      * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
      * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
      */
     EventEmitKeyTemplate: string;
+    EventExplanation: {
+      /** The key in the form in which keys are compared (Unicode NFC). */
+      event_key: string;
+      /** The environment of the credentials, in which the key was looked for. */
+      environment_id: string;
+      explanation: components["schemas"]["Explanation"];
+      /** The wait that was asked about, that the event met, or the latest of the key. */
+      trigger: components["schemas"]["EventTrigger"] | null;
+      now: components["schemas"]["SendOutlook"];
+      /** The event that was asked about, or the latest 20 of the wait or the key, newest first. */
+      sends: components["schemas"]["ExplainedEvent"][];
+      /** At most 5 keys that may have been meant, the nearest first. Empty where somebody has waited on the key. */
+      nearest_keys: components["schemas"]["NearKey"][];
+    };
     /**
      * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
      * without control characters, compared byte for byte after NFC. `{type}:{entity}` is a good habit; `:` has no meaning to the server.
@@ -1581,6 +1779,37 @@ export interface components {
      * placeholder without a value, or a result that is no event key, fails the step.
      */
     EventKeyTemplate: string;
+    /** An event that was sent to a key. It is also the audit record of the send. */
+    EventRecord: {
+      id: string;
+      project_id: string;
+      environment_id: string;
+      event_key: string;
+      /** The wait that it met. */
+      trigger_id: string | null;
+      /** The generation of that wait. */
+      generation: number | null;
+      disposition: components["schemas"]["Disposition"];
+      payload: components["schemas"]["JsonValue"];
+      /** SHA-256 of the payload as canonical JSON (RFC 8785), hex: payloads that are equal as JSON have the same. */
+      payload_digest: string;
+      /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
+      is_rejection: boolean;
+      for_next: boolean;
+      /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+      issues: components["schemas"]["ErrorIssue"][] | null;
+      actor: components["schemas"]["Actor"];
+      channel: components["schemas"]["EventChannel"];
+      idempotency_key: string | null;
+      /** When a buffered event stops being deliverable. */
+      expires_at: components["schemas"]["Timestamp"] | null;
+      created_at: components["schemas"]["Timestamp"];
+    };
+    EventRecordPage: {
+      data: components["schemas"]["EventRecord"][];
+      next_cursor: components["schemas"]["NextCursor"];
+      has_more: components["schemas"]["HasMore"];
+    };
     /** How the waits of a project stand. No count is larger than `counted_up_to`. */
     EventStats: {
       /** Where counting stops: a count of this size means "so many, or more". */
@@ -1601,6 +1830,8 @@ export interface components {
       oldest_waiting: components["schemas"]["OldestWaiting"] | null;
       /** How many events are kept for a wait to come. */
       buffered: number;
+      /** How many events nobody got and nobody has looked at since. */
+      dead_letters: number;
       /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
       avg_wait_duration_secs: number | null;
     };
@@ -1645,6 +1876,8 @@ export interface components {
       sent_by: string | null;
       /** What an answer has to satisfy, as it was when the wait opened; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
+      /** The expression that has to be true of an answer; null for none. */
+      filter: string | null;
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
       on_timeout: components["schemas"]["WaitPolicy"] | null;
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -1660,6 +1893,16 @@ export interface components {
     ExpectedSet: {
       count?: number;
       digest?: string;
+    };
+    /** An event, and why this became of it. */
+    ExplainedEvent: components["schemas"]["EventRecord"] & {
+      explanation: components["schemas"]["Explanation"];
+    };
+    Explanation: {
+      /** The rule that applied, such as `B1`. New ones may come. */
+      rule: string;
+      /** What happened and why, for people. Not stable; do not match on it. */
+      text: string;
     };
     /** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
     ExtendEvent: {
@@ -1683,6 +1926,11 @@ export interface components {
        */
       retryable?: boolean;
     };
+    /**
+     * A CEL expression over `payload` and `event` (`event.key`, `event.sent_by`), such as `payload.kind == "paid" && payload.amount >= 100`. For events of which
+     * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
+     */
+    Filter: string;
     /** Whether another page follows. */
     HasMore: boolean;
     Health: {
@@ -1818,12 +2066,27 @@ export interface components {
       /** @default null */
       data?: components["schemas"]["JsonValueInput"];
     };
+    /**
+     * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+     * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+     * process within a second. Sleeps do not count.
+     */
+    MaxActiveEventTriggers: number | null;
     /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
     Metadata: {
       [key: string]: string;
     };
     /** A name for people; it need not be unique. */
     Name: string;
+    NearKey: {
+      event_key: string;
+      environment_id: string;
+      reason: components["schemas"]["NearKeyReason"];
+      /** Of its latest wait. */
+      status: components["schemas"]["TriggerStatus"];
+    };
+    /** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+    NearKeyReason: string;
     /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
     NextCursor: string | null;
     /**
@@ -1887,6 +2150,7 @@ export interface components {
       signing_secret: string;
       /** The environment used when a request names none. */
       default_environment_id: string;
+      max_active_event_triggers: components["schemas"]["MaxActiveEventTriggers"];
       created_at: components["schemas"]["Timestamp"];
       updated_at: components["schemas"]["Timestamp"];
     };
@@ -1981,6 +2245,25 @@ export interface components {
     };
     /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
     ResumeReason: string;
+    RetargetDeadLetter: {
+      event_key: components["schemas"]["EventKey"];
+      /** The generation that is meant; another current one is 409 `stale_generation`. */
+      generation?: number;
+      /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+      trigger_id?: components["schemas"]["Reference"];
+      /** @default buffer */
+      if_no_waiter?: components["schemas"]["IfNoWaiter"];
+      /**
+       * Keep the event for the next wait on this key when the latest one has ended.
+       * @default false
+       */
+      for_next?: boolean;
+      /**
+       * Seconds for which a buffered event stays deliverable.
+       * @default 604800
+       */
+      ttl_secs?: number;
+    };
     /**
      * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
      * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
@@ -2164,6 +2447,15 @@ export interface components {
        * @default null
        */
       payload?: components["schemas"]["JsonValueInput"];
+    };
+    /** What a send with a new payload would meet at this moment. */
+    SendOutlook: {
+      /** The HTTP status: 200, 202 or 409. */
+      status: number;
+      disposition: components["schemas"]["Disposition"];
+      /** The error, where it would be refused. */
+      code: components["schemas"]["ErrorCode"] | null;
+      explanation: components["schemas"]["Explanation"];
     };
     SendPrefix: {
       /**
@@ -2371,6 +2663,11 @@ export interface components {
       on_worker_lost?: components["schemas"]["OnWorkerLostInput"];
       enabled?: boolean;
     };
+    /** Absent fields stay as they are. */
+    UpdateProject: {
+      name?: string;
+      max_active_event_triggers?: components["schemas"]["MaxActiveEventTriggers"];
+    };
     /** The fields to change; the others stay as they are. */
     UpdateWorkflow: {
       name?: components["schemas"]["Name"];
@@ -2405,6 +2702,8 @@ export interface components {
        * @default null
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      /** @default null */
+      filter?: components["schemas"]["Filter"] | null;
       /**
        * Shown to whoever has to answer.
        * @default null
@@ -2547,6 +2846,8 @@ export interface components {
       notify_url: string | null;
       /** What the event has to satisfy; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
+      /** The expression that has to be true of the event; null for none. */
+      filter: string | null;
       sleep_duration: string | null;
       /** A template. */
       event_emit_key: string | null;
@@ -2586,6 +2887,7 @@ export interface components {
        * deep, without references to other documents.
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      filter?: components["schemas"]["Filter"] | null;
       sleep_duration?: components["schemas"]["SleepDuration"] | null;
       /** Another name of `sleep_duration`, in seconds. */
       sleep_duration_secs?: components["schemas"]["DurationSecs"];
@@ -2683,7 +2985,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The server cannot work right now, for example without its database or while it stops (`unavailable`). */
+    /** The server cannot do this right now, and changed nothing: its database cannot be reached, another transaction holds what the request changes, more requests have come than can be handled, or the server stops (`unavailable`). */
     Unavailable: {
       headers: {
         /** The id of this exchange. Every answer has one. */
@@ -2707,7 +3009,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The body is not `application/json` in UTF-8 (`unsupported_media_type`). */
+    /** The body is not `application/json` in UTF-8 without a `Content-Encoding` (`unsupported_media_type`). */
     UnsupportedMediaType: {
       headers: {
         /** The id of this exchange. Every answer has one. */
@@ -3672,6 +3974,159 @@ export interface operations {
       503: components["responses"]["Unavailable"];
     };
   };
+  getV1EventDeadLetters: {
+    parameters: {
+      query?: {
+        /**
+         * Only dead letters with this reason.
+         * @example expired
+         */
+        reason?: components["schemas"]["DeadLetterReasonInput"];
+        /**
+         * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
+         * @example payment:
+         */
+        prefix?: string;
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of dead letters. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetterPage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventDeadLettersByEventIDDiscard: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the event.
+         * @example evt_01k0000000e00800000000dead
+         */
+        eventID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The dead letter, discarded. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetter"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventDeadLettersByEventIDRetarget: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the event.
+         * @example evt_01k0000000e00800000000dead
+         */
+        eventID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["RetargetDeadLetter"];
+      };
+    };
+    responses: {
+      /** The event trigger, answered by the payload or by an equal one before. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["SentEvent"];
+        };
+      };
+      /** The event is kept until a wait asks for it. */
+      202: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["BufferedEvent"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
   getV1Events: {
     parameters: {
       query?: {
@@ -3930,6 +4385,44 @@ export interface operations {
       503: components["responses"]["Unavailable"];
     };
   };
+  getV1EventsByEventKeyExplain: {
+    parameters: {
+      query?: {
+        /** The event to explain (`evt_…`). One that is not of this key is 404. */
+        event_id?: components["schemas"]["Reference"];
+        /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+        trigger_id?: components["schemas"]["Reference"];
+      };
+      header?: never;
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: components["schemas"]["EventKey"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The explanation. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["EventExplanation"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
   postV1EventsByEventKeyExtend: {
     parameters: {
       query?: never;
@@ -4089,6 +4582,56 @@ export interface operations {
       413: components["responses"]["PayloadTooLarge"];
       415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventsByEventKeySends: {
+    parameters: {
+      query?: {
+        /**
+         * Only events that met this trigger.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
+        /**
+         * Only events of which this became.
+         * @example late
+         */
+        disposition?: components["schemas"]["DispositionInput"];
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path: {
+        /**
+         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
+         * @example aml:user-456
+         */
+        eventKey: components["schemas"]["EventKey"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of events. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["EventRecordPage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
@@ -4548,6 +5091,45 @@ export interface operations {
       401: components["responses"]["Unauthorized"];
       403: components["responses"]["Forbidden"];
       404: components["responses"]["NotFound"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  patchV1ProjectsByProjectID: {
+    parameters: {
+      query?: never;
+      header?: never;
+      path: {
+        /**
+         * The id of the project.
+         * @example proj_01k0000000e0080000000000ex
+         */
+        projectID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["UpdateProject"];
+      };
+    };
+    responses: {
+      /** The changed project. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["Project"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];
