@@ -15,6 +15,9 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterReason,
   DeliveryStatus,
   Disposition,
   DryRun,
@@ -37,6 +40,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  OpenedWaitGroup,
   PrefixDryRun,
   Project,
   ProjectPage,
@@ -48,6 +52,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -78,6 +83,7 @@ import type {
   UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
+  WaitForEvents,
   WebhookDelivery,
   WebhookDeliveryPage,
   Workflow,
@@ -275,6 +281,18 @@ export const operations = {
     tag: "api-keys",
     auth: ["bearer", "internalSecret"],
     scope: "api-keys:manage",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
+  getV1EventDeadLetters: {
+    id: "getV1EventDeadLetters",
+    method: "GET",
+    path: "/v1/event-dead-letters",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
     success: [200],
     media: "json",
     idempotent: false,
@@ -724,6 +742,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postSdkV1RunsByRunIDWaitForEvents: {
+    id: "postSdkV1RunsByRunIDWaitForEvents",
+    method: "POST",
+    path: "/sdk/v1/runs/{runID}/wait-for-events",
+    tag: "sdk-runs",
+    auth: ["runToken"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1ApiKeys: {
     id: "postV1ApiKeys",
     method: "POST",
@@ -744,6 +774,30 @@ export const operations = {
     auth: ["bearer", "internalSecret"],
     scope: "api-keys:manage",
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDDiscard: {
+    id: "postV1EventDeadLettersByEventIDDiscard",
+    method: "POST",
+    path: "/v1/event-dead-letters/{eventID}/discard",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDRetarget: {
+    id: "postV1EventDeadLettersByEventIDRetarget",
+    method: "POST",
+    path: "/v1/event-dead-letters/{eventID}/retarget",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200, 202],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -984,7 +1038,7 @@ export interface Operations {
   deleteV1EventsByEventKey: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: { reason?: string };
+    query: { trigger_id?: Reference; reason?: string };
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
@@ -1100,6 +1154,16 @@ export interface Operations {
     response: ApiKeyPage;
   };
 
+  /** GET /v1/event-dead-letters: List dead letters */
+  getV1EventDeadLetters: {
+    tag: "event-dead-letters";
+    path: Record<string, never>;
+    query: { reason?: DeadLetterReason; prefix?: string; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: DeadLetterPage;
+  };
+
   /** GET /v1/events: List event triggers */
   getV1Events: {
     tag: "events";
@@ -1123,7 +1187,7 @@ export interface Operations {
   getV1EventsByEventKey: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: Record<string, never>;
+    query: { trigger_id?: Reference };
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
@@ -1153,7 +1217,7 @@ export interface Operations {
   getV1EventsByEventKeyStream: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: { token?: string; cursor?: string };
+    query: { trigger_id?: Reference; token?: string; cursor?: string };
     headers: { "Last-Event-ID"?: string };
     body: undefined;
     response: AsyncIterable<StreamEvent> | undefined;
@@ -1486,6 +1550,16 @@ export interface Operations {
     response: OpenedEventTrigger;
   };
 
+  /** POST /sdk/v1/runs/{runID}/wait-for-events: Wait for several events */
+  postSdkV1RunsByRunIDWaitForEvents: {
+    tag: "sdk-runs";
+    path: { runID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: WaitForEvents;
+    response: OpenedWaitGroup;
+  };
+
   /** POST /v1/api-keys: Create an API key */
   postV1ApiKeys: {
     tag: "api-keys";
@@ -1504,6 +1578,26 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: RotateApiKey | undefined;
     response: CreatedApiKey;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/discard: Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: {
+    tag: "event-dead-letters";
+    path: { eventID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: undefined;
+    response: DeadLetter;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/retarget: Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: {
+    tag: "event-dead-letters";
+    path: { eventID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: RetargetDeadLetter;
+    response: { status: 200; body: SentEvent } | { status: 202; body: BufferedEvent };
   };
 
   /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */

@@ -258,6 +258,50 @@ export type CreatedApiKey = ApiKey & {
   key: string;
 };
 
+/** An event that nobody got, and whose sender was not told. */
+export interface DeadLetter {
+  /** The id of the event. */
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that refused it; null for `expired`. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  reason: DeadLetterReason;
+  status: DeadLetterStatus;
+  payload: JsonValue;
+  /** What the payload breaks, for `payload_mismatch`; pointers start with `/payload`. */
+  issues: ErrorIssue[];
+  /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
+  channel: string;
+  /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+  sent_by: string;
+  sent_at: Timestamp;
+  dead_lettered_at: Timestamp;
+  handled_at: Timestamp | null;
+  /** Who retargeted or discarded it. */
+  handled_by: string | null;
+  /** The event that it was sent as again. */
+  retargeted_event_id: string | null;
+}
+
+export interface DeadLetterPage {
+  data: DeadLetter[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late";
+
+/** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+export type DeadLetterStatus = "open" | "retargeted" | "discarded";
+
 /**
  * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
  * `trigger.received`.
@@ -314,7 +358,7 @@ export type EndpointUrl = string;
 export type ErrorClass = "rate_limited" | "auth" | "client" | "server" | "transient" | "connection" | "timeout" | "budget" | "reported" | "lost" | "unknown";
 
 /** What went wrong, for code. The list is closed; `x-strait-status` gives the HTTP status of each code. */
-export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable";
+export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "headers_too_large" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable";
 
 /** Facts about the error. Empty when there is nothing to add; some codes carry further members. */
 export type ErrorDetails = {
@@ -487,8 +531,10 @@ export interface EventStats {
 export interface EventTrigger {
   id: string;
   event_key: string;
-  /** Counts the waits on this key, from 1. */
+  /** Counts the waits on this key, from 1. Waits that share the key at the same time, and so one answer, have the same. */
   generation: number;
+  /** Whether the wait shares its key with every other wait that does. */
+  broadcast: boolean;
   project_id: string;
   environment_id: string;
   source_type: SourceType;
@@ -524,11 +570,15 @@ export interface EventTrigger {
   sent_by: string | null;
   /** What an answer has to satisfy, as it was when the wait opened; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of an answer; null for none. */
+  filter: string | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_cancel: WaitPolicy | null;
   tags: Tags;
+  /** The trigger of the group that it is a member of; null for a wait of its own. */
+  group_id: string | null;
 }
 
 export interface EventTriggerPage {
@@ -577,6 +627,38 @@ export interface FailRun {
    * @default true
    */
   retryable?: boolean;
+}
+
+/**
+ * A CEL expression over `payload` and `event` (`event.key`, `event.sent_by`), such as `payload.kind == "paid" && payload.amount >= 100`. For events of which
+ * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
+ */
+export type Filter = string;
+
+/** One wait of a group. The deadline is that of the group. */
+export interface GroupedWait {
+  event_key: EventKey;
+  /**
+   * Called by POST when the wait opens and when it ends.
+   * @default null
+   */
+  notify_url?: EndpointUrl | null;
+  /** @default any */
+  accept_buffered?: AcceptBuffered;
+  /**
+   * As for a single wait.
+   * @default null
+   */
+  payload_schema?: JsonSchema | null;
+  /** @default null */
+  filter?: Filter | null;
+  /**
+   * Shown to whoever has to answer.
+   * @default null
+   */
+  request_payload?: JsonValue;
+  /** @default {} */
+  tags?: Tags;
 }
 
 /** Whether another page follows. */
@@ -753,6 +835,12 @@ export interface OldestWaiting {
 }
 
 /**
+ * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+ * waits beside them for the same answer.
+ */
+export type OnConflict = "fail" | "replace" | "join";
+
+/**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
  * other branches go on; `continue` goes on as if the step had succeeded.
  */
@@ -766,6 +854,22 @@ export type OpenedEventTrigger = EventTrigger & {
   /** The same as `id`. */
   trigger_id: string;
 };
+
+/** The group that was opened. */
+export interface OpenedWaitGroup {
+  /** The event trigger that stands for the group; no key finds it. */
+  trigger_id: string;
+  /** `received` at once when buffered events were enough, else `waiting`. */
+  status: TriggerStatus;
+  mode: WaitGroupMode;
+  /** How many answers are needed. */
+  count: number;
+  /** The deadline; null for none. */
+  expires_at: Timestamp | null;
+  /** In the order of the request. */
+  waits: EventTrigger[];
+  result: WaitGroupResult | null;
+}
 
 /** What a send would reach. */
 export interface PrefixDryRun {
@@ -900,6 +1004,26 @@ export interface ReportProgress {
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export type ResumeReason = "event" | "timeout" | "canceled" | "rejected" | "retry" | "lost";
+
+export interface RetargetDeadLetter {
+  event_key: EventKey;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
+  /** @default buffer */
+  if_no_waiter?: IfNoWaiter;
+  /**
+   * Keep the event for the next wait on this key when the latest one has ended.
+   * @default false
+   */
+  for_next?: boolean;
+  /**
+   * Seconds for which a buffered event stays deliverable.
+   * @default 604800
+   */
+  ttl_secs?: number;
+}
 
 /**
  * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
@@ -1157,7 +1281,7 @@ export interface SetRunState {
 export interface SkippedTrigger {
   event_key: string;
   trigger_id: string;
-  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved`, `payload_mismatch` or, where waits share a key, `stale_generation`. */
   code: ErrorCode;
   message: string;
 }
@@ -1254,10 +1378,10 @@ export interface TriggerJob {
 export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
 /**
- * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
- * a key.
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+ * `group` until enough of several waits are answered. Only `event` is found by a key.
  */
-export type TriggerType = "event" | "sleep" | "inbox";
+export type TriggerType = "event" | "sleep" | "inbox" | "group";
 
 export interface TriggerWorkflow {
   /**
@@ -1340,6 +1464,14 @@ export interface WaitForEvent {
   on_timeout?: WaitPolicy;
   /** @default fail */
   on_cancel?: WaitPolicy;
+  /** @default fail */
+  on_conflict?: OnConflict;
+  /**
+   * Wait beside every other wait on the key: one event answers all that are open when it comes. All waits on a key have to say the same; another one is
+   * 409 `key_in_use`. Cannot be combined with `on_conflict`.
+   * @default false
+   */
+  broadcast?: boolean;
   /** @default any */
   accept_buffered?: AcceptBuffered;
   /**
@@ -1348,6 +1480,8 @@ export interface WaitForEvent {
    * @default null
    */
   payload_schema?: JsonSchema | null;
+  /** @default null */
+  filter?: Filter | null;
   /**
    * Shown to whoever has to answer.
    * @default null
@@ -1355,6 +1489,45 @@ export interface WaitForEvent {
   request_payload?: JsonValue;
   /** @default {} */
   tags?: Tags;
+}
+
+export interface WaitForEvents {
+  mode: WaitGroupMode;
+  /** How many answers `at_least` needs, at most as many as there are waits. Only with that mode. */
+  count?: number;
+  /** Each with a key of its own. */
+  waits: GroupedWait[];
+  /** Seconds until the group times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicy;
+  /** @default fail */
+  on_cancel?: WaitPolicy;
+}
+
+/** How one wait of the group has ended, or that it still waited. */
+export interface WaitGroupEntry {
+  event_key: string;
+  trigger_id: string;
+  status: TriggerStatus;
+  /** The answer; null unless the status is `received`. */
+  payload: JsonValue;
+}
+
+/** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+export type WaitGroupMode = "any" | "all" | "at_least";
+
+/** What became of a group. It is the checkpoint of the run that goes on, and the `response_payload` of the group's trigger. */
+export interface WaitGroupResult {
+  mode: WaitGroupMode;
+  /** How many answers were needed. */
+  count: number;
+  /** The key whose answer was the last that was needed; null when the group timed out. */
+  winner: string | null;
+  /** In the order of the request. */
+  results: WaitGroupEntry[];
 }
 
 /**
@@ -1490,6 +1663,10 @@ export interface WorkflowStep {
   notify_url: string | null;
   /** What the event has to satisfy; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of the event; null for none. */
+  filter: string | null;
+  on_conflict: OnConflict | null;
+  broadcast: boolean | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1530,6 +1707,11 @@ export interface WorkflowStepInput {
    * deep, without references to other documents.
    */
   payload_schema?: JsonSchema | null;
+  filter?: Filter | null;
+  /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
+  on_conflict?: OnConflict | null;
+  /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
+  broadcast?: boolean | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

@@ -22,10 +22,14 @@ POST /sdk/v1/runs/{runID}/state 2
 DELETE /sdk/v1/runs/{runID}/state/{key} 2
 GET /sdk/v1/runs/{runID}/state/{key} 2
 POST /sdk/v1/runs/{runID}/wait-for-event 2
+POST /sdk/v1/runs/{runID}/wait-for-events 2
 GET /v1/api-keys 21
 POST /v1/api-keys 5
 DELETE /v1/api-keys/{keyID} 5
 POST /v1/api-keys/{keyID}/rotate 5
+GET /v1/event-dead-letters 21
+POST /v1/event-dead-letters/{eventID}/discard 5
+POST /v1/event-dead-letters/{eventID}/retarget 5
 GET /v1/events 21
 POST /v1/events/prefix/{prefix}/send 5
 POST /v1/events/purge 5

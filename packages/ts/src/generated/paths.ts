@@ -10,6 +10,9 @@ export type BearerPaths = Pick<
   | "/v1/api-keys"
   | "/v1/api-keys/{keyID}"
   | "/v1/api-keys/{keyID}/rotate"
+  | "/v1/event-dead-letters"
+  | "/v1/event-dead-letters/{eventID}/discard"
+  | "/v1/event-dead-letters/{eventID}/retarget"
   | "/v1/events"
   | "/v1/events/prefix/{prefix}/send"
   | "/v1/events/purge"
@@ -64,6 +67,7 @@ export type RunTokenPaths = Pick<
   | "/sdk/v1/runs/{runID}/state"
   | "/sdk/v1/runs/{runID}/state/{key}"
   | "/sdk/v1/runs/{runID}/wait-for-event"
+  | "/sdk/v1/runs/{runID}/wait-for-events"
 >;
 
 /** The paths that a client with the credential `internalSecret` can call. */
@@ -74,6 +78,9 @@ export type InternalSecretPaths = Pick<
   | "/v1/api-keys"
   | "/v1/api-keys/{keyID}"
   | "/v1/api-keys/{keyID}/rotate"
+  | "/v1/event-dead-letters"
+  | "/v1/event-dead-letters/{eventID}/discard"
+  | "/v1/event-dead-letters/{eventID}/retarget"
   | "/v1/events"
   | "/v1/events/prefix/{prefix}/send"
   | "/v1/events/purge"
