@@ -30,8 +30,14 @@ import type {
   GetSdkV1RunsByRunIDStateResult,
   GetV1ApiKeysInput,
   GetV1ApiKeysResult,
+  GetV1EventDeadLettersInput,
+  GetV1EventDeadLettersResult,
+  GetV1EventsByEventKeyExplainInput,
+  GetV1EventsByEventKeyExplainResult,
   GetV1EventsByEventKeyInput,
   GetV1EventsByEventKeyResult,
+  GetV1EventsByEventKeySendsInput,
+  GetV1EventsByEventKeySendsResult,
   GetV1EventsInput,
   GetV1EventsResult,
   GetV1EventsStatsInput,
@@ -68,6 +74,8 @@ import type {
   GetV1WorkflowsResult,
   PatchV1JobsByJobIDInput,
   PatchV1JobsByJobIDResult,
+  PatchV1ProjectsByProjectIDInput,
+  PatchV1ProjectsByProjectIDResult,
   PatchV1WorkflowsByWorkflowIDInput,
   PatchV1WorkflowsByWorkflowIDResult,
   PostSdkV1RunsByRunIDAnnotateInput,
@@ -96,6 +104,10 @@ import type {
   PostV1ApiKeysByKeyIDRotateResult,
   PostV1ApiKeysInput,
   PostV1ApiKeysResult,
+  PostV1EventDeadLettersByEventIDDiscardInput,
+  PostV1EventDeadLettersByEventIDDiscardResult,
+  PostV1EventDeadLettersByEventIDRetargetInput,
+  PostV1EventDeadLettersByEventIDRetargetResult,
   PostV1EventsByEventKeyExtendInput,
   PostV1EventsByEventKeyExtendResult,
   PostV1EventsByEventKeyRejectInput,
@@ -214,6 +226,12 @@ export const getV1ApiKeys: (
   input?: GetV1ApiKeysInput,
 ) => Promise<GetV1ApiKeysResult> = /* @__PURE__ */ standalone("GET /v1/api-keys 21");
 
+/** List dead letters. */
+export const getV1EventDeadLetters: (
+  connection: Connection<"bearer" | "internalSecret">,
+  input?: GetV1EventDeadLettersInput,
+) => Promise<GetV1EventDeadLettersResult> = /* @__PURE__ */ standalone("GET /v1/event-dead-letters 21");
+
 /** List event triggers. */
 export const getV1Events: (
   connection: Connection<"bearer" | "internalSecret">,
@@ -225,6 +243,18 @@ export const getV1EventsByEventKey: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1EventsByEventKeyInput,
 ) => Promise<GetV1EventsByEventKeyResult> = /* @__PURE__ */ standalone("GET /v1/events/{eventKey} 5");
+
+/** Explain what becomes of events. */
+export const getV1EventsByEventKeyExplain: (
+  connection: Connection<"bearer" | "internalSecret">,
+  input: GetV1EventsByEventKeyExplainInput,
+) => Promise<GetV1EventsByEventKeyExplainResult> = /* @__PURE__ */ standalone("GET /v1/events/{eventKey}/explain 5");
+
+/** List what was sent to a key. */
+export const getV1EventsByEventKeySends: (
+  connection: Connection<"bearer" | "internalSecret">,
+  input: GetV1EventsByEventKeySendsInput,
+) => Promise<GetV1EventsByEventKeySendsResult> = /* @__PURE__ */ standalone("GET /v1/events/{eventKey}/sends 21");
 
 /** Count event triggers. */
 export const getV1EventsStats: (
@@ -328,6 +358,12 @@ export const patchV1JobsByJobID: (
   input: PatchV1JobsByJobIDInput,
 ) => Promise<PatchV1JobsByJobIDResult> = /* @__PURE__ */ standalone("PATCH /v1/jobs/{jobID} 5");
 
+/** Change a project. */
+export const patchV1ProjectsByProjectID: (
+  connection: Connection<"internalSecret">,
+  input: PatchV1ProjectsByProjectIDInput,
+) => Promise<PatchV1ProjectsByProjectIDResult> = /* @__PURE__ */ standalone("PATCH /v1/projects/{projectID} 4");
+
 /** Change a workflow. */
 export const patchV1WorkflowsByWorkflowID: (
   connection: Connection<"bearer" | "internalSecret">,
@@ -411,6 +447,18 @@ export const postV1ApiKeysByKeyIDRotate: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1ApiKeysByKeyIDRotateInput,
 ) => Promise<PostV1ApiKeysByKeyIDRotateResult> = /* @__PURE__ */ standalone("POST /v1/api-keys/{keyID}/rotate 5");
+
+/** Discard a dead letter. */
+export const postV1EventDeadLettersByEventIDDiscard: (
+  connection: Connection<"bearer" | "internalSecret">,
+  input: PostV1EventDeadLettersByEventIDDiscardInput,
+) => Promise<PostV1EventDeadLettersByEventIDDiscardResult> = /* @__PURE__ */ standalone("POST /v1/event-dead-letters/{eventID}/discard 5");
+
+/** Send a dead letter again. */
+export const postV1EventDeadLettersByEventIDRetarget: (
+  connection: Connection<"bearer" | "internalSecret">,
+  input: PostV1EventDeadLettersByEventIDRetargetInput,
+) => Promise<PostV1EventDeadLettersByEventIDRetargetResult> = /* @__PURE__ */ standalone("POST /v1/event-dead-letters/{eventID}/retarget 5");
 
 /** Change the deadline of an event trigger. */
 export const postV1EventsByEventKeyExtend: (
