@@ -100,6 +100,8 @@ import type {
   PostSdkV1RunsByRunIDStateResult,
   PostSdkV1RunsByRunIDWaitForEventInput,
   PostSdkV1RunsByRunIDWaitForEventResult,
+  PostSdkV1RunsByRunIDWaitForEventsInput,
+  PostSdkV1RunsByRunIDWaitForEventsResult,
   PostV1ApiKeysByKeyIDRotateInput,
   PostV1ApiKeysByKeyIDRotateResult,
   PostV1ApiKeysInput,
@@ -435,6 +437,12 @@ export const postSdkV1RunsByRunIDWaitForEvent: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDWaitForEventInput,
 ) => Promise<PostSdkV1RunsByRunIDWaitForEventResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/wait-for-event 2");
+
+/** Wait for several events. */
+export const postSdkV1RunsByRunIDWaitForEvents: (
+  connection: Connection<"runToken">,
+  input: PostSdkV1RunsByRunIDWaitForEventsInput,
+) => Promise<PostSdkV1RunsByRunIDWaitForEventsResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/wait-for-events 2");
 
 /** Create an API key. */
 export const postV1ApiKeys: (
