@@ -48,3 +48,8 @@ export async function hasEnvironment(db: Queryable, projectId: string, id: strin
   const rows = await db.query(sql`SELECT 1 FROM environments WHERE project_id = ${projectId} AND id = ${id}`);
   return rows.length > 0;
 }
+
+/** Every project there is, for what is done to each in turn. */
+export async function ids(db: Queryable): Promise<string[]> {
+  return (await db.query<{ id: string }>(sql`SELECT id FROM projects ORDER BY id`)).map(({ id }) => id);
+}
