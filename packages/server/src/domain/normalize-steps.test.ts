@@ -12,6 +12,9 @@ const empty = {
   notify_url: null,
   payload_schema: null,
   filter: null,
+  on_timeout: null,
+  timeout_payload: null,
+  timeout_step: null,
   sleep_duration: null,
   event_emit_key: null,
 };

@@ -78,13 +78,13 @@ export async function close(
 /** Makes dead letters of buffered events whose time is over, at most `limit`; how many. Those at hand are passed over. */
 export async function expire(db: Queryable, limit: number): Promise<number> {
   const [row] = await db.query<{ n: number }>(sql`
-    WITH due AS (
-      SELECT project_id, id FROM events WHERE disposition = 'buffered' AND expires_at <= strait_now()
-      ORDER BY expires_at LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED),
-    expired AS (
-      UPDATE events e SET disposition = 'expired', dead_letter_reason = 'expired', dead_letter_status = 'open',
+    WITH expired AS (
+      UPDATE events SET disposition = 'expired', dead_letter_reason = 'expired', dead_letter_status = 'open',
         dead_lettered_at = strait_now()
-      FROM due d WHERE e.project_id = d.project_id AND e.id = d.id RETURNING 1)
+      WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM events WHERE disposition = 'buffered' AND expires_at <= strait_now()
+        ORDER BY expires_at LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED))
+      RETURNING 1)
     SELECT count(*)::int AS n FROM expired`);
   return row?.n ?? 0;
 }

@@ -17,13 +17,14 @@ export async function removeEvents(
   limit: number,
 ): Promise<number> {
   const [row] = await db.query<{ n: number }>(sql`
-    WITH old AS (
-      SELECT e.id FROM events e
-      WHERE e.project_id = ${projectId} AND e.id < ${endId} AND e.disposition <> 'buffered'
-        AND coalesce(e.handled_at, e.dead_lettered_at, e.created_at) < ${olderThan(secs)}
-        AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = e.project_id AND t.id = e.trigger_id)
-      ORDER BY e.id LIMIT ${limit} FOR UPDATE SKIP LOCKED),
-    gone AS (DELETE FROM events e USING old WHERE e.project_id = ${projectId} AND e.id = old.id RETURNING 1)
+    WITH gone AS (
+      DELETE FROM events WHERE ctid = ANY(ARRAY(
+        SELECT e.ctid FROM events e
+        WHERE e.project_id = ${projectId} AND e.id < ${endId} AND e.disposition <> 'buffered'
+          AND coalesce(e.handled_at, e.dead_lettered_at, e.created_at) < ${olderThan(secs)}
+          AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = e.project_id AND t.id = e.trigger_id)
+        ORDER BY e.id LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+      RETURNING 1)
     SELECT count(*)::int4 AS n FROM gone`);
   return row?.n ?? 0;
 }
@@ -54,17 +55,17 @@ export async function removeKeys(
       SELECT project_id, environment_id, event_key, updated_at, latest_trigger_id FROM event_keys
       WHERE (project_id, environment_id, event_key) > (${project_id}, ${environment_id}, ${event_key})
       ORDER BY project_id, environment_id, event_key LIMIT ${limit}),
-    old AS (
-      SELECT k.project_id, k.environment_id, k.event_key
-      FROM page p JOIN event_keys k USING (project_id, environment_id, event_key)
-      WHERE p.updated_at < ${olderThan(secs)} AND k.updated_at < ${olderThan(secs)}
-        AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = p.project_id AND t.id = p.latest_trigger_id)
-        AND NOT EXISTS (SELECT FROM events e WHERE e.project_id = p.project_id AND e.environment_id = p.environment_id
-          AND e.event_key = p.event_key AND e.disposition = 'buffered')
-      FOR UPDATE OF k SKIP LOCKED),
     gone AS (
-      DELETE FROM event_keys k USING old o
-      WHERE k.project_id = o.project_id AND k.environment_id = o.environment_id AND k.event_key = o.event_key)
+      DELETE FROM event_keys WHERE ctid = ANY(ARRAY(
+        SELECT k.ctid FROM page p CROSS JOIN LATERAL (
+          SELECT k.ctid FROM event_keys k
+          WHERE k.project_id = p.project_id AND k.environment_id = p.environment_id AND k.event_key = p.event_key
+            AND k.updated_at < ${olderThan(secs)}
+          FOR UPDATE SKIP LOCKED) k
+        WHERE p.updated_at < ${olderThan(secs)}
+          AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = p.project_id AND t.id = p.latest_trigger_id)
+          AND NOT EXISTS (SELECT FROM events e WHERE e.project_id = p.project_id AND e.environment_id = p.environment_id
+            AND e.event_key = p.event_key AND e.disposition = 'buffered'))))
     SELECT project_id, environment_id, event_key, count(*) OVER ()::int4 AS n FROM page
     ORDER BY project_id DESC, environment_id DESC, event_key DESC LIMIT 1`);
   if (!last || last.n < limit) return undefined;

@@ -76,6 +76,8 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       notify_url: body.notify_url ?? null,
       payload_schema: body.payload_schema ?? null,
       filter: body.filter ?? null,
+      on_timeout: body.on_timeout ?? "fail",
+      timeout_payload: body.timeout_payload,
     };
     const [first, ...others] = waitIssues(checked, "", context.allowPrivateEndpoints);
     if (first) throw validationError([first, ...others]);
@@ -84,7 +86,6 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
       deadline: body.deadline ?? null,
       ...checked,
-      on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
