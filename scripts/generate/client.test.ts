@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -10,7 +10,10 @@ import { typeSource, withOpenAnswers } from "./type-source.ts";
 import { renderTypes } from "./types.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "strait-generate-"));
-cpSync(path.resolve(import.meta.dirname, "../../packages/ts/src"), root, { recursive: true });
+const packages = path.resolve(import.meta.dirname, "../../packages");
+cpSync(path.join(packages, "ts/src"), root, { recursive: true });
+mkdirSync(path.join(root, "node_modules/@strait"), { recursive: true });
+symlinkSync(path.join(packages, "contract"), path.join(root, "node_modules/@strait/contract"));
 afterAll(() => rmSync(root, { recursive: true }));
 
 /** A program that has a client of each kind. */
@@ -89,7 +92,9 @@ export { health, known, none, page, texts };
 
   test("say the same as the types of openapi-typescript", () => {
     const program = withClients(`
-import type { operations } from "./generated/types.ts";
+import type { operations } from "./generated/openapi.ts";
+import type { BearerOperations, BearerPagination, InternalSecretOperations, RunTokenOperations } from "./generated/client-types.ts";
+import type { EventTrigger } from "./generated/types.ts";
 
 type All = BearerOperationsPromise & RunTokenOperationsPromise & InternalSecretOperationsPromise;
 type Same<Left, Right> = [Left] extends [Right] ? ([Right] extends [Left] ? true : false) : false;
@@ -97,6 +102,11 @@ type Member<Value, Name> = Name extends keyof Value ? Exclude<Value[Name], undef
 type Json<Value> = Member<Member<Value, "content">, "application/json">;
 type Result<Answer> = [Json<Answer>] extends [never] ? undefined : Json<Answer>;
 type Success<Answers> = { [Status in keyof Answers & (200 | 201 | 202 | 204)]: Result<Answers[Status]> }[keyof Answers & (200 | 201 | 202 | 204)];
+
+type Answers = BearerOperations & RunTokenOperations & InternalSecretOperations;
+type Data<Answer> = Answer extends { readonly ok: true; readonly data: infer Body } ? Body : never;
+export const answers: { [Id in keyof All]: Same<Data<Awaited<ReturnType<Answers[Id]>>>, Awaited<ReturnType<All[Id]>>> }[keyof All] = true;
+export const entries: Same<BearerPagination["getV1Events"] extends (...input: never) => AsyncIterable<infer Item> ? Item : never, EventTrigger> = true;
 
 type Wrong = {
   [Id in keyof All]: Id extends keyof operations
@@ -120,15 +130,11 @@ export const wrong: (id: Wrong) => never = (id: never) => id;
 });
 
 describe("the operation table", () => {
-  test("splits paths, counts credentials in bits and knows streams", async () => {
+  test("has a line for each operation, its credentials, streams and lists as bits", async () => {
     const document = testDocument();
     const files = clientFiles(readSpec(document), await renderTypes(withOpenAnswers(typeSource(document))));
 
     const table = files.find((file) => file.path.endsWith("/operations.ts"))?.content;
-    expect(table).toContain(
-      'path: ["/triggers/", "key", "/send"],\n    auth: 5,\n    sse: false,\n    idempotent: true,',
-    );
-    expect(table).toContain('path: ["/triggers"], auth: 1, sse: false, idempotent: false, paginated: true }');
-    expect(table).toContain('path: ["/triggers/", "key", "/stream"],\n    auth: 0,\n    sse: true,');
+    expect(table).toContain("`GET /triggers 17\nPOST /triggers/{key}/send 5\nGET /triggers/{key}/stream 8`");
   });
 });

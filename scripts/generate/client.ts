@@ -1,5 +1,5 @@
-import { docComment, type GeneratedFile, importTypes, literal, typescriptFile, upperFirst } from "./emit.ts";
-import { CREDENTIALS, type Credential, type Operation, type Spec } from "./spec.ts";
+import { byName, docComment, type GeneratedFile, importTypes, typescriptFile, upperFirst } from "./emit.ts";
+import { CREDENTIALS, type Credential, type Operation, type Schema, type Spec } from "./spec.ts";
 import { type DocumentTypes, nested, type OperationTypes, operationTypes } from "./types.ts";
 
 const FOLDER = "packages/ts/src/generated";
@@ -7,75 +7,80 @@ const FOLDER = "packages/ts/src/generated";
 /** The generated files of `@strait/ts`. `types` are those with open enums in answers. */
 export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
   return [
-    operationsFile(spec),
-    typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n"), types.openapi),
+    tableFile(spec),
+    typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n")),
+    typescriptFile(`${FOLDER}/openapi.ts`, importTypes(["JsonValue"], "./types.ts"), types.openapi),
     clientTypesFile(spec, types),
+    pathsFile(spec),
   ];
 }
 
-/** The bits of `OperationRow.auth`, in the order of the credentials: 1, 2, 4. */
-function authBits({ auth }: Operation): number {
-  return CREDENTIALS.reduce((bits, credential, index) => (auth.includes(credential) ? bits | (1 << index) : bits), 0);
+/** A line of the operation table: method, path and flags, as `readOperation` of the client takes it. */
+function tableLine({ method, path, auth, media, paginated }: Operation): string {
+  const bits = CREDENTIALS.reduce(
+    (sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum),
+    0,
+  );
+  return `${method} ${path} ${bits | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
 }
 
-function operationsFile(spec: Spec): GeneratedFile {
-  const rows = spec.operations.map((operation) => {
-    const row = {
-      method: operation.method,
-      path: operation.path.split(/[{}]/).filter((part, index) => index === 0 || part !== ""),
-      auth: authBits(operation),
-      sse: operation.media === "sse",
-      idempotent: operation.idempotent,
-      paginated: operation.paginated,
-    };
-    return `  ${operation.id}: ${literal(row, "  ")},\n`;
-  });
+function tableFile(spec: Spec): GeneratedFile {
+  // By path, so that a compressor finds each line to be like the one before.
+  const lines = spec.operations.toSorted((left, right) => byName(left.path, right.path)).map(tableLine);
   return typescriptFile(
     `${FOLDER}/operations.ts`,
-    `/** What the client has to know about an operation. */
-export interface OperationRow {
-  /** In upper case. */
-  readonly method: string;
-  /** Text and names of path parameters in turn, text first: \`["/v1/events/", "eventKey", "/send"]\`. */
-  readonly path: readonly string[];
-  /** The credentials that are accepted, as bits: 1 bearer, 2 run token, 4 internal secret. 0: anybody may call. */
-  readonly auth: number;
-  /** Answers a stream of server-sent events. */
-  readonly sse: boolean;
-  /** Takes an \`Idempotency-Key\`. */
-  readonly idempotent: boolean;
-  /** Takes \`limit\` and \`cursor\`, answers a page. */
-  readonly paginated: boolean;
-}
+    `/**
+ * Every operation: method, path and flags, which are 1 bearer, 2 run token, 4 internal secret (none: anybody may call),
+ * 8 answers a stream, 16 answers pages.
+ */
+export const operationTable = \`${lines.join("\n")}\`;
 `,
-    `/** Every operation by its id. */
-export const operations = {
-${rows.join("")}} as const satisfies Record<string, OperationRow>;
-`,
-    "export type OperationId = keyof typeof operations;\n",
   );
 }
 
+/** The paths that each credential may call, in the form of openapi-typescript. */
+function pathsFile({ operations }: Spec): GeneratedFile {
+  const aliases = CREDENTIALS.map((credential) => {
+    const own = operations.filter(({ auth }) => auth.length === 0 || auth.includes(credential)).map(({ path }) => path);
+    const names = [...new Set(own)].sort().map((path) => `  | ${JSON.stringify(path)}\n`);
+    const comment = docComment(`The paths that a client with the credential \`${credential}\` can call.`);
+    return `${comment}export type ${upperFirst(credential)}Paths = Pick<\n  paths,\n${names.join("")}>;\n`;
+  });
+  return typescriptFile(`${FOLDER}/paths.ts`, importTypes(["paths"], "./openapi.ts"), ...aliases);
+}
+
 function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
-  const names = new Set<string>();
-  const inputs: string[] = [];
-  const callable = spec.operations.filter(({ media }) => media !== "sse");
-  for (const operation of callable) {
+  const names = new Set<string>(["ErrorResponse"]);
+  const own: string[] = [];
+  for (const operation of spec.operations) {
     const rendered = operationTypes(types, operation);
     for (const name of rendered.names) names.add(name);
-    inputs.push(inputType(operation, rendered), resultType(operation, rendered));
+    own.push(inputType(operation, rendered));
+    if (operation.media === "sse") {
+      own.push(eventType(operation, names));
+    } else {
+      own.push(resultType(operation, rendered), errorType(operation));
+    }
   }
   return typescriptFile(
     `${FOLDER}/client-types.ts`,
-    `import type { CallOptions } from "../runtime.ts";\n${importTypes(names, "./types.ts")}`,
+    `import type { Answer, CallOptions, EventStream, Paginator, PaginateOptions, StreamOptions } from "../runtime.ts";
+import type { ErrorsByStatus, RunTokenExpiredError, ServerError, UnexpectedStatusError } from "../status-errors.ts";
+${importTypes(names, "./types.ts")}`,
     CALL,
-    ...inputs,
-    ...operationInterfaces(callable),
+    ...own,
+    ...surfaces.flatMap((surface) => surfaceInterfaces(spec.operations, surface)),
   );
 }
 
 const CALL = `/** What every call takes beside its parameters. */
 export interface Call extends CallOptions {
+  /** Sent along, over what the client sends by itself. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What every stream takes beside its parameters. */
+export interface Subscription extends StreamOptions {
   /** Sent along, over what the client sends by itself. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
@@ -89,10 +94,11 @@ function inputType(operation: Operation, types: OperationTypes): string {
     body ? member("body", body, operation.body?.required === true) : "",
   ].join("");
   const name = `${upperFirst(operation.id)}Input`;
+  const base = operation.media === "sse" ? "Subscription" : "Call";
   const comment = docComment(`What \`${operation.id}\` takes.`);
   return members === ""
-    ? `${comment}export type ${name} = Call;\n`
-    : `${comment}export interface ${name} extends Call {\n${members}}\n`;
+    ? `${comment}export type ${name} = ${base};\n`
+    : `${comment}export interface ${name} extends ${base} {\n${members}}\n`;
 }
 
 function member(name: string, type: string, required: boolean): string {
@@ -105,6 +111,26 @@ function resultType({ id, successes }: Operation, types: OperationTypes): string
   return `${comment}export type ${upperFirst(id)}Result = ${[...bodies].join(" | ")};\n`;
 }
 
+/** What a stream tells about: the schema that the contract names as the content of its events. */
+function eventType({ id, successes }: Operation, names: Set<string>): string {
+  const schema = successes.find(({ media }) => media === "sse")?.schema?.contentSchema as Schema | undefined;
+  const name = schema?.$ref?.split("/").at(-1) ?? "JsonValue";
+  names.add(name);
+  return `${docComment(`What each event of \`${id}\` holds.`)}export type ${upperFirst(id)}Event = ${name};\n`;
+}
+
+function errorType({ id, auth, errors }: Operation): string {
+  const statuses = errors.map(({ status }) => status).filter((status) => status < 500);
+  const members = [
+    statuses.length > 0 ? `ErrorsByStatus<ErrorResponse>[${statuses.join(" | ")}]` : "",
+    auth.includes("runToken") ? "RunTokenExpiredError<ErrorResponse>" : "",
+    "ServerError<ErrorResponse>",
+    "UnexpectedStatusError",
+  ].filter((text) => text !== "");
+  const comment = docComment(`How \`${id}\` is refused.`);
+  return `${comment}export type ${upperFirst(id)}Error =\n${members.map((text) => `  | ${text}`).join("\n")};\n`;
+}
+
 function needsQuery({ queryParameters }: Operation): boolean {
   return queryParameters.some(({ required }) => required);
 }
@@ -113,43 +139,82 @@ function needsInput(operation: Operation): boolean {
   return operation.pathParameters.length > 0 || needsQuery(operation) || operation.body?.required === true;
 }
 
+/** One of the ways to call operations, as an object of the client with a method per operation. */
+interface Surface {
+  /** Ends the names of its interfaces. */
+  readonly name: string;
+  /** What its interfaces hold. */
+  readonly what: string;
+  has(operation: Operation): boolean;
+  /** The signature behind the name of the method, given the operation's name in PascalCase. */
+  signature(name: string, optional: string): string;
+}
+
+const surfaces: readonly Surface[] = [
+  {
+    name: "OperationsPromise",
+    what: "operations",
+    has: ({ media }) => media !== "sse",
+    signature: (name, optional) => `(input${optional}: ${name}Input): Promise<${name}Result>`,
+  },
+  {
+    name: "Operations",
+    what: "operations",
+    has: ({ media }) => media !== "sse",
+    signature: (name, optional) => `(input${optional}: ${name}Input): Promise<Answer<${name}Result, ${name}Error>>`,
+  },
+  {
+    name: "Streams",
+    what: "event streams",
+    has: ({ media }) => media === "sse",
+    signature: (name, optional) => `(input${optional}: ${name}Input): EventStream<${name}Event>`,
+  },
+  {
+    name: "Pagination",
+    what: "lists",
+    has: ({ paginated }) => paginated,
+    signature: (name, optional) =>
+      `(input${optional}: ${name}Input, options?: PaginateOptions): Paginator<${name}Result["data"][number], ${name}Result>`,
+  },
+];
+
 /**
  * An interface per credential. Operations that accept the same credentials stand in one interface, from which those of
  * the credentials extend: each signature is written once, and an editor resolves it without computing a type.
  */
-function operationInterfaces(operations: readonly Operation[]): string[] {
+function surfaceInterfaces(all: readonly Operation[], surface: Surface): string[] {
   const groups = new Map<string, { auth: readonly Credential[]; operations: Operation[] }>();
-  for (const operation of operations) {
-    const name = groupName(operation.auth);
+  for (const operation of all.filter(surface.has)) {
+    const name = `${groupName(operation.auth)}${surface.name}`;
     const group = groups.get(name) ?? { auth: operation.auth, operations: [] };
     group.operations.push(operation);
     groups.set(name, group);
   }
-  const shared = [...groups].sort(([left], [right]) => (left < right ? -1 : 1));
-  const interfaces = shared.map(([name, { auth, operations: members }]) => {
+  const shared = [...groups].sort(([left], [right]) => byName(left, right));
+  const interfaces = shared.map(([name, { auth, operations }]) => {
     const comment = docComment(
       auth.length === 0
-        ? "The operations that need no credential."
-        : `The operations that accept ${auth.join(" or ")}, and nothing else.`,
+        ? `The ${surface.what} that need no credential.`
+        : `The ${surface.what} that accept ${auth.join(" or ")}, and nothing else.`,
     );
-    return `${comment}export interface ${name} {\n${members.map(signature).join("")}}\n`;
+    const methods = operations.map((operation) => method(operation, surface));
+    return `${comment}export interface ${name} {\n${methods.join("")}}\n`;
   });
   const byCredential = CREDENTIALS.map((credential) => {
     const bases = shared.filter(([, { auth }]) => auth.length === 0 || auth.includes(credential)).map(([name]) => name);
-    const comment = docComment(`The operations that a client with the credential \`${credential}\` can call.`);
+    const comment = docComment(`The ${surface.what} that a client with the credential \`${credential}\` can call.`);
     const heritage = bases.length === 0 ? "" : ` extends ${bases.join(", ")}`;
-    return `${comment}export interface ${upperFirst(credential)}OperationsPromise${heritage} {}\n`;
+    return `${comment}export interface ${upperFirst(credential)}${surface.name}${heritage} {}\n`;
   });
   return [...interfaces, ...byCredential];
 }
 
 function groupName(auth: readonly Credential[]): string {
-  return auth.length === 0 ? "PublicCalls" : `${auth.map(upperFirst).join("Or")}Calls`;
+  return auth.length === 0 ? "Public" : `Only${auth.map(upperFirst).join("Or")}`;
 }
 
-function signature(operation: Operation): string {
-  const name = upperFirst(operation.id);
+function method(operation: Operation, surface: Surface): string {
   const title = /[.?!]$/.test(operation.summary) ? operation.summary : `${operation.summary}.`;
   const comment = docComment(`${title}\n\n${operation.description}`, "  ");
-  return `${comment}  ${operation.id}(input${needsInput(operation) ? "" : "?"}: ${name}Input): Promise<${name}Result>;\n`;
+  return `${comment}  ${operation.id}${surface.signature(upperFirst(operation.id), needsInput(operation) ? "" : "?")};\n`;
 }

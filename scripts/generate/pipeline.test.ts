@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { runGenerators } from "./pipeline.ts";
+import { readSpec } from "./spec.ts";
 import { typeErrors } from "./type-errors.ts";
 
 const repository = path.resolve(import.meta.dirname, "../..");
@@ -127,6 +128,10 @@ describe("checking", () => {
 });
 
 describe("a new operation", () => {
+  const { operations } = readSpec(
+    JSON.parse(readFileSync(path.join(repository, "packages/contract/openapi.json"), "utf8")),
+  );
+  const events = operations.flatMap(({ id, tag }) => (tag === "events" ? [id] : []));
   const handlers = `
 import type { OperationId, Operations } from "./src/generated/operations.ts";
 
@@ -134,19 +139,10 @@ type HandlersOf<Tag extends Operations[OperationId]["tag"]> = {
   readonly [Id in OperationId as Operations[Id]["tag"] extends Tag ? Id : never]: () => Operations[Id]["response"];
 };
 
-declare const trigger: Operations["getV1EventsByEventKey"]["response"];
-declare const page: Operations["getV1Events"]["response"];
-declare const sent: Operations["postV1EventsByEventKeySend"]["response"];
-declare const sentPrefix: Operations["postV1EventsPrefixByPrefixSend"]["response"];
+declare const answer: never;
 
 export const events: HandlersOf<"events"> = {
-  getV1Events: () => page,
-  getV1EventsByEventKey: () => trigger,
-  getV1EventsByEventKeyStream: () => undefined,
-  postV1EventsByEventKeySend: () => sent,
-  postV1EventsPrefixByPrefixSend: () => sentPrefix,
-  deleteV1EventsByEventKey: () => trigger,
-};
+${events.map((id) => `  ${id}: () => answer,\n`).join("")}};
 `;
 
   test("breaks the handlers of its tag until it is handled", async () => {

@@ -35,10 +35,14 @@ export function typeSource(document: OpenApiDocument): OpenApiDocument {
 /** Marks a schema that stands for "any other text", which the type emitter writes as `string & {}`. */
 export const ANY_OTHER_TEXT = "x-any-other-text";
 
+/** Marks a schema that stands for any JSON value, with its name, which the type emitter uses to write what it nests. */
+export const ANY_JSON = "x-any-json";
+
 /**
  * The same document with open enums in answers, so that a value that a later server adds is no type error and no
- * crash, while a request still takes only what is known. A schema that holds an enum and serves both directions is
- * split: `RunStatus` is what answers hold, `RunStatusInput` what requests take.
+ * crash, while a request still takes only what is known; and with any JSON value as a type that a program can look into,
+ * while a request takes whatever has a JSON form. A schema that holds such a part and serves both directions is split:
+ * `RunStatus` is what answers hold, `RunStatusInput` what requests take.
  *
  * @param document - As `typeSource` gives it.
  */
@@ -51,7 +55,7 @@ export function withOpenAnswers(document: OpenApiDocument): OpenApiDocument {
   );
   const received = reachable(schemas, [...operations.map(({ responses }) => responses), document.components.responses]);
 
-  const split = new Set([...sent].filter((name) => received.has(name) && holdsEnum(schemas, name)));
+  const split = new Set([...sent].filter((name) => received.has(name) && isOpen(schemas, name)));
   for (const name of split) {
     if (schemas[inputName(name)]) {
       throw new SpecError([
@@ -63,7 +67,8 @@ export function withOpenAnswers(document: OpenApiDocument): OpenApiDocument {
   const closed = (value: unknown) => mapSchemas(value, (schema) => toInputReference(schema, split));
   const all = Object.entries(schemas).flatMap(([name, schema]): [string, unknown][] => {
     if (sent.has(name) && !received.has(name)) return [[name, closed(schema)]];
-    const answer: [string, unknown] = [name, mapSchemas(schema, toOpenEnum)];
+    const open = isFree(schema) ? { ...schema, [ANY_JSON]: name } : mapSchemas(schema, toOpen);
+    const answer: [string, unknown] = [name, open];
     return split.has(name) ? [answer, [inputName(name), closed(schema)]] : [answer];
   });
   const paths = Object.entries(document.paths).map(([path, item]) => [path, withClosedRequests(item, closed)]);
@@ -73,7 +78,7 @@ export function withOpenAnswers(document: OpenApiDocument): OpenApiDocument {
     components: {
       ...document.components,
       schemas: Object.fromEntries(all) as Record<string, Schema>,
-      responses: mapSchemas(document.components.responses, toOpenEnum) as Json,
+      responses: mapSchemas(document.components.responses, toOpen) as Json,
     },
   };
 }
@@ -88,7 +93,7 @@ function withClosedRequests(item: Json, closed: (value: unknown) => unknown): Js
         ...rest,
         ...(parameters === undefined ? {} : { parameters: closed(parameters) }),
         ...(requestBody === undefined ? {} : { requestBody: closed(requestBody) }),
-        responses: mapSchemas(responses, toOpenEnum),
+        responses: mapSchemas(responses, toOpen),
       },
     ];
   });
@@ -102,6 +107,16 @@ function inputName(name: string): string {
 function toInputReference(schema: Json, split: ReadonlySet<string>): Json {
   const name = schemaName(schema.$ref);
   return name && split.has(name) ? { ...schema, $ref: `#/components/schemas/${inputName(name)}` } : schema;
+}
+
+/** Whether a schema allows every value: it says nothing but what it is for. */
+function isFree(schema: Json): boolean {
+  return Object.keys(schema).every((keyword) => keyword === "description");
+}
+
+function toOpen(schema: Json): Json {
+  if (schema.additionalProperties !== true) return toOpenEnum(schema);
+  return { ...schema, additionalProperties: { $ref: "#/components/schemas/JsonValue" } };
 }
 
 function toOpenEnum(schema: Json): Json {
@@ -139,14 +154,17 @@ function reachable(schemas: Readonly<Record<string, Schema>>, roots: unknown): S
   return found;
 }
 
-function holdsEnum(schemas: Readonly<Record<string, Schema>>, name: string): boolean {
+function isOpen(schemas: Readonly<Record<string, Schema>>, name: string): boolean {
   const names = reachable(schemas, { $ref: `#/components/schemas/${name}` });
   let found = false;
   const look = (schema: Json): Json => {
-    found ||= toOpenEnum(schema) !== schema;
+    found ||= toOpen(schema) !== schema;
     return schema;
   };
-  for (const each of names) mapSchemas(schemas[each], look);
+  for (const each of names) {
+    found ||= isFree(schemas[each] ?? {});
+    mapSchemas(schemas[each], look);
+  }
   return found;
 }
 

@@ -56,6 +56,36 @@ describe("the types of the client", () => {
     expect(split).toEqual(["StatusInput"]);
   });
 
+  test("let a program look into any JSON value of an answer, and send whatever it likes", async () => {
+    const document = testDocument();
+    const { Trigger, Send, ...schemas } = document.components.schemas;
+    const free = { $ref: "#/components/schemas/JsonValue" };
+    const { schemas: types } = await renderTypes(
+      withOpenAnswers(
+        typeSource({
+          ...document,
+          components: {
+            ...document.components,
+            schemas: {
+              ...schemas,
+              JsonValue: { description: "Any JSON value." },
+              Trigger: {
+                ...Trigger,
+                properties: { payload: free, details: { type: "object", additionalProperties: true } },
+              },
+              Send: { ...Send, properties: { payload: free } },
+            },
+          },
+        }),
+      ),
+    );
+
+    expect(types.get("JsonValue")).toContain("type JsonValue = string | number | boolean | null | JsonValue[] | {");
+    expect(types.get("JsonValueInput")).toContain("type JsonValueInput = unknown;");
+    expect(types.get("Trigger")).toMatch(/payload\?: JsonValue;\s+details\?: \{\s+\[key: string\]: JsonValue;/);
+    expect(types.get("Send")).toContain("payload?: JsonValueInput;");
+  });
+
   test("hold no any", async () => {
     const { schemas, openapi } = await renderTypes(withOpenAnswers(typeSource(testDocument())));
 

@@ -2,7 +2,7 @@ import openapiTS, { astToString, type OpenAPI3 } from "openapi-typescript";
 import ts from "typescript";
 import { docComment } from "./emit.ts";
 import type { OpenApiDocument, Operation } from "./spec.ts";
-import { ANY_OTHER_TEXT } from "./type-source.ts";
+import { ANY_JSON, ANY_OTHER_TEXT } from "./type-source.ts";
 
 /** The types of one operation as TypeScript source. */
 export interface OperationTypes {
@@ -31,7 +31,10 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
   const nodes = await openapiTS(document as unknown as OpenAPI3, {
     silent: true,
     defaultNonNullable: false,
-    transform: (schema) => (ANY_OTHER_TEXT in schema ? anyOtherText() : undefined),
+    transform: (schema) => {
+      if (ANY_OTHER_TEXT in schema) return anyOtherText();
+      return ANY_JSON in schema ? anyJson(String(schema[ANY_JSON])) : undefined;
+    },
   });
 
   // `webhooks` and `$defs` are always there and always empty.
@@ -50,11 +53,7 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
       ]),
     ),
     operations: new Map([...operations].map(([id, node]) => [id, typesOfOperation(members(node))])),
-    openapi: declarations
-      .map((node) =>
-        source(ts.isInterfaceDeclaration(node) && isNamed(node.name, ["components"]) ? byReference(node) : node),
-      )
-      .join("\n"),
+    openapi: declarations.map(openapiSource).join("\n"),
   };
 }
 
@@ -143,30 +142,33 @@ function anyOtherText(): ts.TypeNode {
   );
 }
 
+/** A type of that name which a program can look into, unlike `unknown`. */
+function anyJson(name: string): ts.TypeNode {
+  const { factory } = ts;
+  const own = factory.createTypeReferenceNode(name);
+  const key = factory.createParameterDeclaration(
+    undefined,
+    undefined,
+    "key",
+    undefined,
+    factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword),
+  );
+  return factory.createUnionTypeNode([
+    factory.createKeywordTypeNode(ts.SyntaxKind.StringKeyword),
+    factory.createKeywordTypeNode(ts.SyntaxKind.NumberKeyword),
+    factory.createKeywordTypeNode(ts.SyntaxKind.BooleanKeyword),
+    factory.createLiteralTypeNode(factory.createNull()),
+    factory.createArrayTypeNode(own),
+    factory.createTypeLiteralNode([factory.createIndexSignature(undefined, [key], own)]),
+  ]);
+}
+
 function declaration(name: string, node: ts.TypeNode, description: string | undefined): string {
   const modifiers = [ts.factory.createModifier(ts.SyntaxKind.ExportKeyword)];
   const declared = ts.isTypeLiteralNode(node)
     ? ts.factory.createInterfaceDeclaration(modifiers, name, undefined, undefined, node.members)
     : ts.factory.createTypeAliasDeclaration(modifiers, name, undefined, node);
   return docComment(description) + source(declared);
-}
-
-/** The `components` interface with each schema by reference to its own declaration. */
-function byReference(components: ts.InterfaceDeclaration): ts.InterfaceDeclaration {
-  const sections = components.members.map((section) => {
-    if (!ts.isPropertySignature(section) || !section.type) return section;
-    if (!ts.isIdentifier(section.name) || section.name.text !== "schemas") return section;
-    const references = [...members(section.type).keys()].map((name) =>
-      ts.factory.createPropertySignature(undefined, name, undefined, ts.factory.createTypeReferenceNode(name)),
-    );
-    return ts.factory.createPropertySignature(
-      section.modifiers,
-      section.name,
-      section.questionToken,
-      ts.factory.createTypeLiteralNode(references),
-    );
-  });
-  return ts.factory.createInterfaceDeclaration(components.modifiers, components.name, undefined, undefined, sections);
 }
 
 function collectNames(node: ts.Node, names: Set<string>): void {
@@ -184,9 +186,20 @@ function typeText(node: ts.TypeNode | undefined): string | undefined {
 
 /** Prints as this repository writes: two spaces, schemas by their names, a description as a sentence rather than a tag. */
 function source(node: ts.Node): string {
-  return astToString(node)
+  return printed(node)
     .replace(/components\["schemas"\]\["(\w+)"\]/g, "$1")
-    .replace(/\(((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\) \| \(string & \{ ?\}\)/g, "$1 | (string & {})")
+    .replace(OPEN_ENUM, "$1 | (string & {})");
+}
+
+/** The same for openapi-fetch, whose types take `string & {}` for an object: there an open enum is any text. */
+function openapiSource(node: ts.Node): string {
+  return printed(node).replace(OPEN_ENUM, "string");
+}
+
+const OPEN_ENUM = /\(((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\) \| \(string & \{ ?\}\)/g;
+
+function printed(node: ts.Node): string {
+  return astToString(node)
     .replace(/^(?: {4})+/gm, (spaces) => " ".repeat(spaces.length / 2))
     .replace(/^( *\*) {5}(?=\S)/gm, "$1 ")
     .replace(/^( *(?:\/\*)?\*) @description /gm, "$1 ");

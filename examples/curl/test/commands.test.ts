@@ -90,6 +90,34 @@ describe.each([
     },
   );
 
+  test.skipIf(!isHere)("ST-13 pattern 6: everything that waits under the prefix goes on", async () => {
+    const scene = await givenJobs([]);
+    const { operationsPromise: strait } = scene.client;
+    const steps = [
+      { step_ref: "item", type: "wait_for_event" as const, event_key: "{{payload.batch}}:item-{{payload.item}}" },
+    ];
+    await strait.postV1Workflows({ body: { name: "Item", slug: "item", steps } });
+    const started = async (batch: string, item: number) => {
+      const body = { payload: { batch, item } };
+      const run = await strait.postV1WorkflowsByWorkflowIDTrigger({ pathParams: { workflowID: "item" }, body });
+      await waits(scene, `${batch}:item-${item}`);
+      return run.id;
+    };
+    const reached = [await started("batch-42", 1), await started("batch-42", 2)];
+    await started("batch-421", 1);
+
+    const printed = await send(commandOf("send-prefix.sh", scene.target));
+
+    expect(JSON.parse(printed)).toMatchObject({ has_more: false, skipped: [] });
+    for (const id of reached) expect(await workflowRunEnds(scene, id)).toMatchObject({ status: "completed" });
+    const pathParams = { eventKey: "batch-42:item-2" };
+    expect(await strait.getV1EventsByEventKey({ pathParams })).toMatchObject({
+      status: "received",
+      response_payload: { approved: true },
+    });
+    await waits(scene, "batch-421:item-1");
+  });
+
   test.skipIf(!isHere)("ST-15 the stream tells each status and closes by itself at the last one", async () => {
     const scene = await givenJobs(kycJobs);
     await start(scene, "kyc-onboarding.json", { user_id: "user-456" });

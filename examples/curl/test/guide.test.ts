@@ -10,9 +10,12 @@ const GUIDE = fileURLToPath(new URL("../../../../shared/seeds/000_697c32fce01260
 describe.skipIf(!existsSync(GUIDE))("the files of guide/", () => {
   const text = existsSync(GUIDE) ? readFileSync(GUIDE, "utf8") : "";
 
-  test.each(["send.sh", "stream.sh", "cancel.sh", "wait-for-event.py"])("%s is the guide's text", (name) => {
-    expect(text).toContain(readGuide(name));
-  });
+  test.each(["send.sh", "send-prefix.sh", "stream.sh", "cancel.sh", "wait-for-event.py"])(
+    "%s is the guide's text",
+    (name) => {
+      expect(text).toContain(readGuide(name));
+    },
+  );
 
   test.each(["kyc-onboarding.json", "prod-deploy.json"])("%s is the guide's JSON, laid out", (name) => {
     const guide = text.replace(/\s+/g, "");

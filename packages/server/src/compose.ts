@@ -21,6 +21,7 @@ import { runTokens } from "./service/run-token.ts";
 import { sendEventLane } from "./service/send-event.ts";
 import { signedTokens } from "./service/signed-token.ts";
 import { signer as createSigner } from "./service/signing.ts";
+import { triggerQuota } from "./service/trigger-quota.ts";
 import { openSignals } from "./store/channel.ts";
 import { databaseClock } from "./store/clock.ts";
 import { openDatabase } from "./store/database.ts";
@@ -115,6 +116,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     signals,
     worker: dispatcher,
     jobs: jobCache(db, signals),
+    quota: triggerQuota(() => performance.now()),
     allowPrivateEndpoints: config.worker.allowPrivateEndpoints,
   };
   const lanes = {

@@ -42,6 +42,7 @@ describe("the statistics of events", () => {
         requested_at: oldest.trigger.requested_at,
       },
       buffered: 1,
+      dead_letters: 0,
       avg_wait_duration_secs: expect.closeTo(30, 0),
     });
     expect(others.body).toMatchObject({ waiting: 0, received: 0, oldest_waiting: null, avg_wait_duration_secs: null });

@@ -254,6 +254,15 @@ async function seedRuns(db: Queryable): Promise<void> {
     INSERT INTO run_state (project_id, run_id, key, value)
     SELECT ${projectId}, i.id, s.key, s.value
     FROM json_to_recordset(${json(world.runs)}) AS i(id text, state json), json_each(i.state) AS s`);
+  await db.query(sql`
+    WITH message AS (
+      INSERT INTO inbox_messages (project_id, run_id, sequence, id, name, payload, disposition, actor)
+      SELECT ${projectId}, i.id, m.sequence, m.entry->>'id', m.entry->>'name', m.entry->>'payload', 'buffered', ${ACTOR}
+      FROM json_to_recordset(${json(world.runs)}) AS i(id text, inbox json),
+        json_array_elements(i.inbox) WITH ORDINALITY AS m(entry, sequence)
+      RETURNING project_id, run_id, sequence)
+    INSERT INTO run_inboxes (project_id, run_id, last_sequence)
+    SELECT project_id, run_id, max(sequence) FROM message GROUP BY project_id, run_id`);
 }
 
 async function seedTriggers(db: Queryable): Promise<void> {

@@ -223,6 +223,26 @@ describe("L2 a run whose row somebody holds", () => {
     await lane.idle();
   });
 
+  test("does not hold up another that was held, too, and is free earlier", async () => {
+    const world = await startExecutingWorld();
+    const { strait } = world;
+    const [long, short] = await world.executing(2);
+    const lane = finishRunLane(strait.server.context);
+    const [longer, shorter] = await Promise.all(
+      [long, short].map((run) => hold(strait, sql`SELECT 1 FROM runs WHERE id = ${run?.id} FOR UPDATE`)),
+    );
+
+    const last = lane.add(completion(strait, long?.id ?? ""));
+    const first = lane.add(completion(strait, short?.id ?? ""));
+    await eventually(async () => (await blockedSessions(strait)) > 0);
+    await shorter?.release();
+
+    expect(await first).toBe("moved");
+    expect((await readRun(strait, long?.id ?? "")).status).toBe("executing");
+    await longer?.release();
+    expect(await last).toBe("moved");
+  });
+
   test("is looked at again when it is free: another outcome may have come first", async () => {
     const world = await startExecutingWorld();
     const { strait } = world;

@@ -34,6 +34,12 @@ const lists: Partial<Record<OperationId, List>> = {
     insert: `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
         job_run_id) SELECT $1, id, $2, id, 1, 'job_run', 'event', '${RUN}'`,
   },
+  getV1EventsByEventKeySends: {
+    path: "/v1/events/asked/sends?disposition=late",
+    prefix: "evt",
+    insert: `INSERT INTO events (project_id, id, environment_id, event_key, disposition, payload, payload_digest, actor, channel)
+      SELECT $1, id, $2, 'asked', 'late', '1', '', 'internal', 'api'`,
+  },
   getV1Jobs: {
     path: "/v1/jobs",
     prefix: "job",

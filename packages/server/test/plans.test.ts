@@ -82,12 +82,25 @@ async function driveWaits(strait: TestServer): Promise<void> {
   const late = await wait("late");
   await strait.advance(120_000);
   await runIs(strait, late, "timed_out");
+  const talking = await call("inbox/receive", { names: ["chat"], timeout_secs: 60 });
+  for (const name of ["aside", "chat"]) {
+    await strait.request("POST", `/v1/runs/${talking}/inbox/${name}`, {
+      body: {},
+      headers: { "idempotency-key": name },
+    });
+  }
+  await strait.request("GET", `/v1/runs/${talking}/inbox?unread=true`);
   await call("complete", { result: 1 });
   await call("fail", { error: "e" });
 }
 
 async function driveUpkeep(strait: TestServer): Promise<void> {
   expect((await strait.request("GET", "/v1/events/stats")).status).toBe(200);
+  for (const path of ["sends", "sends?disposition=late", "explain"]) {
+    for (const key of ["sent", "nobody"]) {
+      expect((await strait.request("GET", `/v1/events/${key}/${path}`)).status).toBe(200);
+    }
+  }
   for (const age of [{ older_than_days: 1 }, { before: "2100-01-01T00:00:00Z" }]) {
     expect((await strait.request("POST", "/v1/events/purge", { body: age })).status).toBe(200);
   }
@@ -151,6 +164,9 @@ async function fill(databaseUrl: string): Promise<void> {
       SELECT 'p' || n % 50 + 1, 't' || n, 'e', 'k' || n, 1, 'job_run', 'event', 'r' || n, strait_now() ${rows(10_000)}`,
     `INSERT INTO events (project_id, id, environment_id, event_key, disposition, payload, payload_digest, actor, channel, expires_at)
       SELECT 'p' || n % 50 + 1, 'v' || n, 'e', 'k' || n, 'buffered', '1', '', 'a', 'api', strait_now() ${rows(10_000)}`,
+    `INSERT INTO run_inboxes SELECT 'p' || n % 50 + 1, 'r' || n ${rows(10_000)}`,
+    `INSERT INTO inbox_messages (project_id, run_id, sequence, id, name, payload, disposition, actor, idempotency_key)
+      SELECT 'p' || n % 50 + 1, 'r' || n, 1, 'm' || n, 'chat', '1', 'buffered', 'a', 'k' ${rows(10_000)}`,
     `INSERT INTO webhook_deliveries (project_id, id, event_type, event_trigger_id, webhook_url, payload, next_retry_at)
       SELECT 'p' || n % 50 + 1, 'd' || n, 'trigger.waiting', 't' || n, 'http://x', '{}', strait_now() ${rows(10_000)}`,
     `INSERT INTO workflow_runs (project_id, id, environment_id, workflow_id, workflow_version, payload, triggered_by)

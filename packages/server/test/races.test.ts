@@ -1,36 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { openSession } from "../src/store/session.ts";
 import { sql } from "../src/store/sql.ts";
 import { advanceClock } from "./clock.ts";
 import { type Answer, eventually, startServer, type TestServer } from "./server.ts";
-import { besides, eventOf, hold, type StagedRun, send, startStage } from "./stage.ts";
+import { eventOf, hold, type StagedRun, send, startStage } from "./stage.ts";
+import { deadlocks, startTwo } from "./two-servers.ts";
 
 const summary = ({ status, body }: Answer): string =>
   `${status} ${body.disposition ?? body.error?.code ?? body.status}`;
-
-/** Two processes on one database, which speak for one project. */
-async function startTwo(): Promise<{ a: TestServer; b: TestServer }> {
-  const a = await startServer();
-  const b = besides(a, await startServer({ databaseUrl: a.databaseUrl }));
-  return { a, b };
-}
-
-/** Closes the processes, so that every connection has told its statistics, and returns how often two of them deadlocked. */
-async function deadlocks(...servers: readonly TestServer[]): Promise<number> {
-  for (const server of servers) await server.close();
-  const session = await openSession(servers[0]?.databaseUrl ?? "", "strait test statistics");
-  const read = () =>
-    session.query<{ deadlocks: string; sessions: number }>(sql`
-      SELECT deadlocks, numbackends AS sessions FROM pg_stat_database WHERE datname = current_database()`);
-  try {
-    return await eventually(async () => {
-      const [row] = await read();
-      return row?.sessions === 1 && Number(row.deadlocks) + 0.5;
-    }).then(Math.floor);
-  } finally {
-    await session.close();
-  }
-}
 
 async function stageOf(strait: TestServer, count: number) {
   const stage = await startStage(strait);

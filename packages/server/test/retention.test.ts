@@ -121,7 +121,7 @@ describe("the retention of events", () => {
     await strait.db.query(sql`
       INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id,
         status, finished_at)
-      SELECT ${strait.projectId}, 'trg_0' || n, 'e', 'k' || n, 1, 'job_run', 'event', 'r', 'canceled', strait_now()
+      SELECT ${strait.projectId}, 'trg_00' || n, 'e', 'k' || n, 1, 'job_run', 'event', 'r', 'canceled', strait_now()
       FROM generate_series(1, 1200) AS n`);
     await strait.db.query(sql`
       INSERT INTO event_keys (project_id, environment_id, event_key, generation, latest_trigger_id)

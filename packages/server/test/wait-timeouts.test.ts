@@ -38,8 +38,12 @@ describe("on_timeout resolve", () => {
     await send(strait, "review:1", { approved: true });
     await strait.advance(HOUR_MS);
 
-    await run.dispatch(2);
-    expect(await run.read()).toMatchObject({ checkpoint: { approved: true }, resume_reason: "event" });
+    const { headers } = await run.dispatch(2);
+    expect(headers["x-resume-reason"]).toBe("event");
+    expect((await eventOf(strait, "review:1")).body).toMatchObject({
+      status: "received",
+      response_payload: { approved: true },
+    });
   });
 
   test("R2 R7: has the payload also when a late send is what notices, and when somebody holds the run meanwhile", async () => {

@@ -5,11 +5,14 @@ import type { CallInput, Operation } from "./runtime.ts";
 /** One call on its way: what every attempt sends, and how far it has come. */
 export interface Call {
   readonly operationId: string;
-  /** With its values filled in, without the query. */
-  readonly path: string;
+  /** In full, with its query. */
+  readonly url: string;
   readonly method: string;
+  /** Over those of the client and the credential. */
   readonly headers: Record<string, string>;
   readonly body: string | undefined;
+  /** Goes without the credential. */
+  readonly isPublic: boolean;
   readonly signal: AbortSignal | undefined;
   /** 0 when a repetition would not be safe. */
   readonly retries: number;
@@ -18,6 +21,10 @@ export interface Call {
   readonly deadlineAt: number;
   /** Requests sent so far. */
   attempts: number;
+  /** Attempts so far. A 401 that is answered with another token is part of one; a token that does not come is one. */
+  tries: number;
+  /** A 401 was answered with another token, which happens once in a call. */
+  hasRefreshed: boolean;
 }
 
 /**
@@ -28,29 +35,31 @@ export interface Call {
  */
 export function prepareCall(config: Config, operation: Operation, input: CallInput, now: number): Call {
   const { id, method } = operation;
-  const headers = { ...(operation.auth === 0 ? config.publicHeaders : config.headers) };
+  const headers: Record<string, string> = {};
   if (input.headers) addHeaders(id, headers, input.headers);
   const body = encodeBody(id, input.body);
   if (body !== undefined) headers["content-type"] = "application/json";
-  const hasKey = operation.idempotent && setIdempotencyKey(id, headers, input.idempotencyKey);
-
+  const isSafe = addIdempotencyKey(id, method, headers, input.idempotencyKey);
   const retries = limit(id, "retries", input.retries, config.retries);
   return {
     operationId: id,
-    path: buildPath(id, operation.path, input.pathParams),
+    url: config.baseUrl + buildPath(id, operation.path, input.pathParams) + buildQuery(id, input.query),
     method,
     headers,
     body,
+    isPublic: operation.auth === 0,
     signal: input.signal,
-    retries: hasKey || isIdempotent(method) ? retries : 0,
+    retries: isSafe ? retries : 0,
     timeoutMs: limit(id, "timeoutMs", input.timeoutMs, config.timeoutMs),
     deadlineAt: now + limit(id, "deadlineMs", input.deadlineMs, config.deadlineMs),
     attempts: 0,
+    tries: 0,
+    hasRefreshed: false,
   };
 }
 
 /** The error for an input that cannot be sent; `wrong` ends the sentence that `field` begins. */
-export function invalidInput(operationId: string, field: string, wrong: string): ValidationError {
+function invalidInput(operationId: string, field: string, wrong: string): ValidationError {
   return new ValidationError(`${operationId}: ${field} ${wrong}`, { operationId, attempts: 0, field });
 }
 
@@ -63,12 +72,11 @@ function addHeaders(id: string, headers: Record<string, string>, added: Readonly
   }
 }
 
-function buildPath(id: string, parts: readonly string[], params: object | undefined): string {
-  let path = "";
-  for (const [index, part] of parts.entries()) {
-    path += index % 2 === 0 ? part : encodePathValue(id, part, params && Reflect.get(params, part));
-  }
-  return path;
+/** Puts the values into a path. @throws {ValidationError} When one of them would lead elsewhere. */
+export function buildPath(id: string, path: string, params: object | undefined): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodePathValue(id, name, params && Reflect.get(params, name)),
+  );
 }
 
 function encodePathValue(id: string, name: string, value: unknown): string {
@@ -78,6 +86,22 @@ function encodePathValue(id: string, name: string, value: unknown): string {
     throw invalidInput(id, field, `must not be "${value}": URLs swallow it, and another operation would be called`);
   }
   if (typeof value !== "string" && typeof value !== "number") throw invalidInput(id, field, "must be a string");
+  return encodeText(id, field, value);
+}
+
+/** An array repeats its name; what is undefined or null is left out. */
+function buildQuery(id: string, query: object | undefined): string {
+  let text = "";
+  for (const [name, value] of Object.entries(query ?? {})) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item === undefined || item === null) continue;
+      text += `${text ? "&" : "?"}${encodeURIComponent(name)}=${encodeText(id, `query.${name}`, item)}`;
+    }
+  }
+  return text;
+}
+
+function encodeText(id: string, field: string, value: string | number | boolean): string {
   try {
     return encodeURIComponent(value);
   } catch {
@@ -93,8 +117,14 @@ function encodeBody(id: string, body: unknown): string | undefined {
   }
 }
 
-/** Sees to the call's `Idempotency-Key`. False means that it goes without one. */
-function setIdempotencyKey(id: string, headers: Record<string, string>, key: string | false | undefined): boolean {
+/** Sees to the `Idempotency-Key` of a POST. False means that a repetition of the request would not be safe. */
+export function addIdempotencyKey(
+  id: string,
+  method: string,
+  headers: Record<string, string>,
+  key: string | false | undefined,
+): boolean {
+  if (method !== "POST") return method !== "PATCH";
   if (headers["idempotency-key"] !== undefined || headers["x-idempotency-key"] !== undefined) return true;
   if (key === false) return false;
   if (key !== undefined && !/^[\x20-\x7e]{1,256}$/.test(key)) {
@@ -108,10 +138,6 @@ function newIdempotencyKey(): string {
   // Browsers have randomUUID only on secure origins, which a server on the local network is not.
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function isIdempotent(method: string): boolean {
-  return method === "GET" || method === "DELETE" || method === "PUT" || method === "HEAD";
 }
 
 function limit(id: string, name: string, value: number | undefined, fallback: number): number {

@@ -83,99 +83,13 @@ export class ApiError<Body = unknown> extends StraitError {
     this.body = body as Body;
   }
 
-  override get _tag(): ApiErrorTag {
-    return "UnexpectedStatusError";
+  override get _tag(): string {
+    return "ApiError";
   }
 
   override toJSON(): Record<string, unknown> {
     const { status, code, requestId, retryAfterMs, body } = this;
     return { ...super.toJSON(), status, code, requestId, retryAfterMs, body };
-  }
-}
-
-/** 400: the request breaks the contract; `body.error.details.issues` names the fields. */
-export class BadRequestError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 400;
-  override get _tag(): "BadRequestError" {
-    return "BadRequestError";
-  }
-}
-
-/** 401: the credential is missing, unknown, revoked or expired. */
-export class UnauthorizedError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 401;
-  override get _tag(): "UnauthorizedError" {
-    return "UnauthorizedError";
-  }
-}
-
-/** 403: the credential lacks a scope, which the message names. */
-export class ForbiddenError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 403;
-  override get _tag(): "ForbiddenError" {
-    return "ForbiddenError";
-  }
-}
-
-/** 404: there is no such object in the caller's project. */
-export class NotFoundError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 404;
-  override get _tag(): "NotFoundError" {
-    return "NotFoundError";
-  }
-}
-
-/** 409: the object's state does not allow it; `code` says why. */
-export class ConflictError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 409;
-  override get _tag(): "ConflictError" {
-    return "ConflictError";
-  }
-}
-
-/** 413: the body is above the server's limit. */
-export class PayloadTooLargeError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 413;
-  override get _tag(): "PayloadTooLargeError" {
-    return "PayloadTooLargeError";
-  }
-}
-
-/** 415: the body is not JSON. */
-export class UnsupportedMediaTypeError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 415;
-  override get _tag(): "UnsupportedMediaTypeError" {
-    return "UnsupportedMediaTypeError";
-  }
-}
-
-/** 422: the payload breaks a schema of its own, or an idempotency key came back with another body. */
-export class UnprocessableError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 422;
-  override get _tag(): "UnprocessableError" {
-    return "UnprocessableError";
-  }
-}
-
-/** 429: a rate, a quota or a budget is used up; `retryAfterMs` is set where waiting helps. */
-export class RateLimitedError<Body = unknown> extends ApiError<Body> {
-  declare readonly status: 429;
-  override get _tag(): "RateLimitedError" {
-    return "RateLimitedError";
-  }
-}
-
-/** 500 to 599: the server, or something in front of it, failed. */
-export class ServerError<Body = unknown> extends ApiError<Body> {
-  override get _tag(): "ServerError" {
-    return "ServerError";
-  }
-}
-
-/** A status that the API does not document, such as a redirect. */
-export class UnexpectedStatusError<Body = unknown> extends ApiError<Body> {
-  override get _tag(): "UnexpectedStatusError" {
-    return "UnexpectedStatusError";
   }
 }
 
@@ -254,57 +168,23 @@ export class ValidationError extends StraitError {
   }
 }
 
-/** Every kind of `ApiError`. */
-export type AnyApiError =
-  | BadRequestError
-  | UnauthorizedError
-  | ForbiddenError
-  | NotFoundError
-  | ConflictError
-  | PayloadTooLargeError
-  | UnsupportedMediaTypeError
-  | UnprocessableError
-  | RateLimitedError
-  | ServerError
-  | UnexpectedStatusError;
-
-/** Everything that a call can throw, as a union that narrows by `_tag`. */
-export type AnyStraitError = AnyApiError | ConnectionError | TimeoutError | AbortError | DecodeError | ValidationError;
-
-type ApiErrorTag =
-  | "BadRequestError"
-  | "UnauthorizedError"
-  | "ForbiddenError"
-  | "NotFoundError"
-  | "ConflictError"
-  | "PayloadTooLargeError"
-  | "UnsupportedMediaTypeError"
-  | "UnprocessableError"
-  | "RateLimitedError"
-  | "ServerError"
-  | "UnexpectedStatusError";
-
-/** Whether a caught value is an error of this package, or of another copy of it; afterwards `_tag` narrows it. */
-export function isStraitError(value: unknown): value is AnyStraitError {
-  return typeof value === "object" && value !== null && brand in value;
+/** The client's token provider failed, or gave something that no header can carry; `cause` is what it threw. */
+export class TokenError extends StraitError {
+  override get _tag(): "TokenError" {
+    return "TokenError";
+  }
 }
 
-const classes: Readonly<Record<number, typeof ApiError>> = {
-  400: BadRequestError,
-  401: UnauthorizedError,
-  403: ForbiddenError,
-  404: NotFoundError,
-  409: ConflictError,
-  413: PayloadTooLargeError,
-  415: UnsupportedMediaTypeError,
-  422: UnprocessableError,
-  429: RateLimitedError,
-};
+/** A list or a stream broke its own rules: a cursor that leads back, or an event that is not JSON or too large. */
+export class ProtocolError extends StraitError {
+  override get _tag(): "ProtocolError" {
+    return "ProtocolError";
+  }
+}
 
-/** The error for an answer, in the class of its status. */
-export function toApiError(answer: ErrorAnswer): ApiError {
-  const Class = classes[answer.status] ?? (answer.status >= 500 ? ServerError : UnexpectedStatusError);
-  return new Class(answer);
+/** Whether a value was made by a `StraitError` class of this package, or of another copy of it. */
+export function hasBrand(value: unknown): value is StraitError {
+  return typeof value === "object" && value !== null && brand in value;
 }
 
 interface Envelope {

@@ -1,12 +1,14 @@
-import { type AuthType, authFlags } from "./runtime.ts";
+import { type CheckedAuth, isToken, type TokenProvider } from "./credentials.ts";
+import type { Middleware } from "./middleware.ts";
+import type { AuthType } from "./runtime.ts";
 
 /** An API key (`strait_…`), for `/v1`. */
 export interface BearerAuth {
   readonly type: "bearer";
-  readonly token: string;
+  readonly token: string | TokenProvider;
 }
 
-/** The token that a run was dispatched with, for `/sdk/v1`. */
+/** The token that a run was dispatched with, for `/sdk/v1`. It is never refreshed: another dispatch has another one. */
 export interface RunTokenAuth {
   readonly type: "runToken";
   readonly token: string;
@@ -15,7 +17,7 @@ export interface RunTokenAuth {
 /** The server's internal secret, for `/v1/projects` and, on behalf of a project, for `/v1`. */
 export interface InternalSecretAuth {
   readonly type: "internalSecret";
-  readonly token: string;
+  readonly token: string | TokenProvider;
   /** The project to act for, sent as `X-Project-Id`. Only `/v1/projects` does without. */
   readonly projectId?: string | undefined;
 }
@@ -48,6 +50,8 @@ export interface ClientOptions<Type extends AuthType = AuthType> {
   readonly deadlineMs?: number | undefined;
   /** When the server asks for a longer wait than this, the call fails at once. Default 60,000 milliseconds. */
   readonly maxRetryAfterMs?: number | undefined;
+  /** Stand around each attempt, the first one outermost. Default: none, which costs nothing. */
+  readonly middleware?: readonly Middleware[] | undefined;
   /** Replaces the global `fetch`, which is otherwise looked up at each request. */
   readonly fetch?: Fetch | undefined;
 }
@@ -56,18 +60,14 @@ export interface ClientOptions<Type extends AuthType = AuthType> {
 export interface Config {
   /** Without a slash at its end. */
   readonly baseUrl: string;
-  /** The bit of `authFlags` that the credential stands for. */
-  readonly authFlag: number;
-  /** The text that must never appear in an error. */
-  readonly secret: string;
-  /** For operations that need no credential; names in lower case, as everywhere in the core. */
-  readonly publicHeaders: Readonly<Record<string, string>>;
-  /** For all others: the same and the credential. */
+  readonly auth: CheckedAuth;
+  /** Sent with every request; names in lower case, as everywhere in the core. */
   readonly headers: Readonly<Record<string, string>>;
   readonly retries: number;
   readonly timeoutMs: number;
   readonly deadlineMs: number;
   readonly maxRetryAfterMs: number;
+  readonly middleware: readonly Middleware[];
   readonly fetch: Fetch;
 }
 
@@ -87,22 +87,21 @@ export function toConfig(options: ClientOptions): Config {
     const wrong = value === undefined ? undefined : limitFault(name, value);
     if (wrong) throw fault(name, wrong);
   }
-  if (options.fetch !== undefined && typeof options.fetch !== "function") throw fault("fetch", "must be a function");
-
-  const publicHeaders = { accept: "application/json", ...checkedHeaders(options.headers) };
-  const baseUrl = checkedBaseUrl(options.baseUrl);
-  const auth = checkedAuth(options.auth);
+  const { fetch, middleware = [] } = options;
+  if (fetch !== undefined && typeof fetch !== "function") throw fault("fetch", "must be a function");
+  if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function")) {
+    throw fault("middleware", "must be an array of functions");
+  }
   return {
-    baseUrl,
-    authFlag: authFlags[auth.type],
-    secret: auth.token,
-    publicHeaders,
-    headers: { ...publicHeaders, ...credentialHeaders(auth) },
+    baseUrl: checkedBaseUrl(options.baseUrl),
+    auth: checkedAuth(options.auth),
+    headers: { accept: "application/json", ...checkedHeaders(options.headers) },
     retries,
     timeoutMs,
     deadlineMs: deadlineMs ?? Number.POSITIVE_INFINITY,
     maxRetryAfterMs,
-    fetch: options.fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    middleware,
+    fetch: fetch ?? ((url, init) => globalThis.fetch(url, init)),
   };
 }
 
@@ -151,30 +150,22 @@ function checkedBaseUrl(baseUrl: unknown): string {
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
-function checkedAuth(auth: unknown): BearerAuth | RunTokenAuth | InternalSecretAuth {
+function checkedAuth(auth: unknown): CheckedAuth {
   if (!isRecord(auth)) throw fault("auth", 'is missing; pass { type: "bearer", token } with an API key');
   const { type, token, projectId } = auth;
   if (type !== "bearer" && type !== "runToken" && type !== "internalSecret") {
     throw fault("auth.type", 'must be "bearer", "runToken" or "internalSecret"');
   }
+  if (projectId !== undefined) checkCredential("auth.projectId", projectId, "leave it out or name a project");
+  if (typeof token === "function" && type !== "runToken") return { type, token: token as TokenProvider, projectId };
   checkCredential("auth.token", token, "is it set in the environment?");
-  if (type !== "internalSecret") return { type, token };
-  if (projectId === undefined) return { type, token };
-  checkCredential("auth.projectId", projectId, "leave it out or name a project");
   return { type, token, projectId };
 }
 
 function checkCredential(name: string, value: unknown, fix: string): asserts value is string {
   if (typeof value !== "string" || value === "") throw fault(name, `is missing or empty; ${fix}`);
-  if (!/^[\x21-\x7e]+$/.test(value)) {
+  if (!isToken(value))
     throw fault(name, "holds a space, a line break or a non-ASCII character; trim it, or copy it again");
-  }
-}
-
-function credentialHeaders(auth: BearerAuth | RunTokenAuth | InternalSecretAuth): Record<string, string> {
-  if (auth.type !== "internalSecret") return { authorization: `Bearer ${auth.token}` };
-  const secret = { "x-internal-secret": auth.token };
-  return auth.projectId === undefined ? secret : { ...secret, "x-project-id": auth.projectId };
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

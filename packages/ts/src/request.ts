@@ -1,119 +1,122 @@
-import createFetchClient from "openapi-fetch";
-import { type Call, invalidInput, prepareCall } from "./call.ts";
+import { type Call, prepareCall } from "./call.ts";
+import { createCredentials } from "./credentials.ts";
 import {
   AbortError,
+  type ApiError,
   ConnectionError,
   DecodeError,
   type ErrorContext,
-  StraitError,
   TimeoutError,
-  toApiError,
+  TokenError,
 } from "./errors.ts";
-import type { Config, FetchInit } from "./options.ts";
-import { type Clock, delayBeforeRetry, isRetryableStatus, readRetryAfter } from "./retry.ts";
-import type { CallInput, Operation } from "./runtime.ts";
+import type { Next } from "./middleware.ts";
+import type { Config } from "./options.ts";
+import { type Clock, delayBeforeRetry, isRetryable, readRetryAfter } from "./retry.ts";
+import type { Answer, CallInput, Operation } from "./runtime.ts";
+import { toApiError } from "./status-errors.ts";
 
-// Something shorter is a placeholder of a test or an example, and taking it out would garble every message.
-const MIN_SECRET_LENGTH = 8;
-
-/** Calls an operation: resolves with the parsed body of a success, undefined when it has none; throws a `StraitError`. */
-export type Send = (operation: Operation, input: CallInput) => Promise<unknown>;
-
-/**
- * What openapi-fetch builds instead of a web `Request`, which costs more than everything else in a call. It can also
- * be sent again, since nothing in it is used up.
- */
-class Outgoing {
-  readonly url: string;
-  readonly method: string;
-  readonly call: Call;
-
-  constructor(url: string, init: { readonly call: Call }) {
-    this.url = url;
-    this.method = init.call.method;
-    this.call = init.call;
-  }
+/** An answer and its body as text, so that the time limit of an attempt covers the body too. */
+export interface Arrived {
+  readonly response: Response;
+  /** Empty when the body was left to be read. */
+  readonly text: string;
 }
 
-/** An answer whose body has arrived, so that the time limit of its attempt covers the body too. */
-class Answer {
-  readonly raw: Response;
-  readonly #text: string;
-
-  constructor(raw: Response, text: string) {
-    this.raw = raw;
-    this.#text = text;
-  }
-
-  get ok(): boolean {
-    return this.raw.ok;
-  }
-
-  get status(): number {
-    return this.raw.status;
-  }
-
-  get headers(): Headers {
-    return this.raw.headers;
-  }
-
-  async text(): Promise<string> {
-    return this.#text;
-  }
+/** How requests leave a client: everything that its surfaces have in common. */
+export interface Transport {
+  readonly config: Config;
+  readonly clock: Clock;
+  /** Calls an operation. Resolves for every answer, also an error; throws a `StraitError` when there is none. */
+  call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>>;
+  /** Attempts a prepared call until it has an answer to give or a reason to stop. */
+  exchange(call: Call, leavesBody?: LeavesBody): Promise<Arrived>;
+  /** Sends a prepared call once, after a 401 once more with another token. The body is left to be read. */
+  open(call: Call): Promise<Response>;
+  /** The error for an answer that is one. */
+  failure(call: Call, arrived: Arrived): ApiError;
+  redact(text: string): string;
 }
 
-/** The part of an openapi-fetch client that we use, with our holders in the place of `Request` and `Response`. */
-interface Transport {
-  request(
-    method: string,
-    path: string,
-    init: { readonly call: Call; readonly params: { readonly query: object | undefined }; readonly parseAs: "text" },
-  ): Promise<{ readonly data?: string; readonly error?: unknown; readonly response: Answer }>;
-}
+/** Decides whether the body of an answer is left to be read, in which case the caller's signal goes on ending it. */
+type LeavesBody = (response: Response) => boolean;
 
-export function createSend(config: Config, clock: Clock): Send {
+export function createTransport(config: Config, clock: Clock): Transport {
   // Called without a receiver: the fetch of a browser refuses to be the method of anything but its window.
   const { fetch } = config;
-  // openapi-fetch calls only the constructor and the members that the holders have.
-  const transport = createFetchClient({
-    baseUrl: config.baseUrl,
-    Request: Outgoing as unknown as typeof Request,
-    fetch: (outgoing) => exchange(outgoing as unknown as Outgoing) as unknown as Promise<Response>,
-  }) as unknown as Transport;
+  const credentials = createCredentials(config.auth);
+  const unanswered = new WeakSet<object>();
+  const send = config.middleware.reduceRight<Next>(
+    (next, middleware) => async (request) => middleware(request, next),
+    async ({ url, method, headers, body, signal }) => {
+      // Redirects are not followed: fetch would carry the internal secret along to wherever they lead.
+      const init = { method, headers, redirect: "manual", signal } as const;
+      try {
+        return await fetch(url, body === undefined ? init : { ...init, body });
+      } catch (cause) {
+        if (typeof cause === "object" && cause) unanswered.add(cause);
+        throw cause;
+      }
+    },
+  );
 
-  return async function send(operation, input) {
-    const call = prepareCall(config, operation, input, clock.now());
-    const { query } = input;
-    try {
-      const options = { call, params: { query }, parseAs: "text" } as const;
-      const { data, error, response } = await transport.request(call.method, call.path, options);
-      if (response.ok) return decode(call, response.raw, data);
-      throw failure(call, response.raw, error);
-    } catch (error) {
-      if (error instanceof StraitError) throw error;
-      // All that is left to fail is the query serializer of openapi-fetch.
-      throw invalidInput(operation.id, "query", `cannot be encoded: ${messageOf(error)}`);
-    }
-  };
+  const { redact } = credentials;
 
-  /** Attempts the call until it has an answer to give or a reason to stop. */
-  async function exchange({ url, call }: Outgoing): Promise<Answer> {
+  return { config, clock, call, exchange, open, failure, redact };
+
+  async function call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>> {
+    const prepared = prepareCall(config, operation, input, clock.now());
+    const arrived = await exchange(prepared);
+    const { response } = arrived;
+    return response.ok
+      ? { ok: true, data: decode(prepared, arrived), error: undefined, response }
+      : { ok: false, data: undefined, error: failure(prepared, arrived), response };
+  }
+
+  async function exchange(call: Call, leavesBody: LeavesBody = () => false): Promise<Arrived> {
     for (;;) {
-      if (call.signal?.aborted) throw aborted(call);
-      const outcome = await attempt(url, call);
-      if (outcome instanceof Answer) return outcome;
-      await clock.sleep(outcome.delayMs, call.signal);
+      const outcome = await attempt(call, async (response, leave) => {
+        const delayMs = isRetryable(response) ? delayAfter(call, retryAfter(response)) : undefined;
+        if (delayMs !== undefined) {
+          discard(response);
+          return delayMs;
+        }
+        if (!leavesBody(response)) return { response, text: await response.text() };
+        leave();
+        return { response, text: "" };
+      }).catch((error: unknown) => {
+        const isPassing = error instanceof ConnectionError || error instanceof TimeoutError;
+        const delayMs = isPassing ? delayAfter(call, undefined) : undefined;
+        if (delayMs === undefined) throw error;
+        return delayMs;
+      });
+      if (typeof outcome === "object") return outcome;
+      await clock.sleep(outcome, call.signal);
     }
   }
 
-  /** Sends the request once. An answer is final; a delay means that it is worth another attempt after it. */
-  async function attempt(url: string, call: Call): Promise<Answer | { readonly delayMs: number }> {
-    call.attempts += 1;
+  function open(call: Call): Promise<Response> {
+    return attempt(call, (response, leave) => {
+      leave();
+      return response;
+    });
+  }
+
+  /** Sends the request once, and reads its answer within the time limits. */
+  async function attempt<Result>(
+    call: Call,
+    read: (response: Response, leave: () => void) => Result | Promise<Result>,
+  ): Promise<Awaited<Result>> {
+    if (call.signal?.aborted) throw aborted(call);
+    call.tries += 1;
     const leftMs = call.deadlineAt - clock.now();
     const tighter = leftMs < call.timeoutMs ? "deadlineMs" : "timeoutMs";
     let isTimeUp = false;
+    let isLeft = false;
+    let hasSent = false;
+    let hasHead = false;
     // A controller for each attempt: a signal that lives longer would collect a listener from every fetch.
     const controller = new AbortController();
+    const { signal } = controller;
     const timer = setTimeout(
       () => {
         isTimeUp = true;
@@ -124,39 +127,54 @@ export function createSend(config: Config, clock: Clock): Send {
     const relay = (): void => controller.abort(call.signal?.reason);
     call.signal?.addEventListener("abort", relay);
     try {
-      const response = await fetch(url, toInit(call, controller.signal));
-      const delayMs = isRetryableStatus(response.status) ? delayAfter(call, retryAfter(response)) : undefined;
-      if (delayMs === undefined) return new Answer(response, await response.text());
-      discard(response);
-      return { delayMs };
+      const transmit = async (rejected?: string): Promise<Response> => {
+        const token = call.isPublic ? undefined : await untilAborted(credentials.token(rejected), signal);
+        const { operationId, method, url, body } = call;
+        const proof = token === undefined ? {} : credentials.headers(token);
+        const headers = { ...config.headers, ...proof, ...call.headers };
+        call.attempts += 1;
+        hasSent = true;
+        const response = await send({ operationId, attempt: call.attempts, method, url, headers, body, signal });
+        if (response.status !== 401 || !credentials.canRefresh || call.hasRefreshed) return response;
+        discard(response);
+        call.hasRefreshed = true;
+        hasSent = false;
+        return transmit(token);
+      };
+      const response = await transmit();
+      hasHead = true;
+      const leave = (): void => {
+        isLeft = true;
+      };
+      return await untilAborted(Promise.resolve(read(response, leave)), signal);
     } catch (cause) {
       if (call.signal?.aborted) throw aborted(call);
-      const delayMs = delayAfter(call, undefined);
-      if (delayMs !== undefined) return { delayMs };
-      throw isTimeUp ? timedOut(call, tighter, cause) : notConnected(call, cause);
+      if (isTimeUp) throw timedOut(call, tighter, cause);
+      if (!hasSent)
+        throw new TokenError(redact(`${call.operationId}: no token: ${messageOf(cause)}`), contextOf(call, cause));
+      if (config.middleware.length > 0 && !hasHead && !unanswered.has(Object(cause))) throw cause;
+      throw notConnected(call, cause);
     } finally {
       clearTimeout(timer);
-      call.signal?.removeEventListener("abort", relay);
+      if (!isLeft) call.signal?.removeEventListener("abort", relay);
     }
   }
 
   function delayAfter(call: Call, retryAfterMs: number | undefined): number | undefined {
-    const { attempts, retries } = call;
+    const { tries, retries } = call;
+    const { maxRetryAfterMs } = config;
     const leftMs = call.deadlineAt - clock.now();
-    return delayBeforeRetry(
-      { attempts, retries, retryAfterMs, maxRetryAfterMs: config.maxRetryAfterMs, leftMs },
-      clock.random,
-    );
+    return delayBeforeRetry({ attempts: tries, retries, retryAfterMs, maxRetryAfterMs, leftMs }, clock.random);
   }
 
   function retryAfter(response: Response): number | undefined {
     return readRetryAfter(response.headers, clock.now());
   }
 
-  function decode(call: Call, response: Response, text: string | undefined): unknown {
+  function decode(call: Call, { response, text }: Arrived): unknown {
     if (response.status === 204) return undefined;
     try {
-      return JSON.parse(text ?? "");
+      return JSON.parse(text);
     } catch {
       // The parser's own error is not passed on: its message quotes the body, and with it perhaps a credential.
       const type = response.headers.get("content-type") ?? "no content type";
@@ -165,22 +183,22 @@ export function createSend(config: Config, clock: Clock): Send {
         ...contextOf(call),
         status: response.status,
         requestId: response.headers.get("x-request-id") ?? undefined,
-        body: redact(text ?? ""),
+        body: redact(text),
       });
     }
   }
 
-  function failure(call: Call, response: Response, error: unknown): StraitError {
+  function failure(call: Call, { response, text }: Arrived): ApiError {
     const headers = new Headers();
     for (const [name, value] of response.headers) headers.append(name, redact(value));
-    const body = redactDeep(error);
-    return toApiError({
+    const answer = {
       ...contextOf(call),
       status: response.status,
       headers,
-      body: body === "" ? undefined : body,
+      body: readBody(redact(text)),
       retryAfterMs: retryAfter(response),
-    });
+    };
+    return toApiError(answer, config.auth.type === "runToken");
   }
 
   function aborted(call: Call): AbortError {
@@ -198,24 +216,24 @@ export function createSend(config: Config, clock: Clock): Send {
     const message = `${call.operationId}: no answer from ${config.baseUrl}: ${messageOf(reason)}`;
     return new ConnectionError(redact(message), contextOf(call, cause));
   }
-
-  function redact(text: string): string {
-    return config.secret.length < MIN_SECRET_LENGTH ? text : text.replaceAll(config.secret, "[redacted]");
-  }
-
-  function redactDeep(value: unknown): unknown {
-    if (typeof value === "string") return redact(value);
-    if (Array.isArray(value)) return value.map(redactDeep);
-    if (typeof value !== "object" || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [redact(key), redactDeep(inner)]));
-  }
 }
 
-function toInit(call: Call, signal: AbortSignal): FetchInit {
-  const { method, headers, body } = call;
-  // Redirects are not followed: fetch would carry the internal secret along to wherever they lead.
-  const init = { method, headers, redirect: "manual", signal } as const;
-  return body === undefined ? init : { ...init, body };
+/** Settles as `promise` does, but rejects as soon as `signal` is aborted. The signal has to be short-lived. */
+function untilAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+    promise.then(resolve, reject);
+  });
+}
+
+/** The body of an error: parsed, or as text when it is not JSON; undefined when there is none. */
+function readBody(text: string): unknown {
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Frees the connection of an answer that nobody will read. */

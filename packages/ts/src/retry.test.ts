@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { delayBeforeRetry, isRetryableStatus, type Patience, readRetryAfter, systemClock } from "./retry.ts";
+import { delayBeforeRetry, isRetryable, type Patience, readRetryAfter, systemClock } from "./retry.ts";
 
 const now = Date.parse("2026-01-01T00:00:00Z");
 const patience: Patience = {
@@ -14,12 +14,16 @@ const almostAlways = () => 0.999;
 
 describe("a status", () => {
   test.each([408, 425, 429, 500, 502, 503, 504, 529])("of %i is worth another attempt", (status) => {
-    expect(isRetryableStatus(status)).toBe(true);
+    expect(isRetryable(Response.json({}, { status }))).toBe(true);
   });
 
   test.each([200, 301, 400, 401, 403, 404, 409, 410, 413, 422])("of %i is final", (status) => {
-    expect(isRetryableStatus(status)).toBe(false);
+    expect(isRetryable(Response.json({}, { status }))).toBe(false);
   });
+});
+
+test("a conflict is worth another attempt when it says when", () => {
+  expect(isRetryable(Response.json({}, { status: 409, headers: { "retry-after": "1" } }))).toBe(true);
 });
 
 describe("the wait that an answer asks for", () => {

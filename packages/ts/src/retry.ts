@@ -28,8 +28,9 @@ export const systemClock: Clock = {
 };
 
 /** Whether the same request may succeed later: the server was busy, failed, or asked for patience. */
-export function isRetryableStatus(status: number): boolean {
-  return status === 408 || status === 425 || status === 429 || status >= 500;
+export function isRetryable({ status, headers }: Response): boolean {
+  const isMarked = status === 409 && headers.has("retry-after");
+  return status === 408 || isMarked || status === 425 || status === 429 || status >= 500;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
-import { ApiError, ConnectionError, isStraitError, NotFoundError, StraitError } from "../src/errors.ts";
+import { ApiError, ConnectionError, StraitError } from "../src/errors.ts";
+import { isStraitError, NotFoundError } from "../src/status-errors.ts";
 import { apiKey, givenClient } from "./fixture/client.ts";
 import { errorBody, givenClosedPort, givenServer, type Reply } from "./fixture/server.ts";
 

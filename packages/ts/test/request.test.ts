@@ -164,7 +164,7 @@ describe("a query", () => {
 
     await expect(givenClient(baseUrl).getV1Events({ query: { prefix: "\ud800" } })).rejects.toMatchObject({
       _tag: "ValidationError",
-      field: "query",
+      field: "query.prefix",
     });
     expect(arrived).toEqual([]);
   });

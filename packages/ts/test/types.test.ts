@@ -5,11 +5,19 @@ import {
   type BearerOperationsPromise,
   type Client,
   createClient,
+  type ErrorResponse,
+  type EventTrigger,
+  type EventTriggerPage,
   type InternalSecretOperationsPromise,
   isStraitError,
+  type JsonValue,
   type NotFoundError,
   type RateLimitedError,
+  type Run as RunOfJob,
   type RunTokenOperationsPromise,
+  type StepRun,
+  type WorkflowRun,
+  type WorkflowRunWithSteps,
 } from "../src/index.ts";
 
 // The compiler is the judge of this file; nothing in it sends a request.
@@ -101,11 +109,116 @@ describe("a credential", () => {
       createClient({ baseUrl: "", auth: { type: "basic", token } });
       // @ts-expect-error: no token
       createClient({ baseUrl: "", auth: { type: "bearer" } });
+      createClient({ baseUrl: "", auth: { type: "bearer", token: async () => "strait_from_a_vault" } });
+      // @ts-expect-error: the token of a run is given once
+      createClient({ baseUrl: "", auth: { type: "runToken", token: async () => "run-token" } });
       // @ts-expect-error: the environment may lack it
       createClient({ baseUrl: "", auth: { type: "bearer", token: process.env.STRAIT_API_KEY } });
       // @ts-expect-error: no such option
       createClient({ baseUrl: "", auth: { type: "bearer", token }, retry: 3 });
     });
+  });
+});
+
+describe("the answer of an operation", () => {
+  const key = { pathParams: { eventKey: "k" } };
+
+  test("is data or one of the errors that its contract has", () => {
+    neverCalled(async () => {
+      const answer = await eventClient.operations.getV1EventsByEventKey(key);
+      if (answer.ok) {
+        expectTypeOf(answer.data).toEqualTypeOf<EventTrigger>();
+        expectTypeOf(answer.error).toEqualTypeOf<undefined>();
+        return;
+      }
+      expectTypeOf(answer.data).toEqualTypeOf<undefined>();
+      expectTypeOf(answer.error._tag).toEqualTypeOf<
+        | "BadRequestError"
+        | "UnauthorizedError"
+        | "ForbiddenError"
+        | "NotFoundError"
+        | "RateLimitedError"
+        | "ServerError"
+        | "UnexpectedStatusError"
+      >();
+      if (answer.error._tag === "NotFoundError") expectTypeOf(answer.error.body).toEqualTypeOf<ErrorResponse>();
+    });
+  });
+
+  test("knows that a run's token can expire", () => {
+    neverCalled(async () => {
+      const answer = await runClient.operations.getSdkV1RunsByRunIDPayload({ pathParams: { runID: "run_1" } });
+      if (answer.error?._tag === "RunTokenExpiredError") expectTypeOf(answer.error.status).toEqualTypeOf<401>();
+      if (answer.ok) expectTypeOf(answer.data).toEqualTypeOf<JsonValue>();
+      // @ts-expect-error: an API key does not expire under a run
+      (await eventClient.operations.getV1EventsByEventKey(key)).error?._tag === "RunTokenExpiredError";
+    });
+  });
+
+  test("is there for the operations of the credential only", () => {
+    neverCalled(() => {
+      // @ts-expect-error: a run token cannot read events
+      runClient.operations.getV1EventsByEventKey(key);
+      // @ts-expect-error: nor through the paths
+      runClient.paths.GET("/v1/events/{eventKey}", { params: { path: key.pathParams } });
+      // @ts-expect-error: nor list them
+      runClient.paginate.getV1Events();
+      // @ts-expect-error: one event trigger is no list
+      eventClient.paginate.getV1EventsByEventKey(key);
+    });
+  });
+});
+
+test("a list knows its entries and its pages", () => {
+  neverCalled(async () => {
+    const list = eventClient.paginate.getV1Events({ query: { status: "waiting" } }, { maxItems: 10 });
+    for await (const trigger of list) expectTypeOf(trigger).toEqualTypeOf<EventTrigger>();
+    for await (const page of list.pages()) expectTypeOf(page).toEqualTypeOf<EventTriggerPage>();
+  });
+});
+
+describe("a stream", () => {
+  test("knows what it tells about", () => {
+    neverCalled(async () => {
+      for await (const { data, id } of eventClient.stream.getV1EventsByEventKeyStream({
+        pathParams: { eventKey: "k" },
+        lastEventId: "1-1",
+        stallMs: 1,
+      })) {
+        expectTypeOf(data).toEqualTypeOf<EventTrigger>();
+        expectTypeOf(id).toEqualTypeOf<string | undefined>();
+      }
+      const workflowRuns = eventClient.stream.getV1WorkflowRunsByWorkflowRunIDStream({
+        pathParams: { workflowRunID: "wfr_1" },
+      });
+      for await (const { data } of workflowRuns) expectTypeOf(data.steps).toEqualTypeOf<StepRun[]>();
+      // @ts-expect-error: the token of a run opens no streams
+      runClient.stream.getV1EventsByEventKeyStream({ pathParams: { eventKey: "k" } });
+    });
+  });
+
+  test("can be waited for, by what it tells about", () => {
+    neverCalled(async (trigger?: EventTrigger, run?: RunOfJob, workflowRun?: WorkflowRun) => {
+      if (!trigger || !run || !workflowRun) return;
+      expectTypeOf(await eventClient.waitUntil(trigger)).toEqualTypeOf<EventTrigger>();
+      expectTypeOf(await eventClient.waitUntil(workflowRun)).toEqualTypeOf<WorkflowRunWithSteps>();
+      expectTypeOf(await eventClient.waitUntil(run)).toEqualTypeOf<RunOfJob>();
+      await eventClient.waitUntil(run, { until: ({ status }) => status === "executing" });
+      // @ts-expect-error: the token of a run opens no streams
+      await runClient.waitUntil(run);
+    });
+  });
+});
+
+test("the paths of openapi-fetch have the same types", () => {
+  neverCalled(async () => {
+    const { data, error } = await eventClient.paths.GET("/v1/events/{eventKey}", {
+      params: { path: { eventKey: "k" } },
+    });
+    if (data) expectTypeOf(data.status).toExtend<string>();
+    else expectTypeOf(error.error.message).toEqualTypeOf<string>();
+    // @ts-expect-error: no such path
+    eventClient.paths.GET("/v1/event/{eventKey}", { params: { path: { eventKey: "k" } } });
   });
 });
 
@@ -161,7 +274,7 @@ describe("the input of a call", () => {
   });
 });
 
-test("no operation of any client resolves with any or unknown, but for the payload that a caller made up", () => {
+test("no operation of any client resolves with any or unknown", () => {
   type Untyped<Operations> = {
     [Id in keyof Operations]: Operations[Id] extends (...input: never) => Promise<infer Result>
       ? unknown extends Result
@@ -170,7 +283,7 @@ test("no operation of any client resolves with any or unknown, but for the paylo
       : Id;
   }[keyof Operations];
 
-  expectTypeOf<Untyped<Run>>().toEqualTypeOf<"getSdkV1RunsByRunIDPayload">();
+  expectTypeOf<Untyped<Run>>().toEqualTypeOf<never>();
   expectTypeOf<Untyped<Bearer>>().toEqualTypeOf<never>();
   expectTypeOf<Untyped<Admin>>().toEqualTypeOf<never>();
 });

@@ -19,9 +19,12 @@ import type {
   DeadLetterPage,
   DeadLetterReason,
   DeliveryStatus,
+  Disposition,
   DryRun,
   DryRunWorkflow,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -29,6 +32,9 @@ import type {
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -40,6 +46,8 @@ import type {
   PurgeEvents,
   PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -56,6 +64,7 @@ import type {
   RunStatus,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -70,6 +79,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -310,6 +320,30 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  getV1EventsByEventKeyExplain: {
+    id: "getV1EventsByEventKeyExplain",
+    method: "GET",
+    path: "/v1/events/{eventKey}/explain",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
+  getV1EventsByEventKeySends: {
+    id: "getV1EventsByEventKeySends",
+    method: "GET",
+    path: "/v1/events/{eventKey}/sends",
+    tag: "events",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
   getV1EventsByEventKeyStream: {
     id: "getV1EventsByEventKeyStream",
     method: "GET",
@@ -413,6 +447,18 @@ export const operations = {
     tag: "runs",
     auth: ["bearer", "internalSecret"],
     scope: "runs:read",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
+  getV1RunsByRunIDInbox: {
+    id: "getV1RunsByRunIDInbox",
+    method: "GET",
+    path: "/v1/runs/{runID}/inbox",
+    tag: "runs",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
     success: [200],
     media: "json",
     idempotent: false,
@@ -538,6 +584,18 @@ export const operations = {
     idempotent: false,
     paginated: false,
   },
+  patchV1ProjectsByProjectID: {
+    id: "patchV1ProjectsByProjectID",
+    method: "PATCH",
+    path: "/v1/projects/{projectID}",
+    tag: "projects",
+    auth: ["internalSecret"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: false,
+  },
   patchV1WorkflowsByWorkflowID: {
     id: "patchV1WorkflowsByWorkflowID",
     method: "PATCH",
@@ -602,6 +660,18 @@ export const operations = {
     id: "postSdkV1RunsByRunIDHeartbeat",
     method: "POST",
     path: "/sdk/v1/runs/{runID}/heartbeat",
+    tag: "sdk-runs",
+    auth: ["runToken"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postSdkV1RunsByRunIDInboxReceive: {
+    id: "postSdkV1RunsByRunIDInboxReceive",
+    method: "POST",
+    path: "/sdk/v1/runs/{runID}/inbox/receive",
     tag: "sdk-runs",
     auth: ["runToken"],
     scope: null,
@@ -822,6 +892,18 @@ export const operations = {
     auth: ["internalSecret"],
     scope: null,
     success: [201],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1RunsByRunIDInboxByName: {
+    id: "postV1RunsByRunIDInboxByName",
+    method: "POST",
+    path: "/v1/runs/{runID}/inbox/{name}",
+    tag: "runs",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200, 202],
     media: "json",
     idempotent: true,
     paginated: false,
@@ -1097,6 +1179,26 @@ export interface Operations {
     response: EventTrigger;
   };
 
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { event_id?: Reference; trigger_id?: Reference };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventExplanation;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    tag: "events";
+    path: { eventKey: EventKey };
+    query: { trigger_id?: Reference; disposition?: Disposition; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: EventRecordPage;
+  };
+
   /** GET /v1/events/{eventKey}/stream: Follow an event trigger */
   getV1EventsByEventKeyStream: {
     tag: "events";
@@ -1192,6 +1294,16 @@ export interface Operations {
     headers: Record<string, never>;
     body: undefined;
     response: RunEventPage;
+  };
+
+  /** GET /v1/runs/{runID}/inbox: List the inbox of a run */
+  getV1RunsByRunIDInbox: {
+    tag: "runs";
+    path: { runID: Reference };
+    query: { name?: InboxName; unread?: boolean; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: InboxPage;
   };
 
   /** GET /v1/runs/{runID}/stream: Follow a run */
@@ -1294,6 +1406,16 @@ export interface Operations {
     response: Job;
   };
 
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    tag: "projects";
+    path: { projectID: Reference };
+    query: Record<string, never>;
+    headers: Record<string, never>;
+    body: UpdateProject;
+    response: Project;
+  };
+
   /** PATCH /v1/workflows/{workflowID}: Change a workflow */
   patchV1WorkflowsByWorkflowID: {
     tag: "workflows";
@@ -1352,6 +1474,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: undefined;
     response: Heartbeat;
+  };
+
+  /** POST /sdk/v1/runs/{runID}/inbox/receive: Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: {
+    tag: "sdk-runs";
+    path: { runID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: ReceiveMessages | undefined;
+    response: ReceivedMessages;
   };
 
   /** POST /sdk/v1/runs/{runID}/log: Write to the log */
@@ -1532,6 +1664,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: CreateProject;
     response: Project;
+  };
+
+  /** POST /v1/runs/{runID}/inbox/{name}: Send a message to a run */
+  postV1RunsByRunIDInboxByName: {
+    tag: "runs";
+    path: { runID: Reference; name: InboxName };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: SendMessage | undefined;
+    response: { status: 200; body: InboxMessage } | { status: 202; body: InboxMessage };
   };
 
   /** POST /v1/stream-tokens: Create a stream token */

@@ -23,6 +23,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
   $id: "strait",
   $defs: {
     AcceptBuffered: { type: "string", enum: ["any", "since_run_start", "none"] },
+    Actor: {
+      type: "object",
+      required: ["kind", "id", "authenticated_by"],
+      properties: {
+        kind: { $ref: "#/$defs/ActorKind" },
+        id: { type: ["string", "null"] },
+        authenticated_by: { oneOf: [{ $ref: "#/$defs/AuthenticationKind" }, { type: "null" }] },
+      },
+    },
+    ActorKind: { type: "string", enum: ["service", "operator", "run", "workflow_run", "system"] },
     AnnotateRun: {
       type: "object",
       additionalProperties: false,
@@ -75,6 +85,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         has_more: { $ref: "#/$defs/HasMore" },
       },
     },
+    AuthenticationKind: { type: "string", enum: ["api_key", "internal_secret", "run_token"] },
     BufferedEvent: {
       type: "object",
       required: ["status", "disposition", "id", "event_key", "expires_at"],
@@ -188,6 +199,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         id: { $ref: "#/$defs/Slug" },
         org_id: { type: ["string", "null"], minLength: 1, maxLength: 128 },
         name: { type: "string", minLength: 2, maxLength: 255 },
+        max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
       },
     },
     CreateStreamToken: {
@@ -380,6 +392,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         dispatch_seq: { type: "integer" },
         count: { type: "integer" },
         digest: { type: "string" },
+        limit: { type: "integer" },
         retry_after_secs: { type: "number" },
       },
       additionalProperties: true,
@@ -403,11 +416,25 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       required: ["error", "request_id"],
       properties: { error: { $ref: "#/$defs/ErrorObject" }, request_id: { type: "string" } },
     },
+    EventChannel: { type: "string", enum: ["api", "emit"] },
     EventEmitKeyTemplate: {
       type: "string",
       minLength: 1,
       maxLength: 512,
       pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+    },
+    EventExplanation: {
+      type: "object",
+      required: ["event_key", "environment_id", "explanation", "trigger", "now", "sends", "nearest_keys"],
+      properties: {
+        event_key: { type: "string" },
+        environment_id: { type: "string" },
+        explanation: { $ref: "#/$defs/Explanation" },
+        trigger: { oneOf: [{ $ref: "#/$defs/EventTrigger" }, { type: "null" }] },
+        now: { $ref: "#/$defs/SendOutlook" },
+        sends: { type: "array", items: { $ref: "#/$defs/ExplainedEvent" } },
+        nearest_keys: { type: "array", items: { $ref: "#/$defs/NearKey" } },
+      },
     },
     EventKey: {
       type: "string",
@@ -421,6 +448,56 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       minLength: 1,
       maxLength: 512,
       pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+    },
+    EventRecord: {
+      type: "object",
+      required: [
+        "id",
+        "project_id",
+        "environment_id",
+        "event_key",
+        "trigger_id",
+        "generation",
+        "disposition",
+        "payload",
+        "payload_digest",
+        "is_rejection",
+        "for_next",
+        "issues",
+        "actor",
+        "channel",
+        "idempotency_key",
+        "expires_at",
+        "created_at",
+      ],
+      properties: {
+        id: { type: "string" },
+        project_id: { type: "string" },
+        environment_id: { type: "string" },
+        event_key: { type: "string" },
+        trigger_id: { type: ["string", "null"] },
+        generation: { type: ["integer", "null"] },
+        disposition: { $ref: "#/$defs/Disposition" },
+        payload: { $ref: "#/$defs/JsonValue" },
+        payload_digest: { type: "string" },
+        is_rejection: { type: "boolean" },
+        for_next: { type: "boolean" },
+        issues: { oneOf: [{ type: "array", items: { $ref: "#/$defs/ErrorIssue" } }, { type: "null" }] },
+        actor: { $ref: "#/$defs/Actor" },
+        channel: { $ref: "#/$defs/EventChannel" },
+        idempotency_key: { type: ["string", "null"] },
+        expires_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
+        created_at: { $ref: "#/$defs/Timestamp" },
+      },
+    },
+    EventRecordPage: {
+      type: "object",
+      required: ["data", "next_cursor", "has_more"],
+      properties: {
+        data: { type: "array", items: { $ref: "#/$defs/EventRecord" } },
+        next_cursor: { $ref: "#/$defs/NextCursor" },
+        has_more: { $ref: "#/$defs/HasMore" },
+      },
     },
     EventStats: {
       type: "object",
@@ -437,6 +514,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "next_deadline",
         "oldest_waiting",
         "buffered",
+        "dead_letters",
         "avg_wait_duration_secs",
       ],
       properties: {
@@ -452,6 +530,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         next_deadline: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
         oldest_waiting: { oneOf: [{ $ref: "#/$defs/OldestWaiting" }, { type: "null" }] },
         buffered: { type: "integer" },
+        dead_letters: { type: "integer" },
         avg_wait_duration_secs: { type: ["number", "null"] },
       },
     },
@@ -539,6 +618,21 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         digest: { type: "string", minLength: 1, maxLength: 128 },
       },
     },
+    ExplainedEvent: {
+      allOf: [
+        { $ref: "#/$defs/EventRecord" },
+        {
+          type: "object",
+          required: ["explanation"],
+          properties: { explanation: { $ref: "#/$defs/Explanation" } },
+        },
+      ],
+    },
+    Explanation: {
+      type: "object",
+      required: ["rule", "text"],
+      properties: { rule: { type: "string" }, text: { type: "string" } },
+    },
     ExtendEvent: {
       type: "object",
       additionalProperties: false,
@@ -582,6 +676,41 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: { status: { type: "string", const: "ok" } },
     },
     IfNoWaiter: { type: "string", enum: ["buffer", "fail"] },
+    InboxDisposition: { type: "string", enum: ["delivered", "buffered", "late"] },
+    InboxEntry: {
+      allOf: [
+        { $ref: "#/$defs/InboxMessage" },
+        {
+          type: "object",
+          required: ["received_at"],
+          properties: { received_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] } },
+        },
+      ],
+    },
+    InboxMessage: {
+      type: "object",
+      required: ["id", "run_id", "name", "sequence", "payload", "disposition", "sent_by", "created_at"],
+      properties: {
+        id: { type: "string" },
+        run_id: { type: "string" },
+        name: { $ref: "#/$defs/InboxName" },
+        sequence: { type: "integer" },
+        payload: { $ref: "#/$defs/JsonValue" },
+        disposition: { $ref: "#/$defs/InboxDisposition" },
+        sent_by: { type: "string" },
+        created_at: { $ref: "#/$defs/Timestamp" },
+      },
+    },
+    InboxName: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9_][A-Za-z0-9_.:-]*$" },
+    InboxPage: {
+      type: "object",
+      required: ["data", "next_cursor", "has_more"],
+      properties: {
+        data: { type: "array", items: { $ref: "#/$defs/InboxEntry" } },
+        next_cursor: { $ref: "#/$defs/NextCursor" },
+        has_more: { $ref: "#/$defs/HasMore" },
+      },
+    },
     Job: {
       type: "object",
       required: [
@@ -654,12 +783,24 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         data: { $ref: "#/$defs/JsonValue", default: null },
       },
     },
+    MaxActiveEventTriggers: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
     Metadata: {
       type: "object",
       propertyNames: { minLength: 1, maxLength: 128 },
       additionalProperties: { type: "string", maxLength: 1024 },
     },
     Name: { type: "string", minLength: 1, maxLength: 255 },
+    NearKey: {
+      type: "object",
+      required: ["event_key", "environment_id", "reason", "status"],
+      properties: {
+        event_key: { type: "string" },
+        environment_id: { type: "string" },
+        reason: { $ref: "#/$defs/NearKeyReason" },
+        status: { $ref: "#/$defs/TriggerStatus" },
+      },
+    },
+    NearKeyReason: { type: "string", enum: ["environment", "case", "spelling", "beginning"] },
     NextCursor: { type: ["string", "null"] },
     NotifyStatus: { type: "string", enum: ["pending", "sent", "failed"] },
     OldestWaiting: {
@@ -700,6 +841,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "name",
         "signing_secret",
         "default_environment_id",
+        "max_active_event_triggers",
         "created_at",
         "updated_at",
       ],
@@ -709,6 +851,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         name: { type: "string" },
         signing_secret: { type: "string" },
         default_environment_id: { type: "string" },
+        max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
         created_at: { $ref: "#/$defs/Timestamp" },
         updated_at: { $ref: "#/$defs/Timestamp" },
       },
@@ -750,6 +893,33 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: {
         status: { $ref: "#/$defs/ComponentStatus" },
         components: { type: "array", items: { $ref: "#/$defs/HealthComponent" } },
+      },
+    },
+    ReceiveMessages: {
+      type: "object",
+      additionalProperties: false,
+      properties: {
+        names: {
+          type: "array",
+          minItems: 1,
+          maxItems: 100,
+          uniqueItems: true,
+          items: { $ref: "#/$defs/InboxName" },
+        },
+        max: { type: "integer", minimum: 1, maximum: 100, default: 1 },
+        timeout_secs: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+        deadline: { $ref: "#/$defs/Timestamp" },
+        on_timeout: { $ref: "#/$defs/WaitPolicy", default: "fail" },
+      },
+    },
+    ReceiveStatus: { type: "string", enum: ["received", "waiting"] },
+    ReceivedMessages: {
+      type: "object",
+      required: ["status", "messages", "trigger"],
+      properties: {
+        status: { $ref: "#/$defs/ReceiveStatus" },
+        messages: { type: "array", items: { $ref: "#/$defs/InboxMessage" } },
+        trigger: { oneOf: [{ $ref: "#/$defs/EventTrigger" }, { type: "null" }] },
       },
     },
     Reference: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9][A-Za-z0-9_-]*$" },
@@ -1028,6 +1198,21 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         trigger_id: { $ref: "#/$defs/Reference" },
       },
     },
+    SendMessage: {
+      type: "object",
+      additionalProperties: false,
+      properties: { payload: { $ref: "#/$defs/JsonValue", default: null } },
+    },
+    SendOutlook: {
+      type: "object",
+      required: ["status", "disposition", "code", "explanation"],
+      properties: {
+        status: { type: "integer" },
+        disposition: { $ref: "#/$defs/Disposition" },
+        code: { oneOf: [{ $ref: "#/$defs/ErrorCode" }, { type: "null" }] },
+        explanation: { $ref: "#/$defs/Explanation" },
+      },
+    },
     SendPrefix: {
       type: "object",
       additionalProperties: false,
@@ -1186,7 +1371,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     TriggerStatus: { type: "string", enum: ["waiting", "received", "timed_out", "canceled", "superseded"] },
-    TriggerType: { type: "string", enum: ["event", "sleep"] },
+    TriggerType: { type: "string", enum: ["event", "sleep", "inbox"] },
     TriggerWorkflow: {
       type: "object",
       additionalProperties: false,
@@ -1225,6 +1410,15 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         default_run_metadata: { $ref: "#/$defs/Metadata" },
         on_worker_lost: { $ref: "#/$defs/OnWorkerLost" },
         enabled: { type: "boolean" },
+      },
+    },
+    UpdateProject: {
+      type: "object",
+      additionalProperties: false,
+      minProperties: 1,
+      properties: {
+        name: { type: "string", minLength: 2, maxLength: 255 },
+        max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
       },
     },
     UpdateWorkflow: {
@@ -1404,6 +1598,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     WorkflowRunStatus: {
       type: "string",
       enum: ["pending", "running", "paused", "completed", "failed", "timed_out", "canceled"],
+    },
+    WorkflowRunWithSteps: {
+      allOf: [
+        { $ref: "#/$defs/WorkflowRun" },
+        {
+          type: "object",
+          required: ["steps"],
+          properties: { steps: { type: "array", items: { $ref: "#/$defs/StepRun" } } },
+        },
+      ],
     },
     WorkflowStep: {
       type: "object",
@@ -1641,6 +1845,38 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     },
     bodyRequired: false,
   },
+  getV1EventsByEventKeyExplain: {
+    path: {
+      type: "object",
+      properties: { eventKey: { $ref: "strait#/$defs/EventKey" } },
+      required: ["eventKey"],
+    },
+    query: {
+      type: "object",
+      properties: {
+        event_id: { $ref: "strait#/$defs/Reference" },
+        trigger_id: { $ref: "strait#/$defs/Reference" },
+      },
+    },
+    bodyRequired: false,
+  },
+  getV1EventsByEventKeySends: {
+    path: {
+      type: "object",
+      properties: { eventKey: { $ref: "strait#/$defs/EventKey" } },
+      required: ["eventKey"],
+    },
+    query: {
+      type: "object",
+      properties: {
+        trigger_id: { $ref: "strait#/$defs/Reference" },
+        disposition: { $ref: "strait#/$defs/Disposition" },
+        limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+        cursor: { type: "string", minLength: 1, maxLength: 1024 },
+      },
+    },
+    bodyRequired: false,
+  },
   getV1EventsByEventKeyStream: {
     path: {
       type: "object",
@@ -1734,6 +1970,23 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     query: {
       type: "object",
       properties: {
+        limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
+        cursor: { type: "string", minLength: 1, maxLength: 1024 },
+      },
+    },
+    bodyRequired: false,
+  },
+  getV1RunsByRunIDInbox: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    query: {
+      type: "object",
+      properties: {
+        name: { $ref: "strait#/$defs/InboxName" },
+        unread: { type: "boolean" },
         limit: { type: "integer", minimum: 1, maximum: 100, default: 50 },
         cursor: { type: "string", minLength: 1, maxLength: 1024 },
       },
@@ -1860,6 +2113,15 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     body: { $ref: "strait#/$defs/UpdateJob" },
     bodyRequired: false,
   },
+  patchV1ProjectsByProjectID: {
+    path: {
+      type: "object",
+      properties: { projectID: { $ref: "strait#/$defs/Reference" } },
+      required: ["projectID"],
+    },
+    body: { $ref: "strait#/$defs/UpdateProject" },
+    bodyRequired: true,
+  },
   patchV1WorkflowsByWorkflowID: {
     path: {
       type: "object",
@@ -1946,6 +2208,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
         "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
       },
     },
+    bodyRequired: false,
+  },
+  postSdkV1RunsByRunIDInboxReceive: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/ReceiveMessages" },
     bodyRequired: false,
   },
   postSdkV1RunsByRunIDLog: {
@@ -2222,6 +2500,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     body: { $ref: "strait#/$defs/CreateProject" },
     bodyRequired: true,
   },
+  postV1RunsByRunIDInboxByName: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" }, name: { $ref: "strait#/$defs/InboxName" } },
+      required: ["runID", "name"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/SendMessage" },
+    bodyRequired: false,
+  },
   postV1StreamTokens: {
     headers: {
       type: "object",
@@ -2470,6 +2764,25 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
+  getV1EventsByEventKeyExplain: {
+    "200": { $ref: "strait#/$defs/EventExplanation" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  getV1EventsByEventKeySends: {
+    "200": { $ref: "strait#/$defs/EventRecordPage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
   getV1EventsByEventKeyStream: {
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2547,6 +2860,16 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
   },
   getV1RunsByRunIDEvents: {
     "200": { $ref: "strait#/$defs/RunEventPage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  getV1RunsByRunIDInbox: {
+    "200": { $ref: "strait#/$defs/InboxPage" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2653,6 +2976,18 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "500": { $ref: "strait#/$defs/ErrorResponse" },
     "503": { $ref: "strait#/$defs/ErrorResponse" },
   },
+  patchV1ProjectsByProjectID: {
+    "200": { $ref: "strait#/$defs/Project" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
   patchV1WorkflowsByWorkflowID: {
     "200": { $ref: "strait#/$defs/Workflow" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2729,6 +3064,20 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "403": { $ref: "strait#/$defs/ErrorResponse" },
     "404": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postSdkV1RunsByRunIDInboxReceive: {
+    "200": { $ref: "strait#/$defs/ReceivedMessages" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
     "422": { $ref: "strait#/$defs/ErrorResponse" },
     "429": { $ref: "strait#/$defs/ErrorResponse" },
     "500": { $ref: "strait#/$defs/ErrorResponse" },
@@ -2976,6 +3325,21 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postV1RunsByRunIDInboxByName: {
+    "200": { $ref: "strait#/$defs/InboxMessage" },
+    "202": { $ref: "strait#/$defs/InboxMessage" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
     "409": { $ref: "strait#/$defs/ErrorResponse" },
     "413": { $ref: "strait#/$defs/ErrorResponse" },
     "415": { $ref: "strait#/$defs/ErrorResponse" },

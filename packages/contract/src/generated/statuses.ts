@@ -2,6 +2,8 @@
 
 import type {
   AcceptBuffered,
+  ActorKind,
+  AuthenticationKind,
   CancellationKind,
   ComponentStatus,
   DeadLetterReason,
@@ -12,12 +14,16 @@ import type {
   Disposition,
   ErrorClass,
   ErrorCode,
+  EventChannel,
   IfNoWaiter,
+  InboxDisposition,
   LogLevel,
+  NearKeyReason,
   NotifyStatus,
   OnFailure,
   OnWorkerLost,
   PrefixSendMode,
+  ReceiveStatus,
   ResumeReason,
   RetryStrategy,
   RunEventType,
@@ -38,6 +44,15 @@ import type {
 
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export const acceptBuffereds = ["any", "since_run_start", "none"] as const satisfies readonly AcceptBuffered[];
+
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export const actorKinds = ["service", "operator", "run", "workflow_run", "system"] as const satisfies readonly ActorKind[];
+
+/** How the server knows who it was; null where it acted by itself. */
+export const authenticationKinds = ["api_key", "internal_secret", "run_token"] as const satisfies readonly AuthenticationKind[];
 
 /** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
 export const cancellationKinds = ["canceled", "rejected", "superseded"] as const satisfies readonly CancellationKind[];
@@ -127,11 +142,23 @@ export const errorCodes = [
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
 
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export const eventChannels = ["api", "emit"] as const satisfies readonly EventChannel[];
+
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWaiter[];
 
+/**
+ * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+ * `late`: the run had ended; refused, with the message on record.
+ */
+export const inboxDispositions = ["delivered", "buffered", "late"] as const satisfies readonly InboxDisposition[];
+
 /** How much attention an entry deserves. */
 export const logLevels = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export const nearKeyReasons = ["environment", "case", "spelling", "beginning"] as const satisfies readonly NearKeyReason[];
 
 /**
  * Whether the receiver at `notify_url` knows of the trigger's present status. `pending`: attempts are left. `sent`: it answered 2xx. `failed`: it was given up;
@@ -150,6 +177,9 @@ export const onWorkerLosts = ["retry", "crash"] as const satisfies readonly OnWo
 
 /** `each`: a wait that cannot take the event is skipped. `atomic`: all waits take it, or none. */
 export const prefixSendModes = ["each", "atomic"] as const satisfies readonly PrefixSendMode[];
+
+/** `received`: messages were there. `waiting`: the run is parked until one comes. */
+export const receiveStatuses = ["received", "waiting"] as const satisfies readonly ReceiveStatus[];
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export const resumeReasons = ["event", "timeout", "canceled", "rejected", "retry", "lost"] as const satisfies readonly ResumeReason[];
@@ -232,8 +262,11 @@ export const timeoutPolicies = ["fail", "resume", "resolve", "skip_dependents", 
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", "superseded"] as const satisfies readonly TriggerStatus[];
 
-/** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
-export const triggerTypes = ["event", "sleep"] as const satisfies readonly TriggerType[];
+/**
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+ * a key.
+ */
+export const triggerTypes = ["event", "sleep", "inbox"] as const satisfies readonly TriggerType[];
 
 /**
  * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the

@@ -3,6 +3,20 @@
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export type AcceptBuffered = "any" | "since_run_start" | "none";
 
+/** Who did it, as the credentials tell and never as the body does. */
+export interface Actor {
+  kind: ActorKind;
+  /** The API key, the run or the workflow run. */
+  id: string | null;
+  authenticated_by: AuthenticationKind | null;
+}
+
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export type ActorKind = "service" | "operator" | "run" | "workflow_run" | "system";
+
 export interface AnnotateRun {
   /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
   annotations: {
@@ -36,6 +50,9 @@ export interface ApiKeyPage {
   next_cursor: NextCursor;
   has_more: HasMore;
 }
+
+/** How the server knows who it was; null where it acted by itself. */
+export type AuthenticationKind = "api_key" | "internal_secret" | "run_token";
 
 /** An event that is kept until a wait asks for it. */
 export interface BufferedEvent {
@@ -194,6 +211,7 @@ export interface CreateProject {
   /** The organization that owns the project. */
   org_id?: string | null;
   name: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -380,6 +398,8 @@ export type ErrorDetails = {
   count?: number;
   /** The digest of the waits that there are now, for `expectation_failed`. */
   digest?: string;
+  /** The limit that was reached, for `quota_exceeded`. */
+  limit?: number;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
@@ -410,12 +430,30 @@ export interface ErrorResponse {
   request_id: string;
 }
 
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export type EventChannel = "api" | "emit";
+
 /**
  * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
  * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
  * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
  */
 export type EventEmitKeyTemplate = string;
+
+export interface EventExplanation {
+  /** The key in the form in which keys are compared (Unicode NFC). */
+  event_key: string;
+  /** The environment of the credentials, in which the key was looked for. */
+  environment_id: string;
+  explanation: Explanation;
+  /** The wait that was asked about, that the event met, or the latest of the key. */
+  trigger: EventTrigger | null;
+  now: SendOutlook;
+  /** The event that was asked about, or the latest 20 of the wait or the key, newest first. */
+  sends: ExplainedEvent[];
+  /** At most 5 keys that may have been meant, the nearest first. Empty where somebody has waited on the key. */
+  nearest_keys: NearKey[];
+}
 
 /**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
@@ -429,6 +467,39 @@ export type EventKey = string;
  * placeholder without a value, or a result that is no event key, fails the step.
  */
 export type EventKeyTemplate = string;
+
+/** An event that was sent to a key. It is also the audit record of the send. */
+export interface EventRecord {
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that it met. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  disposition: Disposition;
+  payload: JsonValue;
+  /** SHA-256 of the payload as canonical JSON (RFC 8785), hex: payloads that are equal as JSON have the same. */
+  payload_digest: string;
+  /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
+  is_rejection: boolean;
+  for_next: boolean;
+  /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+  issues: ErrorIssue[] | null;
+  actor: Actor;
+  channel: EventChannel;
+  idempotency_key: string | null;
+  /** When a buffered event stops being deliverable. */
+  expires_at: Timestamp | null;
+  created_at: Timestamp;
+}
+
+export interface EventRecordPage {
+  data: EventRecord[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** How the waits of a project stand. No count is larger than `counted_up_to`. */
 export interface EventStats {
@@ -450,6 +521,8 @@ export interface EventStats {
   oldest_waiting: OldestWaiting | null;
   /** How many events are kept for a wait to come. */
   buffered: number;
+  /** How many events nobody got and nobody has looked at since. */
+  dead_letters: number;
   /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
   avg_wait_duration_secs: number | null;
 }
@@ -518,6 +591,18 @@ export interface ExpectedSet {
   digest?: string;
 }
 
+/** An event, and why this became of it. */
+export type ExplainedEvent = EventRecord & {
+  explanation: Explanation;
+};
+
+export interface Explanation {
+  /** The rule that applied, such as `B1`. New ones may come. */
+  rule: string;
+  /** What happened and why, for people. Not stable; do not match on it. */
+  text: string;
+}
+
 /** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
 export interface ExtendEvent {
   /** Seconds from now. Null is no deadline. */
@@ -576,6 +661,41 @@ export interface Heartbeat {
 
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export type IfNoWaiter = "buffer" | "fail";
+
+/**
+ * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+ * `late`: the run had ended; refused, with the message on record.
+ */
+export type InboxDisposition = "delivered" | "buffered" | "late";
+
+/** A message in the inbox, read or unread. */
+export type InboxEntry = InboxMessage & {
+  /** When the run took the message; null while it is unread. */
+  received_at: Timestamp | null;
+};
+
+/** A message to a run. */
+export interface InboxMessage {
+  id: string;
+  run_id: string;
+  name: InboxName;
+  /** Counts the messages of the run, from 1, in the order in which they were committed. */
+  sequence: number;
+  payload: JsonValue;
+  disposition: InboxDisposition;
+  /** Who sent it, such as `apikey:key_…`. */
+  sent_by: string;
+  created_at: Timestamp;
+}
+
+/** What kind of message it is, such as `chat` or `order.rejected`. A receive may ask for some kinds only. */
+export type InboxName = string;
+
+export interface InboxPage {
+  data: InboxEntry[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** A template for runs, and the HTTP endpoint that executes them. */
 export interface Job {
@@ -645,6 +765,13 @@ export interface LogRun {
   data?: JsonValue;
 }
 
+/**
+ * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+ * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+ * process within a second. Sleeps do not count.
+ */
+export type MaxActiveEventTriggers = number | null;
+
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export interface Metadata {
   [key: string]: string;
@@ -652,6 +779,17 @@ export interface Metadata {
 
 /** A name for people; it need not be unique. */
 export type Name = string;
+
+export interface NearKey {
+  event_key: string;
+  environment_id: string;
+  reason: NearKeyReason;
+  /** Of its latest wait. */
+  status: TriggerStatus;
+}
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export type NearKeyReason = "environment" | "case" | "spelling" | "beginning";
 
 /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
 export type NextCursor = string | null;
@@ -710,6 +848,7 @@ export interface Project {
   signing_secret: string;
   /** The environment used when a request names none. */
   default_environment_id: string;
+  max_active_event_triggers: MaxActiveEventTriggers;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -756,6 +895,34 @@ export interface Readiness {
   /** The worst status that matters for serving requests. */
   status: ComponentStatus;
   components: HealthComponent[];
+}
+
+export interface ReceiveMessages {
+  /** The kinds to take; others stay where they are, in order. Absent takes any. */
+  names?: InboxName[];
+  /**
+   * How many messages to take at most. A run that has to wait is woken by the first.
+   * @default 1
+   */
+  max?: number;
+  /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicy;
+}
+
+/** `received`: messages were there. `waiting`: the run is parked until one comes. */
+export type ReceiveStatus = "received" | "waiting";
+
+/** What a run has received, or what it waits on. The checkpoint of a run that a message woke is an object with the same `messages`. */
+export interface ReceivedMessages {
+  status: ReceiveStatus;
+  /** The oldest first; empty while the run waits. */
+  messages: InboxMessage[];
+  /** The wait; null when messages were there. */
+  trigger: EventTrigger | null;
 }
 
 /** An id or, where the resource has one, its slug. The id is tried first. */
@@ -991,6 +1158,24 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendMessage {
+  /**
+   * The message. Absent is null.
+   * @default null
+   */
+  payload?: JsonValue;
+}
+
+/** What a send with a new payload would meet at this moment. */
+export interface SendOutlook {
+  /** The HTTP status: 200, 202 or 409. */
+  status: number;
+  disposition: Disposition;
+  /** The error, where it would be refused. */
+  code: ErrorCode | null;
+  explanation: Explanation;
+}
+
 export interface SendPrefix {
   /**
    * The answer. Absent is null.
@@ -1159,8 +1344,11 @@ export interface TriggerJob {
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
-/** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
-export type TriggerType = "event" | "sleep";
+/**
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+ * a key.
+ */
+export type TriggerType = "event" | "sleep" | "inbox";
 
 export interface TriggerWorkflow {
   /**
@@ -1208,6 +1396,12 @@ export interface UpdateJob {
   default_run_metadata?: Metadata;
   on_worker_lost?: OnWorkerLost;
   enabled?: boolean;
+}
+
+/** Absent fields stay as they are. */
+export interface UpdateProject {
+  name?: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** The fields to change; the others stay as they are. */
@@ -1367,6 +1561,12 @@ export interface WorkflowRunPage {
 
 /** `pending`, `running` and `paused` change; `completed`, `failed`, `timed_out` and `canceled` are final. */
 export type WorkflowRunStatus = "pending" | "running" | "paused" | "completed" | "failed" | "timed_out" | "canceled";
+
+/** A workflow run and its steps, as its stream shows it. */
+export type WorkflowRunWithSteps = WorkflowRun & {
+  /** In the order of the definition. */
+  steps: StepRun[];
+};
 
 /** A step in its canonical form. Fields of other step types are null. */
 export interface WorkflowStep {

@@ -46,6 +46,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/sdk/v1/runs/:runID/heartbeat", first: 200, sse: false },
     examples.postSdkV1RunsByRunIDHeartbeat,
   ),
+  /** Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: handlerFactory(
+    { method: "POST", path: "/sdk/v1/runs/:runID/inbox/receive", first: 200, sse: false },
+    examples.postSdkV1RunsByRunIDInboxReceive,
+  ),
   /** Write to the log */
   postSdkV1RunsByRunIDLog: handlerFactory(
     { method: "POST", path: "/sdk/v1/runs/:runID/log", first: 201, sse: false },
@@ -156,6 +161,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/events/:eventKey", first: 200, sse: false },
     examples.getV1EventsByEventKey,
   ),
+  /** Explain what becomes of events */
+  getV1EventsByEventKeyExplain: handlerFactory(
+    { method: "GET", path: "/v1/events/:eventKey/explain", first: 200, sse: false },
+    examples.getV1EventsByEventKeyExplain,
+  ),
   /** Change the deadline of an event trigger */
   postV1EventsByEventKeyExtend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/extend", first: 200, sse: false },
@@ -170,6 +180,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   postV1EventsByEventKeySend: handlerFactory(
     { method: "POST", path: "/v1/events/:eventKey/send", first: 200, sse: false },
     examples.postV1EventsByEventKeySend,
+  ),
+  /** List what was sent to a key */
+  getV1EventsByEventKeySends: handlerFactory(
+    { method: "GET", path: "/v1/events/:eventKey/sends", first: 200, sse: false },
+    examples.getV1EventsByEventKeySends,
   ),
   /** Follow an event trigger */
   getV1EventsByEventKeyStream: handlerFactory(
@@ -226,6 +241,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "GET", path: "/v1/projects/:projectID", first: 200, sse: false },
     examples.getV1ProjectsByProjectID,
   ),
+  /** Change a project */
+  patchV1ProjectsByProjectID: handlerFactory(
+    { method: "PATCH", path: "/v1/projects/:projectID", first: 200, sse: false },
+    examples.patchV1ProjectsByProjectID,
+  ),
   /** List runs */
   getV1Runs: handlerFactory(
     { method: "GET", path: "/v1/runs", first: 200, sse: false },
@@ -245,6 +265,16 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   getV1RunsByRunIDEvents: handlerFactory(
     { method: "GET", path: "/v1/runs/:runID/events", first: 200, sse: false },
     examples.getV1RunsByRunIDEvents,
+  ),
+  /** List the inbox of a run */
+  getV1RunsByRunIDInbox: handlerFactory(
+    { method: "GET", path: "/v1/runs/:runID/inbox", first: 200, sse: false },
+    examples.getV1RunsByRunIDInbox,
+  ),
+  /** Send a message to a run */
+  postV1RunsByRunIDInboxByName: handlerFactory(
+    { method: "POST", path: "/v1/runs/:runID/inbox/:name", first: 200, sse: false },
+    examples.postV1RunsByRunIDInboxByName,
   ),
   /** Follow a run */
   getV1RunsByRunIDStream: handlerFactory(

@@ -20,7 +20,9 @@ import type {
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
+  EventExplanation,
   EventKey,
+  EventRecordPage,
   EventStats,
   EventTrigger,
   EventTriggerPage,
@@ -28,6 +30,9 @@ import type {
   FailRun,
   Health,
   Heartbeat,
+  InboxMessage,
+  InboxName,
+  InboxPage,
   Job,
   JobPage,
   JsonValue,
@@ -39,6 +44,8 @@ import type {
   PurgeEvents,
   PurgedEvents,
   Readiness,
+  ReceiveMessages,
+  ReceivedMessages,
   Reference,
   RejectEvent,
   ReportProgress,
@@ -54,6 +61,7 @@ import type {
   RunStatePage,
   SaveCheckpoint,
   SendEvent,
+  SendMessage,
   SendPrefix,
   SentEvent,
   SentPrefix,
@@ -66,6 +74,7 @@ import type {
   TriggerWorkflow,
   TriggeredRun,
   UpdateJob,
+  UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
   WebhookDelivery,
@@ -234,6 +243,24 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** GET /v1/events/{eventKey}/explain: Explain what becomes of events */
+  getV1EventsByEventKeyExplain: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventExplanation }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/events/{eventKey}/sends: List what was sent to a key */
+  getV1EventsByEventKeySends: {
+    call: MockCall<{ eventKey: EventKey }, undefined>;
+    answer:
+      | { status: 200; body: EventRecordPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** GET /v1/events/{eventKey}/stream: Follow an event trigger */
   getV1EventsByEventKeyStream: {
     call: MockCall<{ eventKey: EventKey }, undefined>;
@@ -312,6 +339,15 @@ export interface MockOperations {
     call: MockCall<{ runID: Reference }, undefined>;
     answer:
       | { status: 200; body: RunEventPage }
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/runs/{runID}/inbox: List the inbox of a run */
+  getV1RunsByRunIDInbox: {
+    call: MockCall<{ runID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: InboxPage }
       | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
@@ -408,6 +444,15 @@ export interface MockOperations {
     first: 200;
   };
 
+  /** PATCH /v1/projects/{projectID}: Change a project */
+  patchV1ProjectsByProjectID: {
+    call: MockCall<{ projectID: Reference }, UpdateProject>;
+    answer:
+      | { status: 200; body: Project }
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
   /** PATCH /v1/workflows/{workflowID}: Change a workflow */
   patchV1WorkflowsByWorkflowID: {
     call: MockCall<{ workflowID: Reference }, UpdateWorkflow | undefined>;
@@ -459,6 +504,15 @@ export interface MockOperations {
     answer:
       | { status: 200; body: Heartbeat }
       | { status: 400 | 401 | 403 | 404 | 409 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /sdk/v1/runs/{runID}/inbox/receive: Receive messages */
+  postSdkV1RunsByRunIDInboxReceive: {
+    call: MockCall<{ runID: Reference }, ReceiveMessages | undefined>;
+    answer:
+      | { status: 200; body: ReceivedMessages }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -625,6 +679,15 @@ export interface MockOperations {
       | { status: 201; body: Project }
       | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/runs/{runID}/inbox/{name}: Send a message to a run */
+  postV1RunsByRunIDInboxByName: {
+    call: MockCall<{ runID: Reference; name: InboxName }, SendMessage | undefined>;
+    answer:
+      | { status: 200 | 202; body: InboxMessage }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/stream-tokens: Create a stream token */

@@ -183,6 +183,12 @@ export function rateLimited(message: string, retryAfterSecs: number): StraitErro
   });
 }
 
+/** @param what - Of what there are as many as may be. */
+export function quotaExceeded(what: string, limit: number): StraitError {
+  const message = `the project has as many ${what} as it may, ${limit}; let some end, or have the limit raised`;
+  return new StraitError("quota_exceeded", message, { details: { limit } });
+}
+
 /** @param options.retryAfterSecs - When it is worth trying again, if that is known. */
 export function unavailable(message: string, options: { retryAfterSecs?: number; cause?: unknown } = {}): StraitError {
   return new StraitError("unavailable", message, {

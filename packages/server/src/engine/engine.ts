@@ -44,7 +44,7 @@ export function createEngine(options: EngineOptions): Engine {
     dispatchRuns(db, dispatcher, lease),
     releaseScheduled(db, signals),
     settleDueWaits(context),
-    emitDueEvents(context),
+    emitDueEvents(context, (error) => onError(error, "emit-due-events")),
     expireBuffered(db),
     wakeOwners(context, (error) => onError(error, "wake-owners")),
     rescueRuns(context, leaseMs),

@@ -5,7 +5,7 @@ import { cors } from "hono/cors";
 import { StraitError, unavailable, validationError } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
-import { isConnectionLoss } from "../store/database.ts";
+import { isBusy, isConnectionLoss } from "../store/database.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
@@ -79,7 +79,11 @@ const HEADERS = {
 } as const;
 
 /** These write their own answers down: their effects and those of others are one statement. */
-const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set(["postV1JobsByJobIDTrigger", "postV1EventsByEventKeySend"]);
+const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set([
+  "postV1JobsByJobIDTrigger",
+  "postV1EventsByEventKeySend",
+  "postV1RunsByRunIDInboxByName",
+]);
 
 /** The operation table as routes: authentication, validation, idempotency, and the error envelope, each in one place. */
 export function createApp(options: AppOptions): {
@@ -253,6 +257,8 @@ function headersOf(options: AppOptions, { id, isCrossOrigin }: Reply): Record<st
   return { ...HEADERS, ...(isCrossOrigin && isOpen(options) ? OPEN_ORIGIN : {}), "x-request-id": id };
 }
 
+const RETRY_SOON = { retryAfterSecs: 1 } as const;
+
 /** Anything that is not ours is a bug or an outage: it is logged, and says nothing to the caller. */
 function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, operation: string): StraitError {
   if (error instanceof StraitError) {
@@ -262,8 +268,8 @@ function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, op
     return error;
   }
   onError(error, { requestId: reply.id, operation });
-  if (isConnectionLoss(error))
-    return unavailable("the database cannot be reached now; try again", { retryAfterSecs: 1 });
+  if (isConnectionLoss(error)) return unavailable("the database cannot be reached now; try again", RETRY_SOON);
+  if (isBusy(error)) return unavailable("the database is busy with what this request needs; try again", RETRY_SOON);
   return new StraitError("internal_error", "something went wrong in the server; its log has more under the request id");
 }
 

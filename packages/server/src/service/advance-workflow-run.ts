@@ -20,16 +20,20 @@ import * as workflows from "../store/workflows.ts";
 import { closeSteps } from "./cancel-workflow-run.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { enqueueRuns, type RunRequest } from "./enqueue-run.ts";
+import { LOCK_TIMEOUT_MS } from "./lane.ts";
 import { openWait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** Works off everything that has ended in one workflow run: takes its row, then does what the plan says. */
 export async function advanceWorkflowRun(context: Context, projectId: string, id: string): Promise<void> {
-  await context.db.transaction(async (tx) => {
-    const locked = await workflowRuns.lock(tx, projectId, id);
-    await wakes.takeOfWorkflowRun(tx, projectId, id);
-    if (locked && !isTerminalWorkflowRunStatus(locked.status)) await advanceLocked(context, tx, projectId, id);
-  });
+  await context.db.transaction(
+    async (tx) => {
+      const locked = await workflowRuns.lock(tx, projectId, id);
+      await wakes.takeOfWorkflowRun(tx, projectId, id);
+      if (locked && !isTerminalWorkflowRunStatus(locked.status)) await advanceLocked(context, tx, projectId, id);
+    },
+    { lockTimeoutMs: LOCK_TIMEOUT_MS },
+  );
   context.signals.publish([`workflow_run:${id}`]);
 }
 
@@ -160,6 +164,9 @@ function keyOf(advance: Advance, step: WorkflowStep): Key {
   return checked.ok ? checked : { ok: false, message: `event_key ${checked.problem.rule}` };
 }
 
+/** What a step fails with, rather than the workflow run's transaction. */
+const ENDS_STEP: ReadonlySet<string> = new Set(["key_in_use", "quota_exceeded"]);
+
 /** True when the step has ended: its event was there already, or its key cannot be waited on. */
 async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promise<boolean> {
   const { context, tx, run } = advance;
@@ -187,7 +194,7 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       actor: SYSTEM,
     });
   } catch (error) {
-    if (error instanceof StraitError && error.code === "key_in_use") return failStep(advance, step, error.message);
+    if (error instanceof StraitError && ENDS_STEP.has(error.code)) return failStep(advance, step, error.message);
     throw error;
   }
   const { trigger, ended } = opened;
@@ -219,12 +226,10 @@ async function startSleep(advance: Advance, step: WorkflowStep): Promise<void> {
       job_run_id: null,
       request_payload: null,
       payload_schema: null,
-      filter: null,
       timeout_secs: sleepSecs(step.sleep_duration ?? "0s"),
       deadline: null,
       notify_url: null,
       on_timeout: null,
-      timeout_payload: null,
       on_cancel: null,
       tags: "{}",
       actor: SYSTEM,

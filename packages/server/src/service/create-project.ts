@@ -1,3 +1,4 @@
+import type { CreateProject } from "@strait/contract";
 import { conflict } from "../domain/errors.ts";
 import * as projects from "../store/projects.ts";
 import type { Context } from "./context.ts";
@@ -7,10 +8,7 @@ import type { Context } from "./context.ts";
  *
  * @throws {StraitError} `conflict` when the id is taken. A project is never renamed or moved by creating it again.
  */
-export async function createProject(
-  { db, clock }: Context,
-  input: { readonly id?: string; readonly org_id?: string | null; readonly name: string },
-): Promise<projects.ProjectRow> {
+export async function createProject({ db, clock }: Context, input: CreateProject): Promise<projects.ProjectRow> {
   const id = input.id ?? clock.newId("proj");
   const project = await db.transaction((tx) =>
     projects.insert(tx, {
@@ -18,6 +16,7 @@ export async function createProject(
       org_id: input.org_id ?? null,
       name: input.name,
       default_environment_id: clock.newId("env"),
+      max_active_event_triggers: input.max_active_event_triggers ?? null,
     }),
   );
   if (!project) throw conflict(`the project id ${JSON.stringify(id)} is taken; choose another one, or leave it out`);

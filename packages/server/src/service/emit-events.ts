@@ -3,43 +3,50 @@ import { StraitError } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import { type Context, SYSTEM } from "./context.ts";
-import type { Outcome } from "./lane.ts";
+import { LOCK_TIMEOUT_MS, type Outcome } from "./lane.ts";
 import { sendWithin } from "./send-event.ts";
 import { prepared, type SendAnswer, type Sending } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
 
-const MAX_BYTES = 4 * 1024 * 1024;
 /** As for a send that does not say how long it is to be kept. */
 const TTL_SECS = 604_800;
 
 /**
- * Sends the events of completed steps, oldest first: the same decisions as for a send over HTTP, buffering included, in
+ * Sends the events of completed steps, in order of completion: the same decisions as for a send over HTTP, buffering included, in
  * one transaction with the marks that say they were due (B5). What cannot be sent is told on its step, which stays
  * completed. The rows of completed steps are locked by nobody else, so keys and waits may be locked after them (K1).
  *
  * @returns How many steps were handled.
  */
-export async function emitEvents(context: Context, limit: number): Promise<number> {
-  const { count, settled } = await context.db.transaction(async (tx) => {
-    const steps = await stepRuns.lockEmitting(tx, limit, MAX_BYTES);
-    if (steps.length === 0) return { count: 0, settled: [] };
-    const outputs = await outputsFor(tx, steps);
-    const emissions = steps.map((step) => emissionOf(context, step, outputs.get(step.workflow_run_id) ?? {}));
-    const sent = await sendWithin(
-      context,
-      tx,
-      emissions.flatMap((emission) => emission.send ?? []),
-    );
-    const marks = emissions.map(({ step, send, error }) => ({
-      project_id: step.project_id,
-      id: step.id,
-      emit_error: send ? refusalOf(sent.outcomes.get(send)) : error,
-    }));
-    await stepRuns.markEmitted(tx, SYSTEM, marks);
-    return { count: steps.length, settled: sent.settled };
-  });
+export async function emitEvents(context: Context, due: readonly stepRuns.StepKey[]): Promise<number> {
+  const { count, settled } = await context.db.transaction(
+    async (tx) => {
+      const steps = await stepRuns.lockEmitting(tx, due);
+      if (steps.length === 0) return { count: 0, settled: [] };
+      const outputs = await outputsFor(tx, steps);
+      const emissions = steps.map((step) => emissionOf(context, step, outputs.get(step.workflow_run_id) ?? {}));
+      const sent = await sendWithin(
+        context,
+        tx,
+        emissions.flatMap((emission) => emission.send ?? []),
+      );
+      const marks = emissions.map(({ step, send, error }) => ({
+        project_id: step.project_id,
+        id: step.id,
+        emit_error: send ? refusalOf(sent.outcomes.get(send)) : error,
+      }));
+      await stepRuns.markEmitted(tx, SYSTEM, marks);
+      return { count: steps.length, settled: sent.settled };
+    },
+    { lockTimeoutMs: LOCK_TIMEOUT_MS },
+  );
   announceSettled(context, settled);
   return count;
+}
+
+/** Takes the mark off a step whose event cannot be sent, and tells why on the step. */
+export async function giveUpEmission({ db }: Context, step: stepRuns.StepKey, error: string): Promise<void> {
+  await stepRuns.markEmitted(db, SYSTEM, [{ ...step, emit_error: error }]);
 }
 
 type Emission = { readonly step: stepRuns.EmittingStep } & (

@@ -8,7 +8,7 @@ import type { ClaimedRun } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Queryable } from "../store/sql.ts";
 import type { Context } from "./context.ts";
-import { type Batched, done, Lane, type Outcome, refused } from "./lane.ts";
+import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
 
 /** One run to be made of a job. */
 export interface RunRequest {
@@ -53,11 +53,15 @@ export const payloadHash = (payload: unknown): string => sha256(canonicalJson(pa
 export function enqueueRunLane(context: Context): Batched<RunRequest, EnqueuedRun> {
   const lane = new Lane<Enqueuing, EnqueuedRun>({
     sizeOf: (run) => run.payload_text.length + 200,
+    subjectOf: (run) => (run.idempotency_key === null ? null : keyId(runKey(run))),
+    capacity: REQUESTS,
     async run(items, repeated) {
       const isKeyed = items.some((item) => item.idempotency_key !== null);
       // One statement is a transaction; a second one is only needed for keys, and after a lost acknowledgement.
       if (!isKeyed && !repeated) return insertAll(context, context.db, items);
-      return context.db.transaction((tx) => enqueueKeyed(context, tx, items, repeated));
+      return context.db.transaction((tx) => enqueueKeyed(context, tx, items, repeated), {
+        lockTimeoutMs: LOCK_TIMEOUT_MS,
+      });
     },
   });
   return {

@@ -1,7 +1,7 @@
 import type { RunMove } from "@strait/core";
 import * as runs from "../store/runs.ts";
 import { type Context, SYSTEM } from "./context.ts";
-import { type Batched, done, Lane, type Outcome } from "./lane.ts";
+import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome } from "./lane.ts";
 
 /** How a dispatch ended, as a move of its run. */
 export interface RunOutcome extends runs.RunMoveItem {
@@ -15,6 +15,9 @@ export interface RunOutcome extends runs.RunMoveItem {
  */
 export type RunResult = "moved" | "taken" | "refused";
 
+/** PostgreSQL itself ends a transaction that idles, and with it its locks, after 30 s. An outcome is not sent again. */
+const PATIENCE_MS = 35_000;
+
 /**
  * Ends dispatches, in batches: their outcome is conditional on the dispatch number, so a late one changes nothing. Only
  * executing runs move: one that has parked itself waits, whatever its last dispatch answers.
@@ -25,7 +28,12 @@ export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">):
   async function moveAll(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<ReadonlySet<string>> {
     const moved = new Set<string>();
     for (const [move, items] of byMove(outcomes)) {
-      const rows = await runs.move(db, move, items, { actor: SYSTEM, only: ["executing"], skipLocked });
+      const only = ["executing"] as const;
+      const rows = skipLocked
+        ? await runs.move(db, move, items, { actor: SYSTEM, only, skipLocked })
+        : await db.transaction((tx) => runs.move(tx, move, items, { actor: SYSTEM, only }), {
+            lockTimeoutMs: LOCK_TIMEOUT_MS,
+          });
       for (const row of rows) moved.add(row.id);
       publish(rows);
     }
@@ -49,8 +57,9 @@ export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">):
     return outcomes.map((outcome) => done(moved.has(outcome.id) ? "moved" : whyNot(outcome, fences.get(outcome.id))));
   }
 
-  const free = new Lane<RunOutcome, RunResult | "held">({ sizeOf, run: (outcomes) => end(outcomes, true) });
-  const blocked = new Lane<RunOutcome, RunResult | "held">({ sizeOf, run: (outcomes) => end(outcomes, false) });
+  const lane = { sizeOf, subjectOf: ({ id }: RunOutcome) => id, patienceMs: PATIENCE_MS };
+  const free = new Lane<RunOutcome, RunResult | "held">({ ...lane, run: (outcomes) => end(outcomes, true) });
+  const blocked = new Lane<RunOutcome, RunResult | "held">({ ...lane, run: (outcomes) => end(outcomes, false) });
   return {
     async add(outcome) {
       const result = await free.add(outcome);

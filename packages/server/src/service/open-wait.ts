@@ -45,9 +45,10 @@ export interface OpenedWait {
  * Opens a wait, as the next generation of its key. The key's row is locked, so no event can fall between "is somebody
  * waiting?" and "is something buffered?" (B6); the oldest buffered event, if any, answers it in this transaction (B2).
  *
- * @throws {StraitError} `key_in_use` when somebody waits on the key already.
+ * @throws {StraitError} `key_in_use` when somebody waits on the key already; `quota_exceeded`.
  */
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<OpenedWait> {
+  await context.quota.admit(tx, wait.project_id);
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await triggers.lockKeys(tx, [key]);
   const ended = await closeOverdue(context, tx, key);

@@ -6,7 +6,7 @@ import { json } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { decide } from "./decide.ts";
-import { type Batched, done, Lane, type Outcome, refused } from "./lane.ts";
+import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
 import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
 import {
   bufferedAnswer,
@@ -29,11 +29,18 @@ import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 export function sendEventLane(context: Context): Batched<SendEvent, SendAnswer> {
   const lane = new Lane<Sending, SendAnswer>({
     sizeOf: (send) => send.payload_text.length,
+    subjectOf: keyOf,
+    capacity: REQUESTS,
     async run(sends, repeated) {
       const outcomes = new Map<Sending, Outcome<SendAnswer>>();
       if (!repeated) await deliverHits(context, sends, outcomes);
       const misses = sends.filter((send) => !outcomes.has(send));
-      if (misses.length > 0) await decideMisses(context, misses, outcomes, repeated);
+      if (misses.length > 0) {
+        // What was delivered stays so, whatever becomes of the others.
+        await decideMisses(context, misses, outcomes, repeated).catch((error: unknown) => {
+          for (const send of misses) outcomes.set(send, refused(error));
+        });
+      }
       return sends.map(
         (send) => outcomes.get(send) ?? refused(unavailable("the event was not handled; send it again")),
       );
@@ -61,7 +68,9 @@ async function deliverHits(
             context.db,
             candidates.map((send) => settlement(context, send, reserved.get(send))),
           )
-        : await context.db.transaction((tx) => deliverKeyed(context, tx, candidates, keyed, reserved, outcomes));
+        : await context.db.transaction((tx) => deliverKeyed(context, tx, candidates, keyed, reserved, outcomes), {
+            lockTimeoutMs: LOCK_TIMEOUT_MS,
+          });
   } finally {
     giveBack(context, candidates, reserved, settled);
   }
@@ -108,26 +117,29 @@ async function decideMisses(
   const reserved = new Map(sends.map((send) => [send, context.worker.reserve(send.project_id)]));
   let settled: triggers.SettledTrigger[] = [];
   try {
-    const decided = await context.db.transaction(async (tx) => {
-      const answers = new Map<Sending, Outcome<SendAnswer>>();
-      const fresh = await takeKeys(
-        tx,
-        sends.filter((send) => send.idempotency !== null),
-        answers,
-      );
-      let open = sends.filter((send) => send.idempotency === null || fresh.has(send));
-      await triggers.lockKeys(tx, open);
-      if (repeated) open = await withoutRecorded(tx, open, answers);
-      const ended = await settleRounds(context, tx, open, reserved, answers);
-      await storeAnswers(tx, [...fresh], (send) => {
-        const outcome = answers.get(send);
-        return outcome?.ok ? outcome.value : undefined;
-      });
-      answerTwins(sends, fresh, answers);
-      const failed = [...fresh].filter((send) => answers.get(send)?.ok !== true);
-      await releaseKeys(tx, failed);
-      return { answers, ended };
-    });
+    const decided = await context.db.transaction(
+      async (tx) => {
+        const answers = new Map<Sending, Outcome<SendAnswer>>();
+        const fresh = await takeKeys(
+          tx,
+          sends.filter((send) => send.idempotency !== null),
+          answers,
+        );
+        let open = sends.filter((send) => send.idempotency === null || fresh.has(send));
+        await triggers.lockKeys(tx, open);
+        if (repeated) open = await withoutRecorded(tx, open, answers);
+        const ended = await settleRounds(context, tx, open, reserved, answers);
+        await storeAnswers(tx, [...fresh], (send) => {
+          const outcome = answers.get(send);
+          return outcome?.ok ? outcome.value : undefined;
+        });
+        answerTwins(sends, fresh, answers);
+        const failed = [...fresh].filter((send) => answers.get(send)?.ok !== true);
+        await releaseKeys(tx, failed);
+        return { answers, ended };
+      },
+      { lockTimeoutMs: LOCK_TIMEOUT_MS },
+    );
     settled = decided.ended;
     for (const [send, outcome] of decided.answers) outcomes.set(send, outcome);
   } finally {

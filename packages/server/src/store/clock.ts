@@ -3,7 +3,20 @@ import { TypeID } from "typeid-js";
 import { type Queryable, sql } from "./sql.ts";
 
 /** The kinds of row that have an id of their own. */
-export type IdPrefix = "proj" | "env" | "key" | "job" | "run" | "batch" | "wf" | "wfr" | "step" | "trg" | "evt" | "whd";
+export type IdPrefix =
+  | "proj"
+  | "env"
+  | "key"
+  | "job"
+  | "run"
+  | "batch"
+  | "wf"
+  | "wfr"
+  | "step"
+  | "trg"
+  | "evt"
+  | "msg"
+  | "whd";
 
 /**
  * The database's time, as well as a process can know it, and ids made from it: sortable, unique, and telling what they

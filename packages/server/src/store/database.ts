@@ -13,12 +13,17 @@ export interface Transaction extends Queryable {
   afterRollback(effect: () => void): void;
 }
 
+export interface TransactionOptions {
+  /** A lock that is not to be had in this time fails the transaction with 55P03, and it is not run again. */
+  readonly lockTimeoutMs?: number;
+}
+
 export interface Database extends Queryable {
   /**
    * Runs `work` in one transaction: committed when it returns, rolled back when it throws. A deadlock or a
    * serialization failure runs it again, so everything that `work` does outside the transaction belongs in `afterCommit`.
    */
-  transaction<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
+  transaction<Result>(work: (tx: Transaction) => Promise<Result>, options?: TransactionOptions): Promise<Result>;
   close(): Promise<void>;
 }
 
@@ -40,7 +45,17 @@ export function sqlState(error: unknown): string | undefined {
 /** A deadlock, a serialization failure or a lock timeout: the same work may succeed when repeated. */
 export function isTransient(error: unknown): boolean {
   const state = sqlState(error);
-  return state === "40P01" || state === "40001" || state === "55P03";
+  return state === "40P01" || state === "40001" || isLockTimeout(error);
+}
+
+/** Somebody held a lock for longer than the transaction was to wait. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlState(error) === "55P03";
+}
+
+/** It came to no end in time: mostly because somebody else holds what it needs. Nothing was changed. */
+export function isBusy(error: unknown): boolean {
+  return isTransient(error) || sqlState(error) === "57014";
 }
 
 /** The connection broke or the server went away: whether the last statement took effect is unknown. */
@@ -48,6 +63,11 @@ export function isConnectionLoss(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== undefined) return /^(08|57P0)/.test(state) || /^E[A-Z]+$/.test(state);
   return error instanceof Error && /connection terminated|timeout exceeded when trying to connect/i.test(error.message);
+}
+
+/** An outage, a conflict or a lack of resources: nothing that the same work must meet again when it is done later. */
+export function isPassing(error: unknown): boolean {
+  return isConnectionLoss(error) || /^(40|53|55|57|58)/.test(sqlState(error) ?? "");
 }
 
 const MAX_TRIES = 5;
@@ -145,7 +165,10 @@ export function openDatabase(options: DatabaseOptions): Database {
   // under way, or the next one, rejects.
   pool.on("connect", (client) => client.on("error", () => {}));
 
-  async function attempt<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+  async function attempt<Result>(
+    work: (tx: Transaction) => Promise<Result>,
+    { lockTimeoutMs }: TransactionOptions,
+  ): Promise<Result> {
     const client = await pool.connect();
     const effects: (() => void)[] = [];
     const amends: (() => void)[] = [];
@@ -156,7 +179,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     } as Transaction;
     let result: Result;
     try {
-      await client.query("BEGIN");
+      // In one message, so that the limit costs no round trip.
+      await client.query(lockTimeoutMs === undefined ? "BEGIN" : `BEGIN; SET LOCAL lock_timeout = ${lockTimeoutMs}`);
       result = await work(tx);
       await client.query("COMMIT");
     } catch (error) {
@@ -175,12 +199,12 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     query: (statement) => run(pool, statement),
-    async transaction(work) {
+    async transaction(work, options = {}) {
       for (let tries = 1; ; tries++) {
         try {
-          return await attempt(work);
+          return await attempt(work, options);
         } catch (error) {
-          if (!isTransient(error) || tries === MAX_TRIES) throw error;
+          if (!isTransient(error) || isLockTimeout(error) || tries === MAX_TRIES) throw error;
         }
       }
     },

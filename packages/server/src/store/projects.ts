@@ -7,26 +7,60 @@ export interface ProjectRow {
   readonly name: string;
   readonly signing_version: number;
   readonly default_environment_id: string;
+  /** Null: as many as they like. */
+  readonly max_active_event_triggers: number | null;
   readonly created_at: string;
   readonly updated_at: string;
 }
 
-const columns = sql`id, org_id, name, signing_version, default_environment_id, created_at, updated_at`;
+const columns = sql`id, org_id, name, signing_version, default_environment_id, max_active_event_triggers,
+  created_at, updated_at`;
 
 /** Undefined: the id is taken. */
 export async function insert(
   tx: Queryable,
-  project: { id: string; org_id: string | null; name: string; default_environment_id: string },
+  project: Pick<ProjectRow, "id" | "org_id" | "name" | "default_environment_id" | "max_active_event_triggers">,
 ): Promise<ProjectRow | undefined> {
   const [row] = await tx.query<ProjectRow>(sql`
-    INSERT INTO projects (id, org_id, name, default_environment_id)
-    VALUES (${project.id}, ${project.org_id}, ${project.name}, ${project.default_environment_id})
+    INSERT INTO projects (id, org_id, name, default_environment_id, max_active_event_triggers)
+    VALUES (${project.id}, ${project.org_id}, ${project.name}, ${project.default_environment_id},
+      ${project.max_active_event_triggers})
     ON CONFLICT (id) DO NOTHING RETURNING ${columns}`);
   if (row) {
     await tx.query(sql`
       INSERT INTO environments (project_id, id, name) VALUES (${project.id}, ${project.default_environment_id}, 'default')`);
   }
   return row;
+}
+
+/** Undefined: there is no such project. What is absent stays as it is. */
+export async function update(
+  db: Queryable,
+  id: string,
+  change: { readonly name?: string; readonly max_active_event_triggers?: number | null },
+): Promise<ProjectRow | undefined> {
+  const { name, max_active_event_triggers } = change;
+  const [row] = await db.query<ProjectRow>(sql`
+    UPDATE projects SET name = coalesce(${name ?? null}, name), updated_at = strait_now(),
+      max_active_event_triggers = CASE WHEN ${max_active_event_triggers !== undefined}::boolean
+        THEN ${max_active_event_triggers ?? null}::int4 ELSE max_active_event_triggers END
+    WHERE id = ${id} RETURNING ${columns}`);
+  return row;
+}
+
+/** How many waits a project may have open, and how many it has: counted no further than that. Null where there is no limit. */
+export async function activeTriggers(
+  db: Queryable,
+  id: string,
+): Promise<{ readonly limit: number; readonly active: number } | null> {
+  const [row] = await db.query<{ limit: number; active: number }>(sql`
+    SELECT p.max_active_event_triggers AS "limit", (
+      SELECT count(*)::int4 FROM (
+        SELECT FROM event_triggers t
+        WHERE t.project_id = p.id AND t.status = 'waiting' AND t.trigger_type = 'event'
+        LIMIT p.max_active_event_triggers) counted) AS active
+    FROM projects p WHERE p.id = ${id} AND p.max_active_event_triggers IS NOT NULL`);
+  return row ?? null;
 }
 
 export async function find(db: Queryable, id: string): Promise<ProjectRow | undefined> {
@@ -49,7 +83,8 @@ export async function hasEnvironment(db: Queryable, projectId: string, id: strin
   return rows.length > 0;
 }
 
-/** Every project there is, for what is done to each in turn. */
-export async function ids(db: Queryable): Promise<string[]> {
-  return (await db.query<{ id: string }>(sql`SELECT id FROM projects ORDER BY id`)).map(({ id }) => id);
+/** The ids of projects behind one, in their order: for what is done to each in turn. */
+export async function idsAfter(db: Queryable, id: string, limit: number): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`SELECT id FROM projects WHERE id > ${id} ORDER BY id LIMIT ${limit}`);
+  return rows.map((row) => row.id);
 }

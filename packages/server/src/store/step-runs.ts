@@ -132,20 +132,41 @@ export interface EmittingStep {
   readonly payload: unknown;
 }
 
+export interface StepKey {
+  readonly project_id: string;
+  readonly id: string;
+}
+
 /**
- * Locks completed steps of any project whose events are due, oldest first: at most `limit`, and no more than `maxBytes` of
- * outputs unless the first alone has more. Those that another process has at hand are passed over.
+ * Completed steps of any project whose events are due, oldest first: at most `limit`, and no more than `maxBytes` of
+ * outputs unless the first alone has more.
  */
-export function lockEmitting(tx: Queryable, limit: number, maxBytes: number): Promise<EmittingStep[]> {
+export function emitting(
+  db: Queryable,
+  limit: number,
+  maxBytes: number,
+  except: readonly string[],
+): Promise<StepKey[]> {
+  return db.query<StepKey>(sql`
+    WITH due AS (
+      SELECT project_id, id, octet_length(output) AS bytes, finished_at FROM step_runs
+      WHERE emit_due AND id <> ALL(${except}) ORDER BY finished_at, id LIMIT ${limit}),
+    counted AS (SELECT *, sum(bytes) OVER (ORDER BY finished_at, id) AS total FROM due)
+    SELECT project_id, id FROM counted WHERE total - bytes <= ${maxBytes} ORDER BY finished_at, id`);
+}
+
+/** Locks those of the steps whose events are still due. What another process has at hand is passed over. */
+export function lockEmitting(tx: Queryable, steps: readonly StepKey[]): Promise<EmittingStep[]> {
   return tx.query<EmittingStep>(sql`
     WITH due AS (
-      SELECT project_id, id, workflow_run_id, step_ref, event_emit_key, output, finished_at FROM step_runs
-      WHERE emit_due ORDER BY finished_at, id LIMIT ${limit} FOR NO KEY UPDATE SKIP LOCKED),
-    counted AS (SELECT *, sum(octet_length(output)) OVER (ORDER BY finished_at, id) AS bytes FROM due)
+      SELECT s.project_id, s.id, s.workflow_run_id, s.step_ref, s.event_emit_key, s.output, s.finished_at
+      FROM ${records<StepKey>("i", { project_id: "text", id: "text" }, steps)}
+      JOIN step_runs s ON s.project_id = i.project_id AND s.id = i.id
+      WHERE s.emit_due ORDER BY s.project_id, s.id FOR NO KEY UPDATE OF s SKIP LOCKED)
     SELECT d.project_id, d.id, d.workflow_run_id, d.step_ref, d.event_emit_key, d.output, w.environment_id, w.workflow_id,
       w.payload::json AS payload
-    FROM counted d JOIN workflow_runs w ON w.project_id = d.project_id AND w.id = d.workflow_run_id
-    WHERE d.bytes - octet_length(d.output) <= ${maxBytes} ORDER BY d.finished_at, d.id`);
+    FROM due d JOIN workflow_runs w ON w.project_id = d.project_id AND w.id = d.workflow_run_id
+    ORDER BY d.finished_at, d.id`);
 }
 
 export interface StepOutput {
@@ -174,14 +195,14 @@ export interface Emission {
   readonly emit_error: string | null;
 }
 
-/** Takes the marks off steps, which the caller has locked. What went wrong is told on the step and in the log. */
+/** Takes the marks off steps. What went wrong is told on the step and in the log. */
 export async function markEmitted(tx: Queryable, actor: string, emissions: readonly Emission[]): Promise<void> {
   await tx.query(sql`
     WITH emitted AS (
       UPDATE step_runs s SET emit_due = NULL, emit_error = i.emit_error,
         change_seq = s.change_seq + (i.emit_error IS NOT NULL)::int
       FROM ${records("i", { project_id: "text", id: "text", emit_error: "text" }, emissions)}
-      WHERE s.project_id = i.project_id AND s.id = i.id RETURNING s.*)
+      WHERE s.project_id = i.project_id AND s.id = i.id AND s.emit_due RETURNING s.*)
     INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id, level, message)
     SELECT project_id, id, change_seq, 'log', ${actor}, workflow_run_id, 'warn', 'the event was not emitted: ' || emit_error
     FROM emitted WHERE emit_error IS NOT NULL`);

@@ -26,6 +26,7 @@ export async function read(db: Queryable, projectId: string, nearDeadlineSecs: n
       (SELECT json_build_object('trigger_id', t.id, 'event_key', t.event_key, 'requested_at', to_char(t.requested_at, ${RFC_3339}))
         ${triggers} AND t.status = 'waiting' ORDER BY t.id LIMIT 1) AS oldest_waiting,
       ${upTo(sql`SELECT 1 FROM events e WHERE e.project_id = ${projectId} AND e.disposition = 'buffered'`)} AS buffered,
+      ${upTo(sql`SELECT 1 FROM events e WHERE e.project_id = ${projectId} AND e.dead_letter_status = 'open'`)} AS dead_letters,
       (SELECT round(avg(extract(epoch FROM received_at - requested_at)), 3)::float8 FROM (
         SELECT t.received_at, t.requested_at ${triggers} AND t.status = 'received' ORDER BY t.id DESC
         LIMIT ${AVERAGED}::int8) youngest) AS avg_wait_duration_secs`);

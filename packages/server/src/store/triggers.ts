@@ -171,7 +171,7 @@ async function settleTargets(
     target AS (${targets}),
     settled AS (
       UPDATE event_triggers t SET status = ${to}, finished_at = strait_now(),
-        ${answer}, sent_by = CASE WHEN g.event_id IS NOT NULL THEN g.actor END, error = g.error,
+        ${answer}, sent_by = CASE WHEN g.channel IS NOT NULL THEN g.actor END, error = g.error,
         notify_status = CASE WHEN t.notify_url IS NOT NULL THEN 'pending' END, change_seq = t.change_seq + 1
       FROM target g
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${from})
@@ -274,14 +274,15 @@ export interface NewTrigger {
   readonly request_payload: string | null;
   /** JSON; null takes any payload. */
   readonly payload_schema: string | null;
-  readonly filter: string | null;
+  /** CEL; absent takes any payload. */
+  readonly filter?: string | null;
   readonly timeout_secs: number | null;
   /** An absolute deadline; wins over `timeout_secs`. */
   readonly deadline: string | null;
   readonly notify_url: string | null;
   readonly on_timeout: string | null;
-  /** JSON; not null where `on_timeout` is `resolve`. */
-  readonly timeout_payload: string | null;
+  /** JSON; there is one where `on_timeout` is `resolve`. */
+  readonly timeout_payload?: string | null;
   readonly on_cancel: string | null;
   readonly tags: string;
   readonly actor: string;

@@ -6,11 +6,12 @@ export interface WakingRun {
   readonly run_id: string;
 }
 
-/** Runs for which a wake row stands. Not tied to a project: whoever has room works them off. */
-export function runsToWake(db: Queryable, limit: number): Promise<WakingRun[]> {
-  return db.query<WakingRun>(
-    sql`SELECT DISTINCT project_id, run_id FROM run_wakes ORDER BY project_id, run_id LIMIT ${limit}`,
-  );
+/** Runs behind `after` for which a wake row stands. Not tied to a project: whoever has room works them off. */
+export function runsToWake(db: Queryable, after: WakingRun | undefined, limit: number): Promise<WakingRun[]> {
+  return db.query<WakingRun>(sql`
+    SELECT DISTINCT project_id, run_id FROM run_wakes
+    WHERE (project_id, run_id) > (${after?.project_id ?? ""}, ${after?.run_id ?? ""})
+    ORDER BY project_id, run_id LIMIT ${limit}`);
 }
 
 /** Deletes the wake rows of a run, which the caller has locked; returns the triggers that they name. */
@@ -48,10 +49,16 @@ export interface AdvancingRun {
   readonly workflow_run_id: string;
 }
 
-/** Workflow runs of which something has ended. */
-export function workflowRunsToAdvance(db: Queryable, limit: number): Promise<AdvancingRun[]> {
+/** Workflow runs behind `after` of which something has ended. */
+export function workflowRunsToAdvance(
+  db: Queryable,
+  after: AdvancingRun | undefined,
+  limit: number,
+): Promise<AdvancingRun[]> {
   return db.query<AdvancingRun>(sql`
-    SELECT DISTINCT project_id, workflow_run_id FROM workflow_advances ORDER BY project_id, workflow_run_id LIMIT ${limit}`);
+    SELECT DISTINCT project_id, workflow_run_id FROM workflow_advances
+    WHERE (project_id, workflow_run_id) > (${after?.project_id ?? ""}, ${after?.workflow_run_id ?? ""})
+    ORDER BY project_id, workflow_run_id LIMIT ${limit}`);
 }
 
 /** Deletes the rows that ask for the workflow run, which the caller has locked. */

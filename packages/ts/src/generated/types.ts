@@ -3,6 +3,20 @@
 /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
 export type AcceptBuffered = "any" | "since_run_start" | "none";
 
+/** Who did it, as the credentials tell and never as the body does. */
+export interface Actor {
+  kind: ActorKind;
+  /** The API key, the run or the workflow run. */
+  id: string | null;
+  authenticated_by: AuthenticationKind | null;
+}
+
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export type ActorKind = "service" | "operator" | "run" | "workflow_run" | "system" | (string & {});
+
 export interface AnnotateRun {
   /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
   annotations: {
@@ -37,6 +51,9 @@ export interface ApiKeyPage {
   has_more: HasMore;
 }
 
+/** How the server knows who it was; null where it acted by itself. */
+export type AuthenticationKind = "api_key" | "internal_secret" | "run_token" | (string & {});
+
 /** An event that is kept until a wait asks for it. */
 export interface BufferedEvent {
   /** @constant */
@@ -52,7 +69,7 @@ export interface BufferedEvent {
 
 export interface BulkTriggerItem {
   /** @default null */
-  payload?: JsonValue;
+  payload?: JsonValueInput;
   /** Start no earlier than this. */
   scheduled_at?: Timestamp;
   /**
@@ -117,7 +134,7 @@ export interface CompleteRun {
    * The output of the run. Absent is null.
    * @default null
    */
-  result?: JsonValue;
+  result?: JsonValueInput;
 }
 
 /** `up`; `degraded`: works with limits; `down`: does not work. */
@@ -152,7 +169,7 @@ export interface CreateJob {
    * The schema that payloads have to satisfy.
    * @default null
    */
-  payload_schema?: JsonSchema | null;
+  payload_schema?: JsonSchemaInput | null;
   /** @default {} */
   tags?: Tags;
   /**
@@ -194,6 +211,7 @@ export interface CreateProject {
   /** The organization that owns the project. */
   org_id?: string | null;
   name: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -321,6 +339,13 @@ export type Description = string | null;
  */
 export type Disposition = "delivered" | "duplicate" | "recorded" | "buffered" | "conflict" | "late" | "rejected" | "expired" | (string & {});
 
+/**
+ * What became of a sent event. `delivered`: it ended the wait. `duplicate`: the wait has this answer already. `recorded`: it counts, but more is needed.
+ * `buffered`: kept for a wait to come. Refused, with the event on record: `conflict` (another answer came first), `late` (the wait had ended),
+ * `rejected` (not valid or not allowed), `expired` (buffered for too long).
+ */
+export type DispositionInput = "delivered" | "duplicate" | "recorded" | "buffered" | "conflict" | "late" | "rejected" | "expired";
+
 /** What a trigger would have done. */
 export interface DryRun {
   /** @constant */
@@ -392,10 +417,12 @@ export type ErrorDetails = {
   count?: number;
   /** The digest of the waits that there are now, for `expectation_failed`. */
   digest?: string;
+  /** The limit that was reached, for `quota_exceeded`. */
+  limit?: number;
   /** When trying again makes sense, as in the `Retry-After` header. */
   retry_after_secs?: number;
 } & {
-  [key: string]: unknown;
+  [key: string]: JsonValue;
 };
 
 /** One defect of a request. */
@@ -422,12 +449,30 @@ export interface ErrorResponse {
   request_id: string;
 }
 
+/** How the event came in: by a request, or from a step with `event_emit_key`. */
+export type EventChannel = "api" | "emit" | (string & {});
+
 /**
  * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
  * is `{{parent_outputs.<its step_ref>}}`. It is sent like any other event: kept when nobody waits yet. A placeholder without a value, a result that is no
  * event key, or a refusal leaves the step completed, and is told in the `emit_error` of its step run.
  */
 export type EventEmitKeyTemplate = string;
+
+export interface EventExplanation {
+  /** The key in the form in which keys are compared (Unicode NFC). */
+  event_key: string;
+  /** The environment of the credentials, in which the key was looked for. */
+  environment_id: string;
+  explanation: Explanation;
+  /** The wait that was asked about, that the event met, or the latest of the key. */
+  trigger: EventTrigger | null;
+  now: SendOutlook;
+  /** The event that was asked about, or the latest 20 of the wait or the key, newest first. */
+  sends: ExplainedEvent[];
+  /** At most 5 keys that may have been meant, the nearest first. Empty where somebody has waited on the key. */
+  nearest_keys: NearKey[];
+}
 
 /**
  * The name under which a wait and an event meet, unique among waiting triggers of a project and environment. 1 to 512 characters
@@ -441,6 +486,39 @@ export type EventKey = string;
  * placeholder without a value, or a result that is no event key, fails the step.
  */
 export type EventKeyTemplate = string;
+
+/** An event that was sent to a key. It is also the audit record of the send. */
+export interface EventRecord {
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that it met. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  disposition: Disposition;
+  payload: JsonValue;
+  /** SHA-256 of the payload as canonical JSON (RFC 8785), hex: payloads that are equal as JSON have the same. */
+  payload_digest: string;
+  /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
+  is_rejection: boolean;
+  for_next: boolean;
+  /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+  issues: ErrorIssue[] | null;
+  actor: Actor;
+  channel: EventChannel;
+  idempotency_key: string | null;
+  /** When a buffered event stops being deliverable. */
+  expires_at: Timestamp | null;
+  created_at: Timestamp;
+}
+
+export interface EventRecordPage {
+  data: EventRecord[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
 
 /** How the waits of a project stand. No count is larger than `counted_up_to`. */
 export interface EventStats {
@@ -462,6 +540,8 @@ export interface EventStats {
   oldest_waiting: OldestWaiting | null;
   /** How many events are kept for a wait to come. */
   buffered: number;
+  /** How many events nobody got and nobody has looked at since. */
+  dead_letters: number;
   /** Mean time from the wait to its event, over the youngest 1,000 waits that received one. */
   avg_wait_duration_secs: number | null;
 }
@@ -530,6 +610,18 @@ export interface ExpectedSet {
   digest?: string;
 }
 
+/** An event, and why this became of it. */
+export type ExplainedEvent = EventRecord & {
+  explanation: Explanation;
+};
+
+export interface Explanation {
+  /** The rule that applied, such as `B1`. New ones may come. */
+  rule: string;
+  /** What happened and why, for people. Not stable; do not match on it. */
+  text: string;
+}
+
 /** The new deadline, in one of two ways: `timeout_secs` or `deadline`. */
 export interface ExtendEvent {
   /** Seconds from now. Null is no deadline. */
@@ -589,6 +681,41 @@ export interface Heartbeat {
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export type IfNoWaiter = "buffer" | "fail";
 
+/**
+ * What became of a message when it was sent. `delivered`: the run waited for it and goes on with it. `buffered`: it is kept until the run asks for it.
+ * `late`: the run had ended; refused, with the message on record.
+ */
+export type InboxDisposition = "delivered" | "buffered" | "late" | (string & {});
+
+/** A message in the inbox, read or unread. */
+export type InboxEntry = InboxMessage & {
+  /** When the run took the message; null while it is unread. */
+  received_at: Timestamp | null;
+};
+
+/** A message to a run. */
+export interface InboxMessage {
+  id: string;
+  run_id: string;
+  name: InboxName;
+  /** Counts the messages of the run, from 1, in the order in which they were committed. */
+  sequence: number;
+  payload: JsonValue;
+  disposition: InboxDisposition;
+  /** Who sent it, such as `apikey:key_…`. */
+  sent_by: string;
+  created_at: Timestamp;
+}
+
+/** What kind of message it is, such as `chat` or `order.rejected`. A receive may ask for some kinds only. */
+export type InboxName = string;
+
+export interface InboxPage {
+  data: InboxEntry[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
 /** A template for runs, and the HTTP endpoint that executes them. */
 export interface Job {
   id: string;
@@ -631,6 +758,11 @@ export interface JobPage {
 
 /** A JSON Schema (2020-12) that a payload has to satisfy. */
 export interface JsonSchema {
+  [key: string]: JsonValue;
+}
+
+/** A JSON Schema (2020-12) that a payload has to satisfy. */
+export interface JsonSchemaInput {
   [key: string]: unknown;
 }
 
@@ -638,7 +770,15 @@ export interface JsonSchema {
  * Any JSON value: object, array, string, number, boolean or null. At most 1 MiB as text and 512 levels deep.
  * Text that PostgreSQL cannot hold (`\u0000`, lone surrogates) and numbers outside its `numeric` range are refused with 400.
  */
-export type JsonValue = unknown;
+export type JsonValue = string | number | boolean | null | JsonValue[] | {
+  [key: string]: JsonValue;
+};
+
+/**
+ * Any JSON value: object, array, string, number, boolean or null. At most 1 MiB as text and 512 levels deep.
+ * Text that PostgreSQL cannot hold (`\u0000`, lone surrogates) and numbers outside its `numeric` range are refused with 400.
+ */
+export type JsonValueInput = unknown;
 
 /** How much attention an entry deserves. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | (string & {});
@@ -657,8 +797,15 @@ export interface LogRun {
   level?: LogLevelInput;
   message: string;
   /** @default null */
-  data?: JsonValue;
+  data?: JsonValueInput;
 }
+
+/**
+ * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
+ * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
+ * process within a second. Sleeps do not count.
+ */
+export type MaxActiveEventTriggers = number | null;
 
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export interface Metadata {
@@ -667,6 +814,17 @@ export interface Metadata {
 
 /** A name for people; it need not be unique. */
 export type Name = string;
+
+export interface NearKey {
+  event_key: string;
+  environment_id: string;
+  reason: NearKeyReason;
+  /** Of its latest wait. */
+  status: TriggerStatus;
+}
+
+/** In which way a key is near: the same in another environment, the same in other letter case, a few letters apart, or of the same beginning. */
+export type NearKeyReason = "environment" | "case" | "spelling" | "beginning" | (string & {});
 
 /** Pass it as `cursor` to get the next page; null on the last one. Opaque, and only good for the list that gave it. */
 export type NextCursor = string | null;
@@ -734,6 +892,7 @@ export interface Project {
   signing_secret: string;
   /** The environment used when a request names none. */
   default_environment_id: string;
+  max_active_event_triggers: MaxActiveEventTriggers;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -782,6 +941,34 @@ export interface Readiness {
   components: HealthComponent[];
 }
 
+export interface ReceiveMessages {
+  /** The kinds to take; others stay where they are, in order. Absent takes any. */
+  names?: InboxName[];
+  /**
+   * How many messages to take at most. A run that has to wait is woken by the first.
+   * @default 1
+   */
+  max?: number;
+  /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicyInput;
+}
+
+/** `received`: messages were there. `waiting`: the run is parked until one comes. */
+export type ReceiveStatus = "received" | "waiting" | (string & {});
+
+/** What a run has received, or what it waits on. The checkpoint of a run that a message woke is an object with the same `messages`. */
+export interface ReceivedMessages {
+  status: ReceiveStatus;
+  /** The oldest first; empty while the run waits. */
+  messages: InboxMessage[];
+  /** The wait; null when messages were there. */
+  trigger: EventTrigger | null;
+}
+
 /** An id or, where the resource has one, its slug. The id is tried first. */
 export type Reference = string;
 
@@ -792,7 +979,7 @@ export interface RejectEvent {
    * Anything that the waiting code should know.
    * @default null
    */
-  details?: JsonValue;
+  details?: JsonValueInput;
   /** The generation that is meant; another current one is 409 `stale_generation`. */
   generation?: number;
   /** The event trigger that is meant; another current one is 409 `stale_generation`. */
@@ -998,7 +1185,7 @@ export interface SaveCheckpoint {
    * @default sdk
    */
   source?: string;
-  state: JsonValue;
+  state: JsonValueInput;
 }
 
 /** What an API key may do. `*` is everything within the key's project. */
@@ -1012,7 +1199,7 @@ export interface SendEvent {
    * The answer. Absent is null.
    * @default null
    */
-  payload?: JsonValue;
+  payload?: JsonValueInput;
   /** @default buffer */
   if_no_waiter?: IfNoWaiter;
   /**
@@ -1031,12 +1218,30 @@ export interface SendEvent {
   trigger_id?: Reference;
 }
 
+export interface SendMessage {
+  /**
+   * The message. Absent is null.
+   * @default null
+   */
+  payload?: JsonValueInput;
+}
+
+/** What a send with a new payload would meet at this moment. */
+export interface SendOutlook {
+  /** The HTTP status: 200, 202 or 409. */
+  status: number;
+  disposition: Disposition;
+  /** The error, where it would be refused. */
+  code: ErrorCode | null;
+  explanation: Explanation;
+}
+
 export interface SendPrefix {
   /**
    * The answer. Absent is null.
    * @default null
    */
-  payload?: JsonValue;
+  payload?: JsonValueInput;
   /** @default each */
   mode?: PrefixSendMode;
   /**
@@ -1079,13 +1284,13 @@ export interface SentPrefix {
 
 export interface SetRunOutput {
   output_key: string;
-  value: JsonValue;
+  value: JsonValueInput;
 }
 
 export interface SetRunState {
   key: RunStateKey;
   /** The new value, up to 64 KiB as JSON text. */
-  value: JsonValue;
+  value: JsonValueInput;
 }
 
 /** A wait that did not take the event. */
@@ -1186,7 +1391,7 @@ export type Timestamp = string;
 
 export interface TriggerJob {
   /** @default null */
-  payload?: JsonValue;
+  payload?: JsonValueInput;
   /**
    * Merged over the job's tags.
    * @default {}
@@ -1214,15 +1419,18 @@ export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | 
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export type TriggerStatusInput = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
-/** `event` waits to be sent to; for `sleep`, reaching `expires_at` is success. */
-export type TriggerType = "event" | "sleep" | (string & {});
+/**
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
+ * a key.
+ */
+export type TriggerType = "event" | "sleep" | "inbox" | (string & {});
 
 export interface TriggerWorkflow {
   /**
    * The input, available to the steps as `{{payload.…}}`. Absent is null.
    * @default null
    */
-  payload?: JsonValue;
+  payload?: JsonValueInput;
   /**
    * Merged over the workflow's tags.
    * @default {}
@@ -1251,7 +1459,7 @@ export interface UpdateJob {
   /** Null removes it. */
   fallback_endpoint_url?: EndpointUrl | null;
   /** Null removes the check. */
-  payload_schema?: JsonSchema | null;
+  payload_schema?: JsonSchemaInput | null;
   /** Replaces all tags. */
   tags?: Tags;
   max_attempts?: number;
@@ -1263,6 +1471,12 @@ export interface UpdateJob {
   default_run_metadata?: Metadata;
   on_worker_lost?: OnWorkerLostInput;
   enabled?: boolean;
+}
+
+/** Absent fields stay as they are. */
+export interface UpdateProject {
+  name?: string;
+  max_active_event_triggers?: MaxActiveEventTriggers;
 }
 
 /** The fields to change; the others stay as they are. */
@@ -1291,7 +1505,7 @@ export interface WaitForEvent {
   /** @default fail */
   on_timeout?: RunTimeoutPolicy;
   /** What the wait resolves to when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`. */
-  timeout_payload?: JsonValue;
+  timeout_payload?: JsonValueInput;
   /** @default fail */
   on_cancel?: WaitPolicyInput;
   /** @default any */
@@ -1301,14 +1515,14 @@ export interface WaitForEvent {
    * deep, without references to other documents.
    * @default null
    */
-  payload_schema?: JsonSchema | null;
+  payload_schema?: JsonSchemaInput | null;
   /** @default null */
   filter?: Filter | null;
   /**
    * Shown to whoever has to answer.
    * @default null
    */
-  request_payload?: JsonValue;
+  request_payload?: JsonValueInput;
   /** @default {} */
   tags?: Tags;
 }
@@ -1432,6 +1646,12 @@ export type WorkflowRunStatus = "pending" | "running" | "paused" | "completed" |
 /** `pending`, `running` and `paused` change; `completed`, `failed`, `timed_out` and `canceled` are final. */
 export type WorkflowRunStatusInput = "pending" | "running" | "paused" | "completed" | "failed" | "timed_out" | "canceled";
 
+/** A workflow run and its steps, as its stream shows it. */
+export type WorkflowRunWithSteps = WorkflowRun & {
+  /** In the order of the definition. */
+  steps: StepRun[];
+};
+
 /** A step in its canonical form. Fields of other step types are null. */
 export interface WorkflowStep {
   step_ref: string;
@@ -1481,7 +1701,7 @@ export interface WorkflowStepInput {
   /** The job to run, by id or slug. It is looked up when the workflow is saved. */
   job_id?: Reference | null;
   /** The payload of the job, with placeholders. Absent means the payload of the workflow run. */
-  payload?: JsonValue;
+  payload?: JsonValueInput;
   event_key?: EventKeyTemplate | null;
   /** Seconds to wait for the event. Null is no deadline; absent is 3,600. */
   timeout_secs?: number | null;
@@ -1495,12 +1715,12 @@ export interface WorkflowStepInput {
    * A JSON Schema (2020-12) that the event has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
    * deep, without references to other documents.
    */
-  payload_schema?: JsonSchema | null;
+  payload_schema?: JsonSchemaInput | null;
   filter?: Filter | null;
   /** Absent, a timeout is a failure like any other, and `on_failure` decides. */
   on_timeout?: StepTimeoutPolicyInput | null;
   /** The output of the step when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`, and is taken as it is. */
-  timeout_payload?: JsonValue;
+  timeout_payload?: JsonValueInput;
   /**
    * The step that runs when nobody answers in time, and never if an event came first; for `on_timeout: step`, which needs it. It depends on the wait, whether or not its `depends_on`
    * says so.
@@ -1510,4342 +1730,4 @@ export interface WorkflowStepInput {
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;
   event_emit_key?: EventEmitKeyTemplate | null;
-}
-
-export interface paths {
-  "/health": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Is the process alive?
-     * Answers without touching any dependency. For liveness probes.
-     */
-    get: operations["getHealth"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/health/ready": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Can the process serve?
-     * Checks what the process depends on. For readiness probes and load balancers.
-     */
-    get: operations["getHealthReady"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/annotate": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Add metadata
-     * Merges 1 to 50 annotations into the run's `metadata`. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDAnnotate"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/checkpoint": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get the latest checkpoint
-     * What the code saved last or, after a wait, the payload of the event with the source `event_trigger`. A run without checkpoints is 404.
-     */
-    get: operations["getSdkV1RunsByRunIDCheckpoint"];
-    put?: never;
-    /**
-     * Save a checkpoint
-     * Saves state that later dispatches of this run receive. Allowed while the run is executing or waiting; an ended run is 409 `run_closed`, a token of an
-     * older dispatch 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDCheckpoint"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/complete": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Complete the run
-     * Ends the run as `completed`. A repeat by the same dispatch answers the same. A run that has ended otherwise is 409 `run_closed`; a token of an older
-     * dispatch is 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDComplete"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/fail": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Fail the run
-     * Reports a failure. By default another attempt follows while there is one left, and after the last the run is `dead_letter`; with
-     * `retryable: false` the run ends as `failed` at once. A run that has ended is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDFail"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/heartbeat": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Stay alive
-     * Says that the code still works on the run. The first one, like an answer of 202 to the dispatch, tells the server that the code goes on by itself and
-     * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
-     */
-    post: operations["postSdkV1RunsByRunIDHeartbeat"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/log": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Write to the log
-     * Adds an entry to the run's log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDLog"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/output": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Set an output
-     * Sets a named output of the run, beside its result. An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch is 409
-     * `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDOutput"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/payload": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get the payload
-     * The input of the run, as it was given; null when there was none.
-     */
-    get: operations["getSdkV1RunsByRunIDPayload"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/progress": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Report progress
-     * Replaces the run's `progress` and adds an entry to its log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDProgress"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/state": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List values
-     * The values of the run, ordered by key.
-     */
-    get: operations["getSdkV1RunsByRunIDState"];
-    put?: never;
-    /**
-     * Set a value
-     * Sets a named value of the run, up to 64 KiB (413 beyond). An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch
-     * is 409 `stale_dispatch`.
-     */
-    post: operations["postSdkV1RunsByRunIDState"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/state/{key}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a value
-     * One named value of the run.
-     */
-    get: operations["getSdkV1RunsByRunIDStateByKey"];
-    put?: never;
-    post?: never;
-    /**
-     * Remove a value
-     * A value that does not exist is 404. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
-     */
-    delete: operations["deleteSdkV1RunsByRunIDStateByKey"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/sdk/v1/runs/{runID}/wait-for-event": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Wait for an event
-     * Parks the run as `waiting` until an event with this key arrives. Answer the dispatch soon afterwards: the run holds no slot, and its outcome no longer
-     * comes from this dispatch. When the event arrives, the run is dispatched again with a new run token, `X-Resume-Reason: event`, and the payload as its
-     * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
-     *
-     * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
-     * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
-     *
-     * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
-     * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
-     */
-    post: operations["postSdkV1RunsByRunIDWaitForEvent"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/api-keys": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List API keys
-     * The keys of the project without their texts, newest first. Revoked and expired keys are included.
-     */
-    get: operations["getV1ApiKeys"];
-    put?: never;
-    /**
-     * Create an API key
-     * Creates a key for the caller's project. The answer holds the key's text, which cannot be read again. Scopes that the caller lacks are 403 `forbidden`.
-     */
-    post: operations["postV1ApiKeys"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/api-keys/{keyID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    post?: never;
-    /**
-     * Revoke an API key
-     * The key stops working at once, on every server within the time for which keys are cached. Revoking a revoked key changes nothing and answers the same.
-     */
-    delete: operations["deleteV1ApiKeysByKeyID"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/api-keys/{keyID}/rotate": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Replace an API key
-     * Creates a key with the name, scopes, environment and expiry of the old one. The old key works for `grace_period_minutes` (60 by default) more. A
-     * revoked or expired key, or one that was rotated before, is 409 `conflict`.
-     */
-    post: operations["postV1ApiKeysByKeyIDRotate"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/event-dead-letters": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List dead letters
-     * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
-     * combined with "and".
-     */
-    get: operations["getV1EventDeadLetters"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/event-dead-letters/{eventID}/discard": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Discard a dead letter
-     * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
-     */
-    post: operations["postV1EventDeadLettersByEventIDDiscard"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/event-dead-letters/{eventID}/retarget": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Send a dead letter again
-     * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
-     * refusal changes nothing. One that was handled already is 409 `illegal_move`.
-     */
-    post: operations["postV1EventDeadLettersByEventIDRetarget"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List event triggers
-     * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
-     * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
-     */
-    get: operations["getV1Events"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/prefix/{prefix}/send": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Send an event to every wait under a prefix
-     * Answers every open wait whose key starts with the prefix, with the same payload; each waiting step or run goes on in the transaction that answers
-     * its wait. The set is what waits at the moment of the request: nothing is buffered, and waits that open later are not reached.
-     *
-     * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
-     * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
-     *
-     * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
-     * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
-     * page is 409 `expectation_failed`.
-     *
-     * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
-     * the set has changed in between.
-     */
-    post: operations["postV1EventsPrefixByPrefixSend"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/purge": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Delete old event triggers
-     * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
-     * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
-     *
-     * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
-     * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
-     */
-    post: operations["postV1EventsPurge"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/stats": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Count event triggers
-     * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
-     */
-    get: operations["getV1EventsStats"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/{eventKey}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get an event trigger
-     * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-     * buffered for it.
-     */
-    get: operations["getV1EventsByEventKey"];
-    put?: never;
-    post?: never;
-    /**
-     * Cancel an event trigger
-     * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-     * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
-     */
-    delete: operations["deleteV1EventsByEventKey"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/{eventKey}/extend": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Change the deadline of an event trigger
-     * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
-     *
-     * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
-     */
-    post: operations["postV1EventsByEventKeyExtend"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/{eventKey}/reject": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Reject an event trigger
-     * Answers the wait on this key with an error: it ends as `canceled`, with the reason and who gave it in its `cancellation`. A run with `on_cancel: resume`
-     * is dispatched again with `X-Resume-Reason: rejected` and the cancellation as its checkpoint; any other run fails. A workflow step fails, and its
-     * `on_failure` applies.
-     *
-     * | situation | answer |
-     * |---|---|
-     * | a wait is open | 200, `delivered` |
-     * | the latest wait was rejected with this very reason and these details | 200, `duplicate`; nothing happens |
-     * | nobody ever waited on the key | 404 `not_found`: a rejection is not kept for a wait to come |
-     * | the latest wait has an answer | 409 `already_resolved` |
-     * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
-     * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
-     */
-    post: operations["postV1EventsByEventKeyReject"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/{eventKey}/send": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Send an event
-     * Answers the wait on this key with a payload. The waiting step or run goes on, in the same transaction.
-     *
-     * | situation | answer |
-     * |---|---|
-     * | a wait is open | 200, `delivered` |
-     * | the latest wait has this very payload as its answer | 200, `duplicate`; nothing happens |
-     * | nobody ever waited on the key | 202, `buffered` for `ttl_secs`; with `if_no_waiter: fail` 404 `not_found` |
-     * | the latest wait has another answer | 409 `already_resolved` |
-     * | the latest wait timed out, was canceled or superseded | 409 `wait_closed`; with `for_next: true` 202, `buffered` |
-     * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
-     * | the payload breaks the wait's schema | 422 `payload_mismatch` |
-     *
-     * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
-     * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
-     */
-    post: operations["postV1EventsByEventKeySend"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/events/{eventKey}/stream": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Follow an event trigger
-     * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did. `status`: the whole trigger, first as it is
-     * and then after each change, with an `id`. `keepalive`: `{}` every 15 seconds. `reset`: the whole trigger, when the cursor is too old to go on from.
-     * `end`: `{}`, the last frame once the wait has ended. A later wait on the same key is another stream.
-     *
-     * A browser's `EventSource` reconnects by itself; 204 tells it to stop, because the wait has ended and the cursor has seen that. Too many open streams
-     * are 429 `rate_limited`.
-     */
-    get: operations["getV1EventsByEventKeyStream"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/jobs": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List jobs
-     * The jobs of the project, newest first.
-     */
-    get: operations["getV1Jobs"];
-    put?: never;
-    /**
-     * Create a job
-     * A slug that is taken is 409 `conflict`. An endpoint that the server must not call (a private address, a port that is not allowed) is 400.
-     */
-    post: operations["postV1Jobs"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/jobs/{jobID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a job
-     * The current version of the job.
-     */
-    get: operations["getV1JobsByJobID"];
-    put?: never;
-    post?: never;
-    /**
-     * Delete a job
-     * A job with runs that have not ended is 409 `conflict`. Finished runs stay readable; a workflow step that names the job fails when it starts.
-     */
-    delete: operations["deleteV1JobsByJobID"];
-    options?: never;
-    head?: never;
-    /**
-     * Change a job
-     * Changes the fields that are given and adds one to `version`. Runs that are not yet dispatched use the new endpoint and timeout; `max_attempts` is
-     * fixed when a run is made. A slug that is taken is 409 `conflict`.
-     */
-    patch: operations["patchV1JobsByJobID"];
-    trace?: never;
-  };
-  "/v1/jobs/{jobID}/trigger": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Start a run
-     * Makes a run of the job. It is `executing` or `queued`, or `delayed` when `scheduled_at` lies ahead.
-     *
-     * With an idempotency key that already has a run, the answer is 200 with that run and `idempotency_hit: true`; with another body it is 422
-     * `idempotency_mismatch`. A key counts for one job, until 24 hours after its run has ended. With `dry_run` the answer is 200 and nothing is made.
-     *
-     * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
-     */
-    post: operations["postV1JobsByJobIDTrigger"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/jobs/{jobID}/trigger/bulk": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Start many runs
-     * Makes one run for each of 1 to 500 items, in one transaction: all or none. An item that is not valid fails the request and is named in
-     * `details.issues`. An item whose `idempotency_key` already has a run gets that run. Two items with the same key get the same run.
-     *
-     * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
-     */
-    post: operations["postV1JobsByJobIDTriggerBulk"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/projects": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List projects
-     * All projects of this installation, newest first.
-     */
-    get: operations["getV1Projects"];
-    put?: never;
-    /**
-     * Create a project
-     * Creates a project with its default environment and signing secret. An `id` that is taken is 409 `conflict`; the project that has it is not changed.
-     */
-    post: operations["postV1Projects"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/projects/{projectID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a project
-     * The project with its signing secret.
-     */
-    get: operations["getV1ProjectsByProjectID"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/runs": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List runs
-     * The runs of the project without payload, result and checkpoint, newest first. Filters are combined with "and".
-     */
-    get: operations["getV1Runs"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/runs/{runID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a run
-     * The run with its payload, result and latest checkpoint.
-     */
-    get: operations["getV1RunsByRunID"];
-    put?: never;
-    post?: never;
-    /**
-     * Cancel a run
-     * Ends the run as `canceled`, and with it the waits that it has open, in one transaction. Its executor learns of it with its next call. A run that
-     * has ended is 409 `illegal_move`, with its status in `details.status`.
-     */
-    delete: operations["deleteV1RunsByRunID"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/runs/{runID}/events": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List the log of a run
-     * What happened to the run and what its code reported, oldest first.
-     */
-    get: operations["getV1RunsByRunIDEvents"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/runs/{runID}/stream": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Follow a run
-     * Server-sent events about one run. `status`: the whole run, first as it is and then after each change, with an `id`. `keepalive`: `{}` every 15
-     * seconds. `reset`: the whole run, when the cursor is too old to go on from; what happened in between is not repeated. `end`: `{}`, the last frame once
-     * the run has ended. Frames come in order and without holes.
-     *
-     * A browser's `EventSource` reconnects by itself; 204 tells it to stop, because the run has ended and the cursor has seen that. Too many open streams
-     * are 429 `rate_limited`.
-     */
-    get: operations["getV1RunsByRunIDStream"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/stream-tokens": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Create a stream token
-     * Makes a token that opens one stream, and nothing else, for a few minutes: for pages in a browser, whose `EventSource` cannot send headers. It goes into
-     * `?token=` of the stream of the resource that is named here; name exactly one. The caller needs the scope of that stream, `events:read`, `runs:read` or
-     * `workflows:read`, and the resource has to be there: an event key that nobody ever waited on is 404.
-     *
-     * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
-     * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
-     */
-    post: operations["postV1StreamTokens"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/webhooks/deliveries": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List webhook deliveries
-     * The webhook deliveries of the project, newest first. Filters are combined with "and".
-     */
-    get: operations["getV1WebhooksDeliveries"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/webhooks/deliveries/{deliveryID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a webhook delivery
-     * The delivery, with what became of its last attempt.
-     */
-    get: operations["getV1WebhooksDeliveriesByDeliveryID"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/webhooks/deliveries/{deliveryID}/replay": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Replay a webhook delivery
-     * Sends the same bytes to the same URL once more, as a new delivery with a `webhook-id` of its own, whatever became of the old one. To a receiver it is
-     * a new message.
-     */
-    post: operations["postV1WebhooksDeliveriesByDeliveryIDReplay"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/webhooks/deliveries/{deliveryID}/retry": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Retry a webhook delivery
-     * Sends a delivery again that was given up: it is `pending`, due now, and has all its attempts. Its `webhook-id` stays, so a receiver that has seen it
-     * knows. Only a `failed` or `dead` delivery can be retried; any other is 409 `illegal_move`, with its status in `details.status`.
-     */
-    post: operations["postV1WebhooksDeliveriesByDeliveryIDRetry"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflow-runs": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List workflow runs
-     * The workflow runs of the project, newest first. Filters are combined with "and".
-     */
-    get: operations["getV1WorkflowRuns"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflow-runs/{workflowRunID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a workflow run
-     * The workflow run; its steps are a list of their own.
-     */
-    get: operations["getV1WorkflowRunsByWorkflowRunID"];
-    put?: never;
-    post?: never;
-    /**
-     * Cancel a workflow run
-     * Ends the workflow run as `canceled`, with the steps, runs and waits that are still open. A workflow run that has ended is 409 `illegal_move`, with its
-     * status in `details.status`.
-     */
-    delete: operations["deleteV1WorkflowRunsByWorkflowRunID"];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflow-runs/{workflowRunID}/steps": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List the steps of a workflow run
-     * One entry for each step, in the order of the definition.
-     */
-    get: operations["getV1WorkflowRunsByWorkflowRunIDSteps"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflow-runs/{workflowRunID}/stream": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Follow a workflow run
-     * Server-sent events about one workflow run and its steps. `status`: the workflow run with its `steps` (an array of step runs), first as it is and then
-     * after each change of either, with an `id`. `keepalive`: `{}` every 15 seconds. `reset`: the same object, when the cursor is too old to go on from.
-     * `end`: `{}`, the last frame once the workflow run has ended.
-     *
-     * A browser's `EventSource` reconnects by itself; 204 tells it to stop, because the workflow run has ended and the cursor has seen that. Too many open
-     * streams are 429 `rate_limited`.
-     */
-    get: operations["getV1WorkflowRunsByWorkflowRunIDStream"];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflows": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * List workflows
-     * The workflows of the project with their steps, newest first.
-     */
-    get: operations["getV1Workflows"];
-    put?: never;
-    /**
-     * Create a workflow
-     * Saves a graph of up to 1,000 steps as version 1. A step reference that is unknown or repeated, a cycle, and a job that does not exist are 400, each
-     * with its place in `details.issues`. A slug that is taken is 409 `conflict`.
-     */
-    post: operations["postV1Workflows"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflows/{workflowID}": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    /**
-     * Get a workflow
-     * The current version of the workflow with its steps.
-     */
-    get: operations["getV1WorkflowsByWorkflowID"];
-    put?: never;
-    post?: never;
-    /**
-     * Delete a workflow
-     * A workflow with runs that have not ended is 409 `conflict`. Finished workflow runs stay readable.
-     */
-    delete: operations["deleteV1WorkflowsByWorkflowID"];
-    options?: never;
-    head?: never;
-    /**
-     * Change a workflow
-     * Changes the fields that are given and adds one to `version`. `steps` replaces all steps, under the rules of creation. Workflow runs that have started
-     * keep their version. A slug that is taken is 409 `conflict`.
-     */
-    patch: operations["patchV1WorkflowsByWorkflowID"];
-    trace?: never;
-  };
-  "/v1/workflows/{workflowID}/dry-run": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Check a workflow
-     * Checks the saved steps, or those given, under the rules of creation, and changes nothing. A graph that breaks them is 400 with `details.issues`.
-     */
-    post: operations["postV1WorkflowsByWorkflowIDDryRun"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  "/v1/workflows/{workflowID}/trigger": {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    get?: never;
-    put?: never;
-    /**
-     * Start a workflow run
-     * Starts a run of the current version; its first steps start in the same transaction. A workflow that is disabled or has no steps is 409 `conflict`.
-     */
-    post: operations["postV1WorkflowsByWorkflowIDTrigger"];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-}
-
-export interface components {
-  schemas: {
-    AcceptBuffered: AcceptBuffered;
-    AnnotateRun: AnnotateRun;
-    ApiKey: ApiKey;
-    ApiKeyPage: ApiKeyPage;
-    BufferedEvent: BufferedEvent;
-    BulkTriggerItem: BulkTriggerItem;
-    BulkTriggerJob: BulkTriggerJob;
-    BulkTriggeredRuns: BulkTriggeredRuns;
-    Cancellation: Cancellation;
-    CancellationKind: CancellationKind;
-    Checkpoint: Checkpoint;
-    CompleteRun: CompleteRun;
-    ComponentStatus: ComponentStatus;
-    CreateApiKey: CreateApiKey;
-    CreateJob: CreateJob;
-    CreateProject: CreateProject;
-    CreateStreamToken: CreateStreamToken;
-    CreateWorkflow: CreateWorkflow;
-    CreatedApiKey: CreatedApiKey;
-    DeadLetter: DeadLetter;
-    DeadLetterPage: DeadLetterPage;
-    DeadLetterReason: DeadLetterReason;
-    DeadLetterReasonInput: DeadLetterReasonInput;
-    DeadLetterStatus: DeadLetterStatus;
-    DeliveryEventType: DeliveryEventType;
-    DeliveryRetryPolicy: DeliveryRetryPolicy;
-    DeliveryStatus: DeliveryStatus;
-    DeliveryStatusInput: DeliveryStatusInput;
-    Description: Description;
-    Disposition: Disposition;
-    DryRun: DryRun;
-    DryRunWorkflow: DryRunWorkflow;
-    DurationSecs: DurationSecs;
-    EndpointUrl: EndpointUrl;
-    ErrorClass: ErrorClass;
-    ErrorCode: ErrorCode;
-    ErrorDetails: ErrorDetails;
-    ErrorIssue: ErrorIssue;
-    ErrorObject: ErrorObject;
-    ErrorResponse: ErrorResponse;
-    EventEmitKeyTemplate: EventEmitKeyTemplate;
-    EventKey: EventKey;
-    EventKeyTemplate: EventKeyTemplate;
-    EventStats: EventStats;
-    EventTrigger: EventTrigger;
-    EventTriggerPage: EventTriggerPage;
-    ExpectedSet: ExpectedSet;
-    ExtendEvent: ExtendEvent;
-    FailRun: FailRun;
-    Filter: Filter;
-    HasMore: HasMore;
-    Health: Health;
-    HealthComponent: HealthComponent;
-    Heartbeat: Heartbeat;
-    IfNoWaiter: IfNoWaiter;
-    Job: Job;
-    JobPage: JobPage;
-    JsonSchema: JsonSchema;
-    JsonValue: JsonValue;
-    LogLevel: LogLevel;
-    LogLevelInput: LogLevelInput;
-    LogRun: LogRun;
-    Metadata: Metadata;
-    Name: Name;
-    NextCursor: NextCursor;
-    NotifyStatus: NotifyStatus;
-    OldestWaiting: OldestWaiting;
-    OnFailure: OnFailure;
-    OnFailureInput: OnFailureInput;
-    OnWorkerLost: OnWorkerLost;
-    OnWorkerLostInput: OnWorkerLostInput;
-    OpenedEventTrigger: OpenedEventTrigger;
-    PrefixDryRun: PrefixDryRun;
-    PrefixSendMode: PrefixSendMode;
-    Project: Project;
-    ProjectPage: ProjectPage;
-    PurgeEvents: PurgeEvents;
-    PurgedEvents: PurgedEvents;
-    Readiness: Readiness;
-    Reference: Reference;
-    RejectEvent: RejectEvent;
-    ReportProgress: ReportProgress;
-    ResumeReason: ResumeReason;
-    RetargetDeadLetter: RetargetDeadLetter;
-    RetryStrategy: RetryStrategy;
-    RetryStrategyInput: RetryStrategyInput;
-    RotateApiKey: RotateApiKey;
-    Run: Run;
-    RunEvent: RunEvent;
-    RunEventPage: RunEventPage;
-    RunEventType: RunEventType;
-    RunOrigin: RunOrigin;
-    RunOutput: RunOutput;
-    RunPage: RunPage;
-    RunProgress: RunProgress;
-    RunState: RunState;
-    RunStateKey: RunStateKey;
-    RunStatePage: RunStatePage;
-    RunStatus: RunStatus;
-    RunStatusInput: RunStatusInput;
-    RunSummary: RunSummary;
-    RunTimeoutPolicy: RunTimeoutPolicy;
-    SaveCheckpoint: SaveCheckpoint;
-    Scope: Scope;
-    ScopeInput: ScopeInput;
-    SendEvent: SendEvent;
-    SendPrefix: SendPrefix;
-    SentEvent: SentEvent;
-    SentPrefix: SentPrefix;
-    SetRunOutput: SetRunOutput;
-    SetRunState: SetRunState;
-    SkippedTrigger: SkippedTrigger;
-    SleepDuration: SleepDuration;
-    Slug: Slug;
-    SourceType: SourceType;
-    SourceTypeInput: SourceTypeInput;
-    StepRef: StepRef;
-    StepRun: StepRun;
-    StepRunPage: StepRunPage;
-    StepStatus: StepStatus;
-    StepTimeoutPolicy: StepTimeoutPolicy;
-    StepTimeoutPolicyInput: StepTimeoutPolicyInput;
-    StepType: StepType;
-    StepTypeInput: StepTypeInput;
-    StreamToken: StreamToken;
-    Tags: Tags;
-    TimeoutPolicy: TimeoutPolicy;
-    Timestamp: Timestamp;
-    TriggerJob: TriggerJob;
-    TriggerStatus: TriggerStatus;
-    TriggerStatusInput: TriggerStatusInput;
-    TriggerType: TriggerType;
-    TriggerWorkflow: TriggerWorkflow;
-    TriggeredRun: TriggeredRun;
-    UpdateJob: UpdateJob;
-    UpdateWorkflow: UpdateWorkflow;
-    WaitForEvent: WaitForEvent;
-    WaitPolicy: WaitPolicy;
-    WaitPolicyInput: WaitPolicyInput;
-    WebhookDelivery: WebhookDelivery;
-    WebhookDeliveryPage: WebhookDeliveryPage;
-    Workflow: Workflow;
-    WorkflowDryRun: WorkflowDryRun;
-    WorkflowPage: WorkflowPage;
-    WorkflowRun: WorkflowRun;
-    WorkflowRunPage: WorkflowRunPage;
-    WorkflowRunStatus: WorkflowRunStatus;
-    WorkflowRunStatusInput: WorkflowRunStatusInput;
-    WorkflowStep: WorkflowStep;
-    WorkflowStepInput: WorkflowStepInput;
-  };
-  responses: {
-    /** The request breaks the contract: its body, query, path, headers or cursor. `details.issues` names each field. */
-    BadRequest: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The request is valid but does not fit the current state. The operation lists the codes; nothing was changed. */
-    Conflict: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The credential is valid but does not allow this (`forbidden`): a key lacks a scope, which `details.scope` names, or a run token is for another run. */
-    Forbidden: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The server failed (`internal_error`). The request may be repeated with the same idempotency key. */
-    InternalError: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** There is no such object in the caller's project (`not_found`). Objects of other projects look the same. */
-    NotFound: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The body is larger than the server accepts, 1 MiB by default (`payload_too_large`). */
-    PayloadTooLarge: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** A rate, quota or budget is used up (`rate_limited`, `quota_exceeded`, `budget_exceeded`). */
-    TooManyRequests: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        /** Seconds after which trying again makes sense. Absent where waiting does not help. */
-        "Retry-After"?: number;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The credential is missing, unknown, revoked or expired (`unauthorized`, `token_expired`). */
-    Unauthorized: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The server cannot work right now, for example without its database or while it stops (`unavailable`). */
-    Unavailable: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        /** Seconds after which trying again makes sense. Absent where waiting does not help. */
-        "Retry-After"?: number;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The payload does not fit the schema of its job, wait or event (`payload_mismatch`), or the idempotency key was used with another body (`idempotency_mismatch`). */
-    UnprocessableEntity: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-    /** The body is not `application/json` in UTF-8 (`unsupported_media_type`). */
-    UnsupportedMediaType: {
-      headers: {
-        /** The id of this exchange. Every answer has one. */
-        "X-Request-Id": string;
-        [name: string]: unknown;
-      };
-      content: {
-        "application/json": ErrorResponse;
-      };
-    };
-  };
-  parameters: never;
-  requestBodies: never;
-  headers: never;
-  pathItems: never;
-}
-
-export interface operations {
-  getHealth: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The process answers. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Health;
-        };
-      };
-      500: components["responses"]["InternalError"];
-    };
-  };
-  getHealthReady: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** It can, perhaps with limits (`degraded`). */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Readiness;
-        };
-      };
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDAnnotate: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": AnnotateRun;
-      };
-    };
-    responses: {
-      /** The run. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Run;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getSdkV1RunsByRunIDCheckpoint: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The latest checkpoint. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Checkpoint;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDCheckpoint: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": SaveCheckpoint;
-      };
-    };
-    responses: {
-      /** The new checkpoint. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Checkpoint;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDComplete: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": CompleteRun;
-      };
-    };
-    responses: {
-      /** The completed run. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Run;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDFail: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": FailRun;
-      };
-    };
-    responses: {
-      /** The run. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Run;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDHeartbeat: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The run is still yours. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Heartbeat;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDLog: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": LogRun;
-      };
-    };
-    responses: {
-      /** The new entry. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunEvent;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDOutput: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": SetRunOutput;
-      };
-    };
-    responses: {
-      /** The output. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunOutput;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getSdkV1RunsByRunIDPayload: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The payload itself, not wrapped in an object. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": JsonValue;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDProgress: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": ReportProgress;
-      };
-    };
-    responses: {
-      /** The new entry; `data` holds `percent`, `step` and `eta_seconds`. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunEvent;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getSdkV1RunsByRunIDState: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of values. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunStatePage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDState: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": SetRunState;
-      };
-    };
-    responses: {
-      /** The value. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunState;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getSdkV1RunsByRunIDStateByKey: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-        /**
-         * The name of the value, percent-encoded where a path needs it.
-         * @example pages-read
-         */
-        key: RunStateKey;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The value. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunState;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteSdkV1RunsByRunIDStateByKey: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-        /**
-         * The name of the value, percent-encoded where a path needs it.
-         * @example pages-read
-         */
-        key: RunStateKey;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The value is removed. */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postSdkV1RunsByRunIDWaitForEvent: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": WaitForEvent;
-      };
-    };
-    responses: {
-      /** The event trigger that was opened. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": OpenedEventTrigger;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1ApiKeys: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of keys. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": ApiKeyPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1ApiKeys: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": CreateApiKey;
-      };
-    };
-    responses: {
-      /** The new key, with its text. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": CreatedApiKey;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteV1ApiKeysByKeyID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the API key.
-         * @example key_01k0000000e0080000000000ex
-         */
-        keyID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The revoked key. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": ApiKey;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1ApiKeysByKeyIDRotate: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the API key.
-         * @example key_01k0000000e0080000000000ex
-         */
-        keyID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": RotateApiKey;
-      };
-    };
-    responses: {
-      /** The new key, with its text. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": CreatedApiKey;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1EventDeadLetters: {
-    parameters: {
-      query?: {
-        /**
-         * Only dead letters with this reason.
-         * @example expired
-         */
-        reason?: DeadLetterReasonInput;
-        /**
-         * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
-         * @example payment:
-         */
-        prefix?: string;
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of dead letters. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": DeadLetterPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventDeadLettersByEventIDDiscard: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the event.
-         * @example evt_01k0000000e00800000000dead
-         */
-        eventID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The dead letter, discarded. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": DeadLetter;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventDeadLettersByEventIDRetarget: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the event.
-         * @example evt_01k0000000e00800000000dead
-         */
-        eventID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": RetargetDeadLetter;
-      };
-    };
-    responses: {
-      /** The event trigger, answered by the payload or by an equal one before. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": SentEvent;
-        };
-      };
-      /** The event is kept until a wait asks for it. */
-      202: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": BufferedEvent;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1Events: {
-    parameters: {
-      query?: {
-        /**
-         * Only triggers in this status.
-         * @example waiting
-         */
-        status?: TriggerStatusInput;
-        /**
-         * Only the waits of workflow steps, or of runs.
-         * @example workflow_step
-         */
-        source_type?: SourceTypeInput;
-        /**
-         * Only the waits of this workflow run.
-         * @example wfr_01k0000000e0080000000000ex
-         */
-        workflow_run_id?: Reference;
-        /**
-         * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
-         * @example aml:
-         */
-        prefix?: string;
-        /** Only triggers that wait and whose deadline is at this time or later. */
-        expires_after?: Timestamp;
-        /** Only triggers that wait and whose deadline is before this time, such as those that need a reminder. */
-        expires_before?: Timestamp;
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of event triggers. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": EventTriggerPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventsPrefixByPrefixSend: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The beginning of event keys, percent-encoded where a path needs it. It is literal: `%`, `_` and `*` stand for themselves. At least 3 characters,
-         * unless the body says `allow_short`.
-         * @example review:
-         */
-        prefix: string;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": SendPrefix;
-      };
-    };
-    responses: {
-      /** What became of the page, or what a dry run found. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": SentPrefix | PrefixDryRun;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventsPurge: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": PurgeEvents;
-      };
-    };
-    responses: {
-      /** What was deleted, or would be. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": PurgedEvents;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1EventsStats: {
-    parameters: {
-      query?: {
-        /**
-         * How near a deadline has to be to count as near, in seconds.
-         * @example 86400
-         */
-        near_deadline_secs?: number;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The counts. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": EventStats;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1EventsByEventKey: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
-         * @example aml:user-456
-         */
-        eventKey: EventKey;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The event trigger. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": EventTrigger;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteV1EventsByEventKey: {
-    parameters: {
-      query?: {
-        /**
-         * Why; kept with the object as its error text.
-         * @example The customer withdrew the application
-         */
-        reason?: string;
-      };
-      header?: never;
-      path: {
-        /**
-         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
-         * @example aml:user-456
-         */
-        eventKey: EventKey;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The canceled event trigger. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": EventTrigger;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventsByEventKeyExtend: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
-         * @example aml:user-456
-         */
-        eventKey: EventKey;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": ExtendEvent;
-      };
-    };
-    responses: {
-      /** The event trigger with its new deadline. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": EventTrigger;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventsByEventKeyReject: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
-         * @example aml:user-456
-         */
-        eventKey: EventKey;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": RejectEvent;
-      };
-    };
-    responses: {
-      /** The event trigger, rejected by this call or by an equal one before. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": SentEvent;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1EventsByEventKeySend: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
-         * @example aml:user-456
-         */
-        eventKey: EventKey;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": SendEvent;
-      };
-    };
-    responses: {
-      /** The event trigger, answered by this event or by an equal one before. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": SentEvent;
-        };
-      };
-      /** The event is kept until a wait asks for it. */
-      202: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": BufferedEvent;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1EventsByEventKeyStream: {
-    parameters: {
-      query?: {
-        /**
-         * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
-         * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
-         * `X-Internal-Secret` header. Never logged.
-         */
-        token?: string;
-        /** The `id` of the last frame that was seen; the stream goes on after it. `Last-Event-ID` wins over it. A cursor of another stream is 400. */
-        cursor?: string;
-      };
-      header?: {
-        /** The `id` of the last frame that was seen. Browsers send it when they reconnect. */
-        "Last-Event-ID"?: string;
-      };
-      path: {
-        /**
-         * The event key, percent-encoded where a path needs it (`aml:user-456` and `aml%3Auser-456` are the same key).
-         * @example aml:user-456
-         */
-        eventKey: EventKey;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The stream. It stays open until the wait has ended. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "text/event-stream": string;
-        };
-      };
-      /** The wait has ended and the cursor is at its end. There is nothing more to come. */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1Jobs: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of jobs. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": JobPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1Jobs: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": CreateJob;
-      };
-    };
-    responses: {
-      /** The new job. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Job;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1JobsByJobID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The job, by id or slug. The id is tried first.
-         * @example collect-user-data
-         */
-        jobID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The job. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Job;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteV1JobsByJobID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The job, by id or slug. The id is tried first.
-         * @example send-welcome-email
-         */
-        jobID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The job is deleted. */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  patchV1JobsByJobID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The job, by id or slug. The id is tried first.
-         * @example collect-user-data
-         */
-        jobID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": UpdateJob;
-      };
-    };
-    responses: {
-      /** The changed job. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Job;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1JobsByJobIDTrigger: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The job, by id or slug. The id is tried first.
-         * @example collect-user-data
-         */
-        jobID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": TriggerJob;
-      };
-    };
-    responses: {
-      /** The run that this idempotency key has already, or the outcome of a dry run. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": TriggeredRun | DryRun;
-        };
-      };
-      /** The new run. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": TriggeredRun;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1JobsByJobIDTriggerBulk: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The job, by id or slug. The id is tried first.
-         * @example collect-user-data
-         */
-        jobID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": BulkTriggerJob;
-      };
-    };
-    responses: {
-      /** One result for each item. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": BulkTriggeredRuns;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1Projects: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of projects. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": ProjectPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1Projects: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": CreateProject;
-      };
-    };
-    responses: {
-      /** The new project. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Project;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1ProjectsByProjectID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the project.
-         * @example proj_01k0000000e0080000000000ex
-         */
-        projectID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The project. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Project;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1Runs: {
-    parameters: {
-      query?: {
-        /**
-         * Only runs in this status.
-         * @example executing
-         */
-        status?: RunStatusInput;
-        /**
-         * Only runs of this job, by id or slug. An unknown one gives an empty page.
-         * @example review-document
-         */
-        job_id?: Reference;
-        /** Only runs that this workflow run started. */
-        workflow_run_id?: Reference;
-        /** Only runs that this bulk trigger made. */
-        batch_id?: Reference;
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of runs. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1RunsByRunID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The run. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Run;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteV1RunsByRunID: {
-    parameters: {
-      query?: {
-        /**
-         * Why; kept with the object as its error text.
-         * @example The customer withdrew the application
-         */
-        reason?: string;
-      };
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The canceled run. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Run;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1RunsByRunIDEvents: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of run events. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": RunEventPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1RunsByRunIDStream: {
-    parameters: {
-      query?: {
-        /**
-         * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
-         * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
-         * `X-Internal-Secret` header. Never logged.
-         */
-        token?: string;
-        /** The `id` of the last frame that was seen; the stream goes on after it. `Last-Event-ID` wins over it. A cursor of another stream is 400. */
-        cursor?: string;
-      };
-      header?: {
-        /** The `id` of the last frame that was seen. Browsers send it when they reconnect. */
-        "Last-Event-ID"?: string;
-      };
-      path: {
-        /**
-         * The id of the run.
-         * @example run_01k0000000e00800000000exec
-         */
-        runID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The stream. It stays open until the run has ended. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "text/event-stream": string;
-        };
-      };
-      /** The run has ended and the cursor is at its end. There is nothing more to come. */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1StreamTokens: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": CreateStreamToken;
-      };
-    };
-    responses: {
-      /** The token, which cannot be read again. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": StreamToken;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WebhooksDeliveries: {
-    parameters: {
-      query?: {
-        /**
-         * Only deliveries in this status.
-         * @example dead
-         */
-        status?: DeliveryStatusInput;
-        /**
-         * Only deliveries that tell of this event trigger.
-         * @example trg_01k0000000e00800000000wa1t
-         */
-        event_trigger_id?: Reference;
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of webhook deliveries. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WebhookDeliveryPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WebhooksDeliveriesByDeliveryID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the webhook delivery.
-         * @example whd_01k0000000e00800000000dead
-         */
-        deliveryID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The webhook delivery. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WebhookDelivery;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1WebhooksDeliveriesByDeliveryIDReplay: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the webhook delivery.
-         * @example whd_01k0000000e00800000000dead
-         */
-        deliveryID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The new delivery. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WebhookDelivery;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1WebhooksDeliveriesByDeliveryIDRetry: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The id of the webhook delivery.
-         * @example whd_01k0000000e00800000000dead
-         */
-        deliveryID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The delivery, due now. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WebhookDelivery;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WorkflowRuns: {
-    parameters: {
-      query?: {
-        /**
-         * Only workflow runs in this status.
-         * @example running
-         */
-        status?: WorkflowRunStatusInput;
-        /**
-         * Only runs of this workflow, by id or slug. An unknown one gives an empty page.
-         * @example kyc-onboarding
-         */
-        workflow_id?: Reference;
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of workflow runs. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WorkflowRunPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WorkflowRunsByWorkflowRunID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The id of the workflow run.
-         * @example wfr_01k0000000e0080000000000ex
-         */
-        workflowRunID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The workflow run. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WorkflowRun;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteV1WorkflowRunsByWorkflowRunID: {
-    parameters: {
-      query?: {
-        /**
-         * Why; kept with the object as its error text.
-         * @example The customer withdrew the application
-         */
-        reason?: string;
-      };
-      header?: never;
-      path: {
-        /**
-         * The id of the workflow run.
-         * @example wfr_01k0000000e0080000000000ex
-         */
-        workflowRunID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The canceled workflow run. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WorkflowRun;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WorkflowRunsByWorkflowRunIDSteps: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path: {
-        /**
-         * The id of the workflow run.
-         * @example wfr_01k0000000e0080000000000ex
-         */
-        workflowRunID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of step runs. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": StepRunPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WorkflowRunsByWorkflowRunIDStream: {
-    parameters: {
-      query?: {
-        /**
-         * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
-         * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
-         * `X-Internal-Secret` header. Never logged.
-         */
-        token?: string;
-        /** The `id` of the last frame that was seen; the stream goes on after it. `Last-Event-ID` wins over it. A cursor of another stream is 400. */
-        cursor?: string;
-      };
-      header?: {
-        /** The `id` of the last frame that was seen. Browsers send it when they reconnect. */
-        "Last-Event-ID"?: string;
-      };
-      path: {
-        /**
-         * The id of the workflow run.
-         * @example wfr_01k0000000e0080000000000ex
-         */
-        workflowRunID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The stream. It stays open until the workflow run has ended. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "text/event-stream": string;
-        };
-      };
-      /** The workflow run has ended and the cursor is at its end. There is nothing more to come. */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1Workflows: {
-    parameters: {
-      query?: {
-        /**
-         * How many entries a page has at most.
-         * @example 20
-         */
-        limit?: number;
-        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
-        cursor?: string;
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** A page of workflows. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WorkflowPage;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1Workflows: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        "application/json": CreateWorkflow;
-      };
-    };
-    responses: {
-      /** The new workflow. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Workflow;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  getV1WorkflowsByWorkflowID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The workflow, by id or slug. The id is tried first.
-         * @example kyc-onboarding
-         */
-        workflowID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The workflow. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Workflow;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  deleteV1WorkflowsByWorkflowID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The workflow, by id or slug. The id is tried first.
-         * @example prod-deploy
-         */
-        workflowID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** The workflow is deleted. */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  patchV1WorkflowsByWorkflowID: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /**
-         * The workflow, by id or slug. The id is tried first.
-         * @example kyc-onboarding
-         */
-        workflowID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": UpdateWorkflow;
-      };
-    };
-    responses: {
-      /** The changed workflow. */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": Workflow;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1WorkflowsByWorkflowIDDryRun: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The workflow, by id or slug. The id is tried first.
-         * @example kyc-onboarding
-         */
-        workflowID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": DryRunWorkflow;
-      };
-    };
-    responses: {
-      /** The steps are valid. */
-      200: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WorkflowDryRun;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
-  postV1WorkflowsByWorkflowIDTrigger: {
-    parameters: {
-      query?: never;
-      header?: {
-        /**
-         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
-         * Keys count per operation and target, and are kept for at least 24 hours.
-         */
-        "Idempotency-Key"?: string;
-        /** Another name of `Idempotency-Key`. Both with different values are refused. */
-        "X-Idempotency-Key"?: string;
-      };
-      path: {
-        /**
-         * The workflow, by id or slug. The id is tried first.
-         * @example kyc-onboarding
-         */
-        workflowID: Reference;
-      };
-      cookie?: never;
-    };
-    requestBody?: {
-      content: {
-        "application/json": TriggerWorkflow;
-      };
-    };
-    responses: {
-      /** The new workflow run. */
-      201: {
-        headers: {
-          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
-          "Idempotency-Replayed"?: "true";
-          [name: string]: unknown;
-        };
-        content: {
-          "application/json": WorkflowRun;
-        };
-      };
-      400: components["responses"]["BadRequest"];
-      401: components["responses"]["Unauthorized"];
-      403: components["responses"]["Forbidden"];
-      404: components["responses"]["NotFound"];
-      409: components["responses"]["Conflict"];
-      413: components["responses"]["PayloadTooLarge"];
-      415: components["responses"]["UnsupportedMediaType"];
-      422: components["responses"]["UnprocessableEntity"];
-      429: components["responses"]["TooManyRequests"];
-      500: components["responses"]["InternalError"];
-      503: components["responses"]["Unavailable"];
-    };
-  };
 }

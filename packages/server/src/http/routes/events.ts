@@ -3,10 +3,13 @@ import { checkEventKey, checkEventKeyPrefix, isTerminalTriggerStatus } from "@st
 import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
+import type { Caller } from "../../service/context.ts";
+import { explainEvent } from "../../service/explain-event.ts";
 import { extendEvent } from "../../service/extend-event.ts";
 import { purgeEvents } from "../../service/purge-events.ts";
 import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
+import * as eventRecords from "../../store/event-records.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
 import * as triggerStats from "../../store/trigger-stats.ts";
 import * as triggers from "../../store/triggers.ts";
@@ -44,6 +47,12 @@ function prefixOf(text: string, allowShort: boolean): string {
   return checked.value;
 }
 
+const keyOf = ({ projectId, environmentId }: Caller, text: string): triggers.EventKey => ({
+  project_id: projectId,
+  environment_id: environmentId,
+  event_key: eventKeyOf(text, IN_PATH),
+});
+
 export const eventsRoutes: HandlersOf<"events"> = {
   getV1Events({ context, caller, query }) {
     const { status, expires_after, expires_before } = query;
@@ -76,6 +85,12 @@ export const eventsRoutes: HandlersOf<"events"> = {
 
   deleteV1EventsByEventKey: ({ context, caller, path, query }) =>
     cancelEvent(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.reason ?? null),
+
+  getV1EventsByEventKeySends: ({ context, caller, path, query }) =>
+    eventRecords.list(context.db, keyOf(caller, path.eventKey), query, pageOf(query)),
+
+  getV1EventsByEventKeyExplain: ({ context, caller, path, query }) =>
+    explainEvent(context, caller, { ...query, event_key: eventKeyOf(path.eventKey, IN_PATH) }),
 
   async postV1EventsByEventKeySend({ caller, path, body, idempotency, lanes }) {
     return lanes.send.add({

@@ -21,6 +21,13 @@ export const projectsRoutes: HandlersOf<"projects"> = {
     return { ...page, data: page.data.map((project) => withSecret(signer, project)) };
   },
 
+  async patchV1ProjectsByProjectID({ context, signer, path, body }) {
+    const project = await projects.update(context.db, path.projectID, body);
+    if (!project) throw notFound("project", path.projectID);
+    context.quota.forget(project.id);
+    return withSecret(signer, project);
+  },
+
   async getV1ProjectsByProjectID({ context, signer, path }) {
     const project = await projects.find(context.db, path.projectID);
     if (!project) throw notFound("project", path.projectID);

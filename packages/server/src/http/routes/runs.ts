@@ -2,7 +2,9 @@ import { isTerminalRunStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
 import { notFound } from "../../domain/errors.ts";
 import { cancelRun } from "../../service/cancel-run.ts";
+import { sendMessage } from "../../service/send-message.ts";
 import * as changes from "../../store/changes.ts";
+import * as inboxes from "../../store/inboxes.ts";
 import * as jobs from "../../store/jobs.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
@@ -29,6 +31,21 @@ export const runsRoutes: HandlersOf<"runs"> = {
     if (!run) throw notFound("run", path.runID);
     return changes.list(context.db, caller.projectId, path.runID, pageOf(query));
   },
+
+  async getV1RunsByRunIDInbox({ context, caller, path, query }) {
+    if (!(await runs.findFence(context.db, caller.projectId, path.runID))) throw notFound("run", path.runID);
+    return inboxes.list(context.db, caller.projectId, path.runID, query, pageOf(query));
+  },
+
+  postV1RunsByRunIDInboxByName: ({ context, caller, path, body, idempotency }) =>
+    sendMessage(context, {
+      project_id: caller.projectId,
+      run_id: path.runID,
+      name: path.name,
+      payload: body?.payload ?? null,
+      actor: caller.actor,
+      idempotency,
+    }),
 
   async getV1RunsByRunIDStream({ context, caller, path, query, headers, streams }) {
     const read = () => runs.findNumbered(context.db, caller.projectId, path.runID);

@@ -1,4 +1,5 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
+import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
@@ -71,7 +72,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDFail: ({ context, caller, body }) => failRun(context, caller, body.error, body.retryable ?? true),
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
-    checkOneDeadline(body);
+    const end = endOf(body);
     const checked = {
       notify_url: body.notify_url ?? null,
       payload_schema: body.payload_schema ?? null,
@@ -83,8 +84,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     if (first) throw validationError([first, ...others]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
-      timeout_secs: body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs,
-      deadline: body.deadline ?? null,
+      ...end,
       ...checked,
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
@@ -92,4 +92,22 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       tags: body.tags ?? {},
     });
   },
+
+  postSdkV1RunsByRunIDInboxReceive: async ({ context, caller, body }) =>
+    receiveMessages(context, caller, {
+      ...endOf(body ?? {}),
+      names: body?.names ?? null,
+      max: body?.max ?? 1,
+      on_timeout: body?.on_timeout ?? "fail",
+    }),
 };
+
+/** Until when a wait lasts. */
+function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?: string }): {
+  readonly timeout_secs: number | null;
+  readonly deadline: string | null;
+} {
+  checkOneDeadline(body);
+  const timeout_secs = body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs;
+  return { timeout_secs, deadline: body.deadline ?? null };
+}

@@ -1,0 +1,127 @@
+import type { InboxMessage } from "@strait/contract";
+import { isTerminalRunStatus } from "@strait/core";
+import { idempotencyMismatch, notFound, runClosed, type StraitError } from "../domain/errors.ts";
+import type { Transaction } from "../store/database.ts";
+import type { IdempotencyKey } from "../store/idempotency.ts";
+import * as inboxes from "../store/inboxes.ts";
+import * as triggers from "../store/triggers.ts";
+import type { Context } from "./context.ts";
+import { digestOf } from "./sending.ts";
+import { announceSettled } from "./settle-waits.ts";
+
+/** A message on its way to a run. */
+export interface SendMessage {
+  readonly project_id: string;
+  readonly run_id: string;
+  readonly name: string;
+  readonly payload: unknown;
+  readonly actor: string;
+  readonly idempotency: IdempotencyKey | null;
+}
+
+/** The answer to a message that came before is given back with `replayed`. */
+export interface MessageAnswer {
+  readonly status: 200 | 202;
+  readonly body: InboxMessage;
+  readonly replayed?: true;
+}
+
+interface Sent {
+  readonly outcome: { readonly answer: MessageAnswer } | { readonly error: StraitError };
+  readonly settled: readonly triggers.SettledTrigger[];
+}
+
+/**
+ * Puts a message into the inbox of a run, whatever the run does (GR-01), and wakes the run if that is what it waits for.
+ * The inbox is locked by every send and every receive, so no message falls between "is there one?" and "does it wait?".
+ * The run is not: a send never waits for it (R7).
+ *
+ * @throws {StraitError} `not_found`; `run_closed` when the run has ended, with the message on record;
+ *   `idempotency_mismatch`.
+ */
+export async function sendMessage(context: Context, send: SendMessage): Promise<MessageAnswer> {
+  const { outcome, settled } = await context.db.transaction((tx) => sendWithin(context, tx, send));
+  announceSettled(context, settled);
+  if ("error" in outcome) throw outcome.error;
+  return outcome.answer;
+}
+
+async function sendWithin(context: Context, tx: Transaction, send: SendMessage): Promise<Sent> {
+  const { project_id, run_id, name, idempotency } = send;
+  const inbox = await inboxes.lock(tx, project_id, run_id, 1);
+  if (!inbox) throw notFound("run", run_id);
+  const run = await inboxes.stateOf(tx, project_id, run_id, inbox.waiter_id);
+  if (!run) throw notFound("run", run_id);
+  const earlier =
+    idempotency === null ? undefined : await inboxes.findByKey(tx, project_id, run_id, name, idempotency.key);
+  if (earlier) return { outcome: repeated(earlier, send, run.status), settled: [] };
+
+  const isLate = isTerminalRunStatus(run.status);
+  const message = await inboxes.insert(tx, {
+    project_id,
+    run_id,
+    sequence: inbox.last_sequence,
+    id: context.clock.newId("msg"),
+    name,
+    payload: JSON.stringify(send.payload),
+    disposition: isLate ? "late" : "buffered",
+    actor: send.actor,
+    idempotency_key: idempotency?.key ?? null,
+    body_hash: idempotency?.body_hash ?? null,
+  });
+  if (isLate) return { outcome: { error: runClosed(run_id, run.status) }, settled: [] };
+  const isAwaited = run.waits && (inbox.accepts === null || inbox.accepts.includes(name));
+  const settled = isAwaited ? await wake(context, tx, send, inbox.waiter_id ?? "", message) : [];
+  if (settled.length === 0) return { outcome: { answer: { status: 202, body: message } }, settled };
+  await inboxes.markDelivered(tx, project_id, message);
+  return { outcome: { answer: { status: 200, body: { ...message, disposition: "delivered" } } }, settled };
+}
+
+/** The message stands as it was sent, so it is the answer that was given. */
+function repeated(
+  { message, body_hash }: { readonly message: InboxMessage; readonly body_hash: string },
+  { idempotency, run_id }: SendMessage,
+  runStatus: string,
+): Sent["outcome"] {
+  if (body_hash !== idempotency?.body_hash) return { error: idempotencyMismatch(idempotency?.key ?? "") };
+  if (message.disposition === "late") return { error: runClosed(run_id, runStatus) };
+  return { answer: { status: message.disposition === "delivered" ? 200 : 202, body: message, replayed: true } };
+}
+
+/** Ends the wait with the message, unless it has ended otherwise meanwhile. The run goes on here if there is room. */
+async function wake(
+  { clock, worker }: Context,
+  tx: Transaction,
+  { project_id, actor }: SendMessage,
+  waiterId: string,
+  message: InboxMessage,
+): Promise<triggers.SettledTrigger[]> {
+  // Waited for: whoever holds the row may give it up, and nobody would look again.
+  await triggers.lockAll(tx, project_id, [waiterId]);
+  const checkpoint = { messages: [{ ...message, disposition: "delivered" }] };
+  const lease = worker.reserve(project_id);
+  let claimed = 0;
+  try {
+    const settled = await triggers.settle(tx, "receive", [
+      {
+        project_id,
+        id: waiterId,
+        payload: JSON.stringify(checkpoint),
+        payload_digest: digestOf(checkpoint),
+        actor,
+        channel: "api",
+        event_id: null,
+        idempotency_key: null,
+        delivery_id: clock.newId("whd"),
+        error: null,
+        due: false,
+        lease_id: lease,
+      },
+    ]);
+    claimed = settled.filter((trigger) => trigger.claimed !== null).length;
+    tx.afterRollback(() => worker.release(project_id, claimed));
+    return settled;
+  } finally {
+    if (lease !== null) worker.release(project_id, 1 - claimed);
+  }
+}
