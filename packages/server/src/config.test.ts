@@ -47,6 +47,7 @@ describe("the configuration", () => {
       retention: { eventsMs: 2_592_000_000 },
       secrets: { internalSecret: undefined, jwtSigningKey: undefined },
       files: { dataDir: "/project/.strait", fallbackDir: "/var/lib/strait" },
+      crashAt: undefined,
       warnings: [],
     });
   });
@@ -142,6 +143,16 @@ describe("the configuration", () => {
 
     expect(config.retention.eventsMs).toBe(days * 86_400_000);
     expect(config.warnings).toEqual(warnings);
+  });
+
+  test("takes an order to crash only in a test", () => {
+    const order = { STRAIT_CRASH_AT: "before-commit:12" };
+
+    expect(readConfig({ ...order, NODE_ENV: "test" }).crashAt).toEqual({ point: "before-commit", passes: 12 });
+    for (const env of [{}, { NODE_ENV: "development" }, production]) {
+      expect(readConfig({ ...env, ...order }).crashAt).toBeUndefined();
+    }
+    expect(() => readConfig({ NODE_ENV: "test", STRAIT_CRASH_AT: "lunch:1" })).toThrow("STRAIT_CRASH_AT");
   });
 
   test("takes an empty variable for one that is not set", () => {
