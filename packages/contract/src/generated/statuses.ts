@@ -20,6 +20,7 @@ import type {
   LogLevel,
   NearKeyReason,
   NotifyStatus,
+  OnConflict,
   OnFailure,
   OnWorkerLost,
   PrefixSendMode,
@@ -38,6 +39,7 @@ import type {
   TimeoutPolicy,
   TriggerStatus,
   TriggerType,
+  WaitGroupMode,
   WaitPolicy,
   WorkflowRunStatus,
 } from "./types.ts";
@@ -169,6 +171,12 @@ export const nearKeyReasons = ["environment", "case", "spelling", "beginning"] a
 export const notifyStatuses = ["pending", "sent", "failed"] as const satisfies readonly NotifyStatus[];
 
 /**
+ * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+ * waits beside them for the same answer.
+ */
+export const onConflicts = ["fail", "replace", "join"] as const satisfies readonly OnConflict[];
+
+/**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
  * other branches go on; `continue` goes on as if the step had succeeded.
  */
@@ -265,10 +273,13 @@ export const timeoutPolicies = ["fail", "resume", "resolve", "skip_dependents", 
 export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", "superseded"] as const satisfies readonly TriggerStatus[];
 
 /**
- * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
- * a key.
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+ * `group` until enough of several waits are answered. Only `event` is found by a key.
  */
-export const triggerTypes = ["event", "sleep", "inbox"] as const satisfies readonly TriggerType[];
+export const triggerTypes = ["event", "sleep", "inbox", "group"] as const satisfies readonly TriggerType[];
+
+/** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+export const waitGroupModes = ["any", "all", "at_least"] as const satisfies readonly WaitGroupMode[];
 
 /**
  * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the

@@ -10,6 +10,10 @@ import {
   templatePaths,
 } from "@strait/core";
 
+/** What to do about a wait that says how it treats others twice. */
+export const ON_CONFLICT_OR_BROADCAST =
+  "remove on_conflict or broadcast: what is broadcast waits beside others already";
+
 /** Seconds that a step waits for its event when it does not say how long. */
 const DEFAULT_TIMEOUT_SECS = 3_600;
 
@@ -95,6 +99,8 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   on_timeout: "wait_for_event",
   timeout_payload: "wait_for_event",
   timeout_step: "wait_for_event",
+  on_conflict: "wait_for_event",
+  broadcast: "wait_for_event",
   sleep_duration: "sleep",
   sleep_duration_secs: "sleep",
 };
@@ -120,6 +126,8 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     on_timeout: null,
     timeout_payload: null,
     timeout_step: null,
+    on_conflict: null,
+    broadcast: null,
     sleep_duration: null,
     event_emit_key: input.event_emit_key ?? null,
   };
@@ -155,6 +163,10 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   if (step.on_timeout !== "step" && step.timeout_step !== null) {
     report("timeout_step", "onlyWithStep", 'remove it, or set on_timeout to "step"');
   }
+  step.on_conflict = input.on_conflict ?? "fail";
+  step.broadcast = input.broadcast ?? false;
+  if (step.broadcast && step.on_conflict !== "fail")
+    report("on_conflict", "notWithBroadcast", ON_CONFLICT_OR_BROADCAST);
   checkKeyTemplate("event_key", step.event_key, report);
 }
 
