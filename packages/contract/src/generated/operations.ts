@@ -984,7 +984,7 @@ export interface Operations {
   deleteV1EventsByEventKey: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: { reason?: string };
+    query: { trigger_id?: Reference; reason?: string };
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
@@ -1123,7 +1123,7 @@ export interface Operations {
   getV1EventsByEventKey: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: Record<string, never>;
+    query: { trigger_id?: Reference };
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
@@ -1153,7 +1153,7 @@ export interface Operations {
   getV1EventsByEventKeyStream: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: { token?: string; cursor?: string };
+    query: { trigger_id?: Reference; token?: string; cursor?: string };
     headers: { "Last-Event-ID"?: string };
     body: undefined;
     response: AsyncIterable<StreamEvent> | undefined;

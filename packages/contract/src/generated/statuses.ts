@@ -18,6 +18,7 @@ import type {
   LogLevel,
   NearKeyReason,
   NotifyStatus,
+  OnConflict,
   OnFailure,
   OnWorkerLost,
   PrefixSendMode,
@@ -151,6 +152,12 @@ export const nearKeyReasons = ["environment", "case", "spelling", "beginning"] a
  * its deliveries say why.
  */
 export const notifyStatuses = ["pending", "sent", "failed"] as const satisfies readonly NotifyStatus[];
+
+/**
+ * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+ * waits beside them for the same answer.
+ */
+export const onConflicts = ["fail", "replace", "join"] as const satisfies readonly OnConflict[];
 
 /**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets

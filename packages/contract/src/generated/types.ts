@@ -487,8 +487,10 @@ export interface EventStats {
 export interface EventTrigger {
   id: string;
   event_key: string;
-  /** Counts the waits on this key, from 1. */
+  /** Counts the waits on this key, from 1. Waits that share the key at the same time, and so one answer, have the same. */
   generation: number;
+  /** Whether the wait shares its key with every other wait that does. */
+  broadcast: boolean;
   project_id: string;
   environment_id: string;
   source_type: SourceType;
@@ -751,6 +753,12 @@ export interface OldestWaiting {
   event_key: string;
   requested_at: Timestamp;
 }
+
+/**
+ * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+ * waits beside them for the same answer.
+ */
+export type OnConflict = "fail" | "replace" | "join";
 
 /**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
@@ -1157,7 +1165,7 @@ export interface SetRunState {
 export interface SkippedTrigger {
   event_key: string;
   trigger_id: string;
-  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved`, `payload_mismatch` or, where waits share a key, `stale_generation`. */
   code: ErrorCode;
   message: string;
 }
@@ -1340,6 +1348,14 @@ export interface WaitForEvent {
   on_timeout?: WaitPolicy;
   /** @default fail */
   on_cancel?: WaitPolicy;
+  /** @default fail */
+  on_conflict?: OnConflict;
+  /**
+   * Wait beside every other wait on the key: one event answers all that are open when it comes. All waits on a key have to say the same; another one is
+   * 409 `key_in_use`. Cannot be combined with `on_conflict`.
+   * @default false
+   */
+  broadcast?: boolean;
   /** @default any */
   accept_buffered?: AcceptBuffered;
   /**
@@ -1490,6 +1506,8 @@ export interface WorkflowStep {
   notify_url: string | null;
   /** What the event has to satisfy; null for any. */
   payload_schema: JsonSchema | null;
+  on_conflict: OnConflict | null;
+  broadcast: boolean | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1530,6 +1548,10 @@ export interface WorkflowStepInput {
    * deep, without references to other documents.
    */
   payload_schema?: JsonSchema | null;
+  /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
+  on_conflict?: OnConflict | null;
+  /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
+  broadcast?: boolean | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

@@ -11,6 +11,8 @@ const empty = {
   timeout_secs: null,
   notify_url: null,
   payload_schema: null,
+  on_conflict: null,
+  broadcast: null,
   sleep_duration: null,
   event_emit_key: null,
 };
@@ -47,6 +49,8 @@ describe("the canonical form of steps", () => {
         type: "wait_for_event",
         event_key: "aml:{{payload.user_id}}",
         timeout_secs: 86_400,
+        on_conflict: "fail",
+        broadcast: false,
         depends_on: ["collect-data"],
       },
       {
@@ -73,6 +77,8 @@ describe("the canonical form of steps", () => {
     expect(canonical(wait, sleep)).toEqual([
       {
         ...empty,
+        on_conflict: "fail",
+        broadcast: false,
         step_ref: "w",
         type: "wait_for_event",
         event_key: "k",
@@ -88,6 +94,17 @@ describe("the canonical form of steps", () => {
     expect(canonical(wait)).toMatchObject([{ timeout_secs: 3_600 }]);
     expect(canonical({ ...wait, timeout_secs: null })).toMatchObject([{ timeout_secs: null }]);
     expect(canonical({ ...wait, event_timeout_secs: null })).toMatchObject([{ timeout_secs: null }]);
+  });
+
+  test("U2 U3 has the key to itself, and says in one way only how it shares it", () => {
+    const wait: WorkflowStepInput = { step_ref: "w", type: "wait_for_event", event_key: "k" };
+    expect(canonical(wait)).toMatchObject([{ on_conflict: "fail", broadcast: false }]);
+    expect(canonical({ ...wait, on_conflict: "join" })).toMatchObject([{ on_conflict: "join", broadcast: false }]);
+    expect(canonical({ ...wait, broadcast: true })).toMatchObject([{ on_conflict: "fail", broadcast: true }]);
+    expect(issues({ ...wait, broadcast: true, on_conflict: "join" })).toEqual([
+      "/steps/0/on_conflict notWithBroadcast",
+    ]);
+    expect(issues({ step_ref: "j", job_id: "j", broadcast: true })).toEqual(["/steps/0/broadcast fieldOfType"]);
   });
 
   test("counts a repeated dependency once", () => {

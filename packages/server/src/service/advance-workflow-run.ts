@@ -188,6 +188,8 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       // Versions that were saved before there were schemas have none.
       payload_schema: step.payload_schema ?? null,
       tags: {},
+      on_conflict: step.on_conflict ?? "fail",
+      broadcast: step.broadcast ?? false,
       buffered_since: null,
       actor: SYSTEM,
     });
@@ -217,6 +219,8 @@ async function startSleep(advance: Advance, step: WorkflowStep): Promise<void> {
       environment_id: run.environment_id,
       event_key: `sleep:${run.id}:${step.step_ref}`,
       generation: 1,
+      slot: "",
+      broadcast: false,
       source_type: "workflow_step",
       trigger_type: "sleep",
       workflow_run_id: run.id,

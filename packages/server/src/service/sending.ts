@@ -5,7 +5,8 @@ import type { LatestTrigger, Send } from "../domain/decide-send.ts";
 import { alreadyResolved, payloadMismatch, waitClosed } from "../domain/errors.ts";
 import type { RecordedEvent } from "../store/events.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
-import type { EventKey, SettledTrigger } from "../store/triggers.ts";
+import type { EventKey } from "../store/key-waits.ts";
+import type { SettledTrigger } from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { done, type Outcome, refused } from "./lane.ts";
 
@@ -16,7 +17,7 @@ export interface SendEvent extends Send {
   /** Seconds that the event is kept when nobody waits yet. */
   readonly ttl_secs: number;
   readonly actor: string;
-  readonly channel: "api" | "emit";
+  readonly channel: "api" | "emit" | "batch";
   readonly idempotency: IdempotencyKey | null;
 }
 

@@ -1,6 +1,6 @@
 import type { Disposition, ErrorIssue } from "@strait/contract";
+import type { EventKey } from "./key-waits.ts";
 import { type Queryable, records, sql } from "./sql.ts";
-import type { EventKey } from "./triggers.ts";
 
 /** Why nobody got an event, and its sender was not told. */
 export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late";

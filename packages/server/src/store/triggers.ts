@@ -5,7 +5,7 @@ import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** A trigger as the wire has it, from the row `t`. */
 export const columns = sql`
-  t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
+  t.id, t.event_key, t.generation, t.broadcast, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
   t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.on_timeout, t.on_cancel, t.tags`;
@@ -20,7 +20,7 @@ export interface Settlement {
   readonly payload_digest: string | null;
   readonly actor: string;
   readonly channel: string | null;
-  /** The id of the event that settles it; null when none does (a timeout, a cancellation). */
+  /** Its event's id, to be recorded: null without one (a timeout), or where another wait records it, which it ends too. */
   readonly event_id: string | null;
   readonly idempotency_key: string | null;
   /** For the delivery to `notify_url`, where there is one. */
@@ -251,6 +251,9 @@ export interface NewTrigger {
   readonly environment_id: string;
   readonly event_key: string;
   readonly generation: number;
+  /** Empty for a wait that has its key to itself, else its id. */
+  readonly slot: string;
+  readonly broadcast: boolean;
   readonly source_type: string;
   readonly trigger_type: string;
   readonly workflow_run_id: string | null;
@@ -278,6 +281,8 @@ const newTriggerTypes = {
   environment_id: "text",
   event_key: "text",
   generation: "int4",
+  slot: "text",
+  broadcast: "bool",
   source_type: "text",
   trigger_type: "text",
   workflow_run_id: "text",
@@ -306,11 +311,11 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
         AND e.disposition || '' = 'buffered' -- by the primary key: a plan from an empty table would read all that is buffered
       RETURNING e.id, e.payload, e.actor),
     opened AS (
-      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
-        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
+      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, source_type,
+        trigger_type, workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
         timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
-      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.source_type, i.trigger_type,
-        i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
+      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.source_type,
+        i.trigger_type, i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
         i.request_payload, e.payload, i.payload_schema, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
         coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
@@ -392,68 +397,9 @@ export async function findNumbered(
   return { row, sequence: change_seq };
 }
 
-/** The trigger of a key: the latest generation, which is the waiting one if any waits. */
-export async function findByKey(
-  db: Queryable,
-  projectId: string,
-  environmentId: string,
-  eventKey: string,
-): Promise<EventTrigger | undefined> {
-  const [trigger] = await db.query<EventTrigger>(sql`
-    SELECT ${columns} FROM event_keys k
-    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
-    WHERE k.project_id = ${projectId} AND k.environment_id = ${environmentId} AND k.event_key = ${eventKey}`);
-  return trigger;
-}
-
-export interface EventKey {
-  readonly project_id: string;
-  readonly environment_id: string;
-  readonly event_key: string;
-}
-
-const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
-
-export interface LockedKey extends EventKey {
-  readonly generation: number;
-}
-
-/** Locks the rows of keys, making those that are missing; in the order of the keys, so that two callers cannot deadlock. */
-export function lockKeys(tx: Queryable, keys: readonly EventKey[]): Promise<LockedKey[]> {
-  return tx.query<LockedKey>(sql`
-    INSERT INTO event_keys AS k (project_id, environment_id, event_key)
-    SELECT DISTINCT project_id, environment_id, event_key FROM ${records("i", eventKeyTypes, keys)}
-    ORDER BY project_id, environment_id, event_key
-    ON CONFLICT (project_id, environment_id, event_key) DO UPDATE SET updated_at = strait_now()
-    RETURNING k.project_id, k.environment_id, k.event_key, k.generation`);
-}
-
-/** Makes `trigger_id` the latest of its key, as the given generation. The key's row is locked. */
-export async function nameLatest(
-  tx: Queryable,
-  rows: readonly (EventKey & { readonly generation: number; readonly trigger_id: string })[],
-): Promise<void> {
-  await tx.query(sql`
-    UPDATE event_keys k SET generation = i.generation, latest_trigger_id = i.trigger_id, updated_at = strait_now()
-    FROM ${records("i", { ...eventKeyTypes, generation: "int4", trigger_id: "text" }, rows)}
-    WHERE k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key`);
-}
-
 export interface KeyState extends EventTrigger {
   /** Whether the deadline has passed, by the database's clock, of a trigger that still waits. */
   readonly overdue: boolean;
-}
-
-/**
- * Locks the latest triggers of the keys, which are what waits on them if anything does; the caller holds the keys' rows:
- * owners before owned.
- */
-export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
-  await tx.query(sql`
-    SELECT t.id FROM ${records("i", eventKeyTypes, keys)}
-    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
-    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
 }
 
 /** Locks triggers that still wait, in the order of their ids, so that two callers cannot deadlock. */
@@ -468,15 +414,6 @@ export function statesOf(tx: Queryable, projectId: string, ids: readonly string[
   return tx.query<KeyState>(sql`
     SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
-}
-
-/** The latest trigger of each key. Read in a statement after the locks, so that the deadline is decided now. */
-export function latestOf(tx: Queryable, keys: readonly EventKey[]): Promise<KeyState[]> {
-  return tx.query<KeyState>(sql`
-    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
-    FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys)}) i
-    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
-    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id`);
 }
 
 export interface DueTrigger {

@@ -161,6 +161,11 @@ export interface DeleteV1EventsByEventKeyInput extends Call {
   };
   readonly query?: {
     /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+    /**
      * Why; kept with the object as its error text.
      * @example The customer withdrew the application
      */
@@ -468,6 +473,13 @@ export interface GetV1EventsByEventKeyInput extends Call {
      */
     eventKey: EventKey;
   };
+  readonly query?: {
+    /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+  } | undefined;
 }
 
 /** What `getV1EventsByEventKey` answers. */
@@ -554,6 +566,11 @@ export interface GetV1EventsByEventKeyStreamInput extends Subscription {
     eventKey: EventKey;
   };
   readonly query?: {
+    /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
     /**
      * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
      * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
@@ -1672,7 +1689,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Cancel an event trigger.
    *
    * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+   * share the key all end, or the one that `trigger_id` names.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<DeleteV1EventsByEventKeyResult>;
   /**
@@ -1717,8 +1735,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
   /**
    * Get an event trigger.
    *
-   * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-   * buffered for it.
+   * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+   * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
   /**
@@ -1857,7 +1875,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
    * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
   /**
@@ -1875,6 +1894,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * | the latest wait has an answer | 409 `already_resolved` |
    * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
    * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   *
+   * Waits that share the key are rejected together.
    */
   postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<PostV1EventsByEventKeyRejectResult>;
   /**
@@ -1894,6 +1915,9 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+   *
+   * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+   * or that opened last.
    */
   postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<PostV1EventsByEventKeySendResult>;
   /**
@@ -1905,7 +1929,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
    * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
    *
-   * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+   * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
    * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
    * page is 409 `expectation_failed`.
    *
@@ -2198,7 +2222,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Cancel an event trigger.
    *
    * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+   * share the key all end, or the one that `trigger_id` names.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<DeleteV1EventsByEventKeyResult, DeleteV1EventsByEventKeyError>>;
   /**
@@ -2243,8 +2268,8 @@ export interface OnlyBearerOrInternalSecretOperations {
   /**
    * Get an event trigger.
    *
-   * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-   * buffered for it.
+   * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+   * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<GetV1EventsByEventKeyResult, GetV1EventsByEventKeyError>>;
   /**
@@ -2383,7 +2408,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
    * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<PostV1EventsByEventKeyExtendResult, PostV1EventsByEventKeyExtendError>>;
   /**
@@ -2401,6 +2427,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    * | the latest wait has an answer | 409 `already_resolved` |
    * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
    * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   *
+   * Waits that share the key are rejected together.
    */
   postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<PostV1EventsByEventKeyRejectResult, PostV1EventsByEventKeyRejectError>>;
   /**
@@ -2420,6 +2448,9 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+   *
+   * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+   * or that opened last.
    */
   postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<Answer<PostV1EventsByEventKeySendResult, PostV1EventsByEventKeySendError>>;
   /**
@@ -2431,7 +2462,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
    * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
    *
-   * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+   * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
    * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
    * page is 409 `expectation_failed`.
    *
@@ -2717,7 +2748,7 @@ export interface OnlyBearerOrInternalSecretStreams {
   /**
    * Follow an event trigger.
    *
-   * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did. `status`: the whole trigger, first as it is
+   * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did; with `trigger_id` about that one. `status`: the whole trigger, first as it is
    * and then after each change, with an `id`. `keepalive`: `{}` every 15 seconds. `reset`: the whole trigger, when the cursor is too old to go on from.
    * `end`: `{}`, the last frame once the wait has ended. A later wait on the same key is another stream.
    *

@@ -441,7 +441,7 @@ export interface paths {
      * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
      * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
      *
-     * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+     * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
      * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
      * page is 409 `expectation_failed`.
      *
@@ -509,8 +509,8 @@ export interface paths {
     };
     /**
      * Get an event trigger
-     * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-     * buffered for it.
+     * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+     * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
      */
     get: operations["getV1EventsByEventKey"];
     put?: never;
@@ -518,7 +518,8 @@ export interface paths {
     /**
      * Cancel an event trigger
      * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-     * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+     * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+     * share the key all end, or the one that `trigger_id` names.
      */
     delete: operations["deleteV1EventsByEventKey"];
     options?: never;
@@ -564,7 +565,8 @@ export interface paths {
      * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
      *
      * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+     * `trigger_id`, or it is 409 `conflict`.
      */
     post: operations["postV1EventsByEventKeyExtend"];
     delete?: never;
@@ -596,6 +598,8 @@ export interface paths {
      * | the latest wait has an answer | 409 `already_resolved` |
      * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
      * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+     *
+     * Waits that share the key are rejected together.
      */
     post: operations["postV1EventsByEventKeyReject"];
     delete?: never;
@@ -629,6 +633,9 @@ export interface paths {
      *
      * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
      * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+     *
+     * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+     * or that opened last.
      */
     post: operations["postV1EventsByEventKeySend"];
     delete?: never;
@@ -668,7 +675,7 @@ export interface paths {
     };
     /**
      * Follow an event trigger
-     * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did. `status`: the whole trigger, first as it is
+     * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did; with `trigger_id` about that one. `status`: the whole trigger, first as it is
      * and then after each change, with an `id`. `keepalive`: `{}` every 15 seconds. `reset`: the whole trigger, when the cursor is too old to go on from.
      * `end`: `{}`, the last frame once the wait has ended. A later wait on the same key is another stream.
      *
@@ -1731,8 +1738,10 @@ export interface components {
     EventTrigger: {
       id: string;
       event_key: string;
-      /** Counts the waits on this key, from 1. */
+      /** Counts the waits on this key, from 1. Waits that share the key at the same time, and so one answer, have the same. */
       generation: number;
+      /** Whether the wait shares its key with every other wait that does. */
+      broadcast: boolean;
       project_id: string;
       environment_id: string;
       source_type: components["schemas"]["SourceType"];
@@ -1984,6 +1993,17 @@ export interface components {
       event_key: string;
       requested_at: components["schemas"]["Timestamp"];
     };
+    /**
+     * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+     * waits beside them for the same answer.
+     */
+    OnConflict: string;
+    /**
+     * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+     * waits beside them for the same answer.
+     * @enum {string}
+     */
+    OnConflictInput: "fail" | "replace" | "join";
     /**
      * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
      * other branches go on; `continue` goes on as if the step had succeeded.
@@ -2379,7 +2399,7 @@ export interface components {
     SkippedTrigger: {
       event_key: string;
       trigger_id: string;
-      /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+      /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved`, `payload_mismatch` or, where waits share a key, `stale_generation`. */
       code: components["schemas"]["ErrorCode"];
       message: string;
     };
@@ -2560,6 +2580,14 @@ export interface components {
       on_timeout?: components["schemas"]["WaitPolicyInput"];
       /** @default fail */
       on_cancel?: components["schemas"]["WaitPolicyInput"];
+      /** @default fail */
+      on_conflict?: components["schemas"]["OnConflictInput"];
+      /**
+       * Wait beside every other wait on the key: one event answers all that are open when it comes. All waits on a key have to say the same; another one is
+       * 409 `key_in_use`. Cannot be combined with `on_conflict`.
+       * @default false
+       */
+      broadcast?: boolean;
       /** @default any */
       accept_buffered?: components["schemas"]["AcceptBuffered"];
       /**
@@ -2710,6 +2738,8 @@ export interface components {
       notify_url: string | null;
       /** What the event has to satisfy; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
+      on_conflict: components["schemas"]["OnConflict"] | null;
+      broadcast: boolean | null;
       sleep_duration: string | null;
       /** A template. */
       event_emit_key: string | null;
@@ -2749,6 +2779,10 @@ export interface components {
        * deep, without references to other documents.
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
+      on_conflict?: components["schemas"]["OnConflictInput"] | null;
+      /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
+      broadcast?: boolean | null;
       sleep_duration?: components["schemas"]["SleepDuration"] | null;
       /** Another name of `sleep_duration`, in seconds. */
       sleep_duration_secs?: components["schemas"]["DurationSecs"];
@@ -4022,7 +4056,13 @@ export interface operations {
   };
   getV1EventsByEventKey: {
     parameters: {
-      query?: never;
+      query?: {
+        /**
+         * The event trigger that is meant, where several wait on the key.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
+      };
       header?: never;
       path: {
         /**
@@ -4056,6 +4096,11 @@ export interface operations {
   deleteV1EventsByEventKey: {
     parameters: {
       query?: {
+        /**
+         * The event trigger that is meant, where several wait on the key.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
         /**
          * Why; kept with the object as its error text.
          * @example The customer withdrew the application
@@ -4348,6 +4393,11 @@ export interface operations {
   getV1EventsByEventKeyStream: {
     parameters: {
       query?: {
+        /**
+         * The event trigger that is meant, where several wait on the key.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
         /**
          * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
          * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or

@@ -1,4 +1,5 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
+import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
 import { endpointIssue } from "../../service/endpoint-rules.ts";
 import { schemaIssue } from "../../service/payload-schema.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
@@ -74,6 +75,10 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
     const end = endOf(body);
+    const { on_conflict: onConflict = "fail", broadcast = false } = body;
+    if (broadcast && onConflict !== "fail") {
+      throw validationError([{ field: "/on_conflict", rule: "notWithBroadcast", fix: ON_CONFLICT_OR_BROADCAST }]);
+    }
     const notifyUrl = body.notify_url ?? null;
     const issue =
       notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
@@ -91,6 +96,8 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       request_payload: body.request_payload ?? null,
       payload_schema: payloadSchema,
       tags: body.tags ?? {},
+      on_conflict: onConflict,
+      broadcast,
     });
   },
 
