@@ -162,7 +162,8 @@ function ofAnswer(one: Played, triggers: readonly TriggerRow[]): string[] {
   const allowed = {
     cancel: ["200", "wait_closed", "not_found"],
     reject: ["delivered", "duplicate", "wait_closed", "already_resolved", "not_found"],
-    extend: ["200", "wait_closed", "not_found", "validation_error"],
+    // Of several waits on the key it does not know which one is meant.
+    extend: ["200", "wait_closed", "not_found", "validation_error", "conflict"],
     cancelRun: ["200", "illegal_move"],
   }[move.act];
   if (!allowed.includes(codeOf(one))) return [said];
