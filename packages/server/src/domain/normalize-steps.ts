@@ -78,6 +78,7 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   notify_url: "wait_for_event",
   event_notify_url: "wait_for_event",
   payload_schema: "wait_for_event",
+  filter: "wait_for_event",
   on_conflict: "wait_for_event",
   broadcast: "wait_for_event",
   sleep_duration: "sleep",
@@ -101,6 +102,7 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     timeout_secs: null,
     notify_url: null,
     payload_schema: null,
+    filter: null,
     on_conflict: null,
     broadcast: null,
     sleep_duration: null,
@@ -128,6 +130,7 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   step.timeout_secs = timeoutSecs === undefined ? DEFAULT_TIMEOUT_SECS : timeoutSecs;
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
   step.payload_schema = input.payload_schema ?? null;
+  step.filter = input.filter ?? null;
   step.on_conflict = input.on_conflict ?? "fail";
   step.broadcast = input.broadcast ?? false;
   if (step.broadcast && step.on_conflict !== "fail")

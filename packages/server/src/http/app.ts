@@ -13,6 +13,7 @@ import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
+import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
 import { eventsRoutes } from "./routes/events.ts";
 import { health } from "./routes/health.ts";
 import { jobsRoutes } from "./routes/jobs.ts";
@@ -38,6 +39,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...workflowsRoutes,
   ...workflowRunsRoutes,
   ...streamsRoutes,
+  ...eventDeadLettersRoutes,
   ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;

@@ -6,7 +6,7 @@ import { type EventKey, lockKeys, nameLatest } from "../store/key-waits.ts";
 import { json } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { decide } from "./decide.ts";
+import { decide, hears } from "./decide.ts";
 import { lockStandings, metBy, NOBODY } from "./key-standing.ts";
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
 import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
@@ -178,7 +178,7 @@ export async function sendWithin(
 /**
  * Works off the sends of each key in the order of their arrival: one winner, and the others are answered as if they had
  * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit. Waits
- * that share a key are answered together: they take one event, or all of them refuse it.
+ * that share a key are answered together: all that an event is meant for take it, or refuse it.
  */
 async function settleRounds(
   context: Context,
@@ -193,9 +193,11 @@ async function settleRounds(
   const deliveries: Delivery[] = [];
   for (const send of sends) {
     const standing = standings.get(keyOf(send)) ?? NOBODY;
-    const state = metBy(standing, send.trigger_id);
+    const isNamed = send.generation !== null || send.trigger_id !== null;
+    const hearing = isNamed ? standing.waiting : standing.waiting.filter((member) => hears(member, send));
+    const state = metBy(hearing.length > 0 ? { ...standing, waiting: hearing } : standing, send.trigger_id);
     if (state) states.set(keyOf(send), state);
-    const others = standing.waiting.filter((member) => member !== state);
+    const others = hearing.filter((member) => member !== state);
     const decision = decideAll(state, others, send);
     decisions.set(send, decision);
     if (decision.kind === "deliver" && state) {
@@ -206,7 +208,8 @@ async function settleRounds(
         response_payload: send.payload,
       });
       const latest = answered(state);
-      standings.set(keyOf(send), { waiting: [], latest, named: others.map(answered) });
+      const deaf = standing.waiting.filter((member) => !hearing.includes(member));
+      standings.set(keyOf(send), { waiting: deaf, latest, named: others.map(answered) });
       states.set(keyOf(send), latest);
     }
   }

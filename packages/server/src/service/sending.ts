@@ -17,7 +17,7 @@ export interface SendEvent extends Send {
   /** Seconds that the event is kept when nobody waits yet. */
   readonly ttl_secs: number;
   readonly actor: string;
-  readonly channel: "api" | "emit" | "batch";
+  readonly channel: "api" | "emit" | "batch" | "retarget";
   readonly idempotency: IdempotencyKey | null;
 }
 
