@@ -140,5 +140,10 @@ export const earlyEvents = [
     const opened = await run.wait(key);
 
     same(opened.body.status, "waiting", "the status of a wait after the lifetime of its event");
+    const letters = await eventually("a dead letter", async () => {
+      const { body } = await world.request("GET", `/v1/event-dead-letters?prefix=${encodeURIComponent(key)}`);
+      return body.data.length > 0 ? body.data : undefined;
+    });
+    has(letters, [{ event_key: key, reason: "expired", payload: "stale" }], "the dead letters of the key");
   }),
 ];
