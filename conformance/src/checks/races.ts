@@ -2,6 +2,7 @@ import type { Answer } from "../api.ts";
 import { check } from "../check.ts";
 import { has, same, that } from "../expect.ts";
 import { sleep } from "../patience.ts";
+import type { Run } from "../world.ts";
 
 const ROUNDS = 10;
 const rounds = (name: (suffix: string) => string) => Array.from({ length: ROUNDS }, (_, n) => name(`key-${n}`));
@@ -155,6 +156,28 @@ export const races = [
       that(allowed.includes(outcome), `a send against the cancellation of its run: ${outcome}`);
       await runs[n]?.is("canceled");
     }
+  }),
+
+  check("R8", async (world) => {
+    const keys = [world.name("a"), world.name("b"), world.name("c")];
+    const waits = keys.map((event_key) => ({ event_key }));
+    const ask = (run: Run, body: object) => run.report("POST", "wait-for-events", { body });
+    const run = await world.run();
+    same((await ask(run, { mode: "any", waits })).status, 200, "the status of a race of three");
+
+    const answers = await Promise.all(keys.map((key) => world.send(key, key)));
+
+    const winner = answers.findIndex(({ status }) => status === 200);
+    const codes = answers.map(({ body }) => body.disposition ?? body.error.code).sort();
+    same(codes, ["delivered", "wait_closed", "wait_closed"], "what three sends at once got");
+    for (const [n, key] of keys.entries()) {
+      same((await world.event(key)).body.status, n === winner ? "received" : "canceled", "the status of a wait");
+    }
+    const resumed = await run.dispatch(2);
+    const told = JSON.parse(String(resumed.headers["x-last-checkpoint"]));
+    has(told, { mode: "any", winner: keys[winner] }, "what the run is told");
+    const next = await run.wait(keys[(winner + 1) % 3] ?? "", {}, resumed.runToken);
+    has(next.body, { status: "waiting", generation: 2 }, "a later wait on the key of a loser");
   }),
 
   check("R9", async (world) => {

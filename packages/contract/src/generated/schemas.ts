@@ -569,6 +569,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "on_timeout",
         "on_cancel",
         "tags",
+        "group_id",
       ],
       properties: {
         id: { type: "string" },
@@ -601,6 +602,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         on_timeout: { oneOf: [{ $ref: "#/$defs/WaitPolicy" }, { type: "null" }] },
         on_cancel: { oneOf: [{ $ref: "#/$defs/WaitPolicy" }, { type: "null" }] },
         tags: { $ref: "#/$defs/Tags" },
+        group_id: { type: ["string", "null"] },
       },
     },
     EventTriggerPage: {
@@ -656,6 +658,20 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     Filter: { type: "string", minLength: 1, maxLength: 2048 },
+    GroupedWait: {
+      type: "object",
+      additionalProperties: false,
+      required: ["event_key"],
+      properties: {
+        event_key: { $ref: "#/$defs/EventKey" },
+        notify_url: { default: null, oneOf: [{ $ref: "#/$defs/EndpointUrl" }, { type: "null" }] },
+        accept_buffered: { $ref: "#/$defs/AcceptBuffered", default: "any" },
+        payload_schema: { default: null, oneOf: [{ $ref: "#/$defs/JsonSchema" }, { type: "null" }] },
+        filter: { default: null, oneOf: [{ $ref: "#/$defs/Filter" }, { type: "null" }] },
+        request_payload: { $ref: "#/$defs/JsonValue", default: null },
+        tags: { $ref: "#/$defs/Tags", default: {} },
+      },
+    },
     HasMore: { type: "boolean" },
     Health: {
       type: "object",
@@ -822,6 +838,19 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         { $ref: "#/$defs/EventTrigger" },
         { type: "object", required: ["trigger_id"], properties: { trigger_id: { type: "string" } } },
       ],
+    },
+    OpenedWaitGroup: {
+      type: "object",
+      required: ["trigger_id", "status", "mode", "count", "expires_at", "waits", "result"],
+      properties: {
+        trigger_id: { type: "string" },
+        status: { $ref: "#/$defs/TriggerStatus" },
+        mode: { $ref: "#/$defs/WaitGroupMode" },
+        count: { type: "integer" },
+        expires_at: { oneOf: [{ $ref: "#/$defs/Timestamp" }, { type: "null" }] },
+        waits: { type: "array", items: { $ref: "#/$defs/EventTrigger" } },
+        result: { oneOf: [{ $ref: "#/$defs/WaitGroupResult" }, { type: "null" }] },
+      },
     },
     PrefixDryRun: {
       type: "object",
@@ -1369,7 +1398,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     TriggerStatus: { type: "string", enum: ["waiting", "received", "timed_out", "canceled", "superseded"] },
-    TriggerType: { type: "string", enum: ["event", "sleep", "inbox"] },
+    TriggerType: { type: "string", enum: ["event", "sleep", "inbox", "group"] },
     TriggerWorkflow: {
       type: "object",
       additionalProperties: false,
@@ -1449,6 +1478,41 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         filter: { default: null, oneOf: [{ $ref: "#/$defs/Filter" }, { type: "null" }] },
         request_payload: { $ref: "#/$defs/JsonValue", default: null },
         tags: { $ref: "#/$defs/Tags", default: {} },
+      },
+    },
+    WaitForEvents: {
+      type: "object",
+      additionalProperties: false,
+      required: ["mode", "waits"],
+      properties: {
+        mode: { $ref: "#/$defs/WaitGroupMode" },
+        count: { type: "integer", minimum: 1, maximum: 50 },
+        waits: { type: "array", minItems: 1, maxItems: 50, items: { $ref: "#/$defs/GroupedWait" } },
+        timeout_secs: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+        deadline: { $ref: "#/$defs/Timestamp" },
+        on_timeout: { $ref: "#/$defs/WaitPolicy", default: "fail" },
+        on_cancel: { $ref: "#/$defs/WaitPolicy", default: "fail" },
+      },
+    },
+    WaitGroupEntry: {
+      type: "object",
+      required: ["event_key", "trigger_id", "status", "payload"],
+      properties: {
+        event_key: { type: "string" },
+        trigger_id: { type: "string" },
+        status: { $ref: "#/$defs/TriggerStatus" },
+        payload: { $ref: "#/$defs/JsonValue" },
+      },
+    },
+    WaitGroupMode: { type: "string", enum: ["any", "all", "at_least"] },
+    WaitGroupResult: {
+      type: "object",
+      required: ["mode", "count", "winner", "results"],
+      properties: {
+        mode: { $ref: "#/$defs/WaitGroupMode" },
+        count: { type: "integer" },
+        winner: { type: ["string", "null"] },
+        results: { type: "array", items: { $ref: "#/$defs/WaitGroupEntry" } },
       },
     },
     WaitPolicy: { type: "string", enum: ["fail", "resume"] },
@@ -2307,6 +2371,22 @@ export const requestSchemas: Readonly<Record<OperationId, RequestSchema>> = {
     body: { $ref: "strait#/$defs/WaitForEvent" },
     bodyRequired: true,
   },
+  postSdkV1RunsByRunIDWaitForEvents: {
+    path: {
+      type: "object",
+      properties: { runID: { $ref: "strait#/$defs/Reference" } },
+      required: ["runID"],
+    },
+    headers: {
+      type: "object",
+      properties: {
+        "Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+        "X-Idempotency-Key": { type: "string", minLength: 1, maxLength: 256 },
+      },
+    },
+    body: { $ref: "strait#/$defs/WaitForEvents" },
+    bodyRequired: true,
+  },
   postV1ApiKeys: {
     headers: {
       type: "object",
@@ -3142,6 +3222,20 @@ export const responseSchemas: Readonly<Record<OperationId, Readonly<Record<numbe
   },
   postSdkV1RunsByRunIDWaitForEvent: {
     "200": { $ref: "strait#/$defs/OpenedEventTrigger" },
+    "400": { $ref: "strait#/$defs/ErrorResponse" },
+    "401": { $ref: "strait#/$defs/ErrorResponse" },
+    "403": { $ref: "strait#/$defs/ErrorResponse" },
+    "404": { $ref: "strait#/$defs/ErrorResponse" },
+    "409": { $ref: "strait#/$defs/ErrorResponse" },
+    "413": { $ref: "strait#/$defs/ErrorResponse" },
+    "415": { $ref: "strait#/$defs/ErrorResponse" },
+    "422": { $ref: "strait#/$defs/ErrorResponse" },
+    "429": { $ref: "strait#/$defs/ErrorResponse" },
+    "500": { $ref: "strait#/$defs/ErrorResponse" },
+    "503": { $ref: "strait#/$defs/ErrorResponse" },
+  },
+  postSdkV1RunsByRunIDWaitForEvents: {
+    "200": { $ref: "strait#/$defs/OpenedWaitGroup" },
     "400": { $ref: "strait#/$defs/ErrorResponse" },
     "401": { $ref: "strait#/$defs/ErrorResponse" },
     "403": { $ref: "strait#/$defs/ErrorResponse" },
