@@ -86,6 +86,9 @@ async function driveWaits(strait: TestServer): Promise<void> {
   const late = await wait("late");
   await strait.advance(120_000);
   await runIs(strait, late, "timed_out");
+  const waits = ["left", "right"].map((event_key) => ({ event_key }));
+  await call("wait-for-events", { mode: "all", waits, timeout_secs: 60 });
+  for (const { event_key } of waits) await send(event_key, { payload: 1 });
   const talking = await call("inbox/receive", { names: ["chat"], timeout_secs: 60 });
   for (const name of ["aside", "chat"]) {
     await strait.request("POST", `/v1/runs/${talking}/inbox/${name}`, {

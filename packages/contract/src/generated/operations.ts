@@ -40,6 +40,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  OpenedWaitGroup,
   PrefixDryRun,
   Project,
   ProjectPage,
@@ -82,6 +83,7 @@ import type {
   UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
+  WaitForEvents,
   WebhookDelivery,
   WebhookDeliveryPage,
   Workflow,
@@ -732,6 +734,18 @@ export const operations = {
     id: "postSdkV1RunsByRunIDWaitForEvent",
     method: "POST",
     path: "/sdk/v1/runs/{runID}/wait-for-event",
+    tag: "sdk-runs",
+    auth: ["runToken"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postSdkV1RunsByRunIDWaitForEvents: {
+    id: "postSdkV1RunsByRunIDWaitForEvents",
+    method: "POST",
+    path: "/sdk/v1/runs/{runID}/wait-for-events",
     tag: "sdk-runs",
     auth: ["runToken"],
     scope: null,
@@ -1534,6 +1548,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: WaitForEvent;
     response: OpenedEventTrigger;
+  };
+
+  /** POST /sdk/v1/runs/{runID}/wait-for-events: Wait for several events */
+  postSdkV1RunsByRunIDWaitForEvents: {
+    tag: "sdk-runs";
+    path: { runID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: WaitForEvents;
+    response: OpenedWaitGroup;
   };
 
   /** POST /v1/api-keys: Create an API key */

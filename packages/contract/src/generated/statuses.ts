@@ -36,6 +36,7 @@ import type {
   StepType,
   TriggerStatus,
   TriggerType,
+  WaitGroupMode,
   WaitPolicy,
   WorkflowRunStatus,
 } from "./types.ts";
@@ -129,10 +130,12 @@ export const errorCodes = [
   "run_closed",
   "key_in_use",
   "expectation_failed",
+  "request_timeout",
   "payload_too_large",
   "unsupported_media_type",
   "payload_mismatch",
   "idempotency_mismatch",
+  "headers_too_large",
   "rate_limited",
   "quota_exceeded",
   "budget_exceeded",
@@ -252,10 +255,13 @@ export const stepTypes = ["job", "wait_for_event", "sleep"] as const satisfies r
 export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", "superseded"] as const satisfies readonly TriggerStatus[];
 
 /**
- * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
- * a key.
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+ * `group` until enough of several waits are answered. Only `event` is found by a key.
  */
-export const triggerTypes = ["event", "sleep", "inbox"] as const satisfies readonly TriggerType[];
+export const triggerTypes = ["event", "sleep", "inbox", "group"] as const satisfies readonly TriggerType[];
+
+/** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+export const waitGroupModes = ["any", "all", "at_least"] as const satisfies readonly WaitGroupMode[];
 
 /**
  * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
@@ -282,10 +288,12 @@ export const errorStatus = {
   run_closed: 409,
   key_in_use: 409,
   expectation_failed: 409,
+  request_timeout: 408,
   payload_too_large: 413,
   unsupported_media_type: 415,
   payload_mismatch: 422,
   idempotency_mismatch: 422,
+  headers_too_large: 431,
   rate_limited: 429,
   quota_exceeded: 429,
   budget_exceeded: 429,

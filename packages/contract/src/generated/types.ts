@@ -358,7 +358,7 @@ export type EndpointUrl = string;
 export type ErrorClass = "rate_limited" | "auth" | "client" | "server" | "transient" | "connection" | "timeout" | "budget" | "reported" | "lost" | "unknown";
 
 /** What went wrong, for code. The list is closed; `x-strait-status` gives the HTTP status of each code. */
-export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable";
+export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "headers_too_large" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable";
 
 /** Facts about the error. Empty when there is nothing to add; some codes carry further members. */
 export type ErrorDetails = {
@@ -577,6 +577,8 @@ export interface EventTrigger {
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_cancel: WaitPolicy | null;
   tags: Tags;
+  /** The trigger of the group that it is a member of; null for a wait of its own. */
+  group_id: string | null;
 }
 
 export interface EventTriggerPage {
@@ -632,6 +634,32 @@ export interface FailRun {
  * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
  */
 export type Filter = string;
+
+/** One wait of a group. The deadline is that of the group. */
+export interface GroupedWait {
+  event_key: EventKey;
+  /**
+   * Called by POST when the wait opens and when it ends.
+   * @default null
+   */
+  notify_url?: EndpointUrl | null;
+  /** @default any */
+  accept_buffered?: AcceptBuffered;
+  /**
+   * As for a single wait.
+   * @default null
+   */
+  payload_schema?: JsonSchema | null;
+  /** @default null */
+  filter?: Filter | null;
+  /**
+   * Shown to whoever has to answer.
+   * @default null
+   */
+  request_payload?: JsonValue;
+  /** @default {} */
+  tags?: Tags;
+}
 
 /** Whether another page follows. */
 export type HasMore = boolean;
@@ -826,6 +854,22 @@ export type OpenedEventTrigger = EventTrigger & {
   /** The same as `id`. */
   trigger_id: string;
 };
+
+/** The group that was opened. */
+export interface OpenedWaitGroup {
+  /** The event trigger that stands for the group; no key finds it. */
+  trigger_id: string;
+  /** `received` at once when buffered events were enough, else `waiting`. */
+  status: TriggerStatus;
+  mode: WaitGroupMode;
+  /** How many answers are needed. */
+  count: number;
+  /** The deadline; null for none. */
+  expires_at: Timestamp | null;
+  /** In the order of the request. */
+  waits: EventTrigger[];
+  result: WaitGroupResult | null;
+}
 
 /** What a send would reach. */
 export interface PrefixDryRun {
@@ -1334,10 +1378,10 @@ export interface TriggerJob {
 export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
 /**
- * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
- * a key.
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+ * `group` until enough of several waits are answered. Only `event` is found by a key.
  */
-export type TriggerType = "event" | "sleep" | "inbox";
+export type TriggerType = "event" | "sleep" | "inbox" | "group";
 
 export interface TriggerWorkflow {
   /**
@@ -1445,6 +1489,45 @@ export interface WaitForEvent {
   request_payload?: JsonValue;
   /** @default {} */
   tags?: Tags;
+}
+
+export interface WaitForEvents {
+  mode: WaitGroupMode;
+  /** How many answers `at_least` needs, at most as many as there are waits. Only with that mode. */
+  count?: number;
+  /** Each with a key of its own. */
+  waits: GroupedWait[];
+  /** Seconds until the group times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicy;
+  /** @default fail */
+  on_cancel?: WaitPolicy;
+}
+
+/** How one wait of the group has ended, or that it still waited. */
+export interface WaitGroupEntry {
+  event_key: string;
+  trigger_id: string;
+  status: TriggerStatus;
+  /** The answer; null unless the status is `received`. */
+  payload: JsonValue;
+}
+
+/** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+export type WaitGroupMode = "any" | "all" | "at_least";
+
+/** What became of a group. It is the checkpoint of the run that goes on, and the `response_payload` of the group's trigger. */
+export interface WaitGroupResult {
+  mode: WaitGroupMode;
+  /** How many answers were needed. */
+  count: number;
+  /** The key whose answer was the last that was needed; null when the group timed out. */
+  winner: string | null;
+  /** In the order of the request. */
+  results: WaitGroupEntry[];
 }
 
 /**

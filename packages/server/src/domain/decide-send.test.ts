@@ -44,6 +44,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     on_timeout: null,
     on_cancel: null,
     tags: {},
+    group_id: null,
     overdue: false,
     ...change,
   };

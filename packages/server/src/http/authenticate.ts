@@ -39,6 +39,17 @@ const MARK_USED_MS = 10_000;
 /** A system caller of a project: the internal secret speaks for every project that it names. */
 const INTERNAL: readonly Scope[] = ["*"];
 
+function asSent(kind: string): string {
+  switch (kind) {
+    case "runToken":
+      return "the run token of the dispatch (its X-Run-Token) as `Authorization: Bearer`";
+    case "internalSecret":
+      return "INTERNAL_SECRET in X-Internal-Secret";
+    default:
+      return "an API key as `Authorization: Bearer`";
+  }
+}
+
 export function authenticator(
   { db }: Pick<Context, "db">,
   tokens: RunTokens,
@@ -133,7 +144,7 @@ export function authenticator(
         const isStreamToken = authorization === undefined && token.includes(".");
         return isStreamToken ? byStreamToken(token, scope, path) : byApiKey(token, scope);
       }
-      throw unauthorized();
+      throw unauthorized(`the credentials are missing or of another kind; send ${auth.map(asSent).join(", or ")}`);
     },
     forget: () => cache.clear(),
   };

@@ -7,6 +7,7 @@ import type * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { lockStandings, metBy, NOBODY, type Standing } from "./key-standing.ts";
 import { announceSettled } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /** What was done to a wait: what has ended by it, or why it was refused. */
 type Done = { readonly settled: readonly triggers.SettledTrigger[] } & (
@@ -68,7 +69,8 @@ export async function changeWait(
       if (stale) return { settled, error: stale };
       if (met.status !== "waiting") return { settled, error: waitClosed(met, attempt) };
       const done = await work(tx, trigger_id === null ? standing.waiting : [met]);
-      return done && { ...done, settled: [...settled, ...done.settled] };
+      if (!done) return undefined;
+      return { ...done, settled: [...settled, ...done.settled, ...(await decideGroups(context, tx, done.settled))] };
     }),
   );
   announceSettled(context, settled);

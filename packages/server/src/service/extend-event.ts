@@ -25,6 +25,7 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
   const extended = await changeWait(context, caller, extension, "extended", async (tx, [wait, ...others]) => {
     if (!wait) return undefined;
     if (others.length > 0) throw severalWait(wait, others.length + 1);
+    if (wait.group_id !== null) throw hasDeadlineOfGroup(wait);
     if (version !== null && version !== wait.version) throw otherVersion(wait, version);
     const { project_id, id } = wait;
     const change = { project_id, id, timeout_secs, deadline, actor: caller.actor };
@@ -35,6 +36,15 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
   context.signals.publish([`trigger:${extended.id}`]);
   return extended;
 }
+
+const hasDeadlineOfGroup = ({ event_key, group_id }: EventTrigger) =>
+  conflict(
+    `event trigger ${JSON.stringify(event_key)} has the deadline of its group ${group_id}, which cannot be changed`,
+    {
+      event_key,
+      group_id,
+    },
+  );
 
 const severalWait = ({ event_key }: EventTrigger, count: number) =>
   conflict(

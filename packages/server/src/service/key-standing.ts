@@ -5,6 +5,7 @@ import type { SettledTrigger } from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /** How a key stands. */
 export interface Standing {
@@ -39,6 +40,7 @@ export async function lockStandings(
   const rows = await keyWaits.standingOf(tx, keys);
   const overdue = rows.filter((row) => row.overdue).map(({ project_id, id }) => timedOut(project_id, id));
   const ended = overdue.length === 0 ? [] : await settleWaits(context, tx, "timeOut", true, overdue);
+  ended.push(...(await decideGroups(context, tx, ended)));
   const endedById = new Map(ended.map((trigger) => [trigger.id, { ...trigger, overdue: false }]));
 
   const standings = new Map<string, Mutable<Standing>>();

@@ -9,6 +9,7 @@ import { hears, misfits } from "./decide.ts";
 import { lockStandings, NOBODY } from "./key-standing.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /** A wait on a key, of a run or of a step. */
 export interface Wait {
@@ -33,6 +34,8 @@ export interface Wait {
   /** What happens when somebody waits on the key already. Without meaning for a broadcast, which waits beside others. */
   readonly on_conflict: OnConflict;
   readonly broadcast: boolean;
+  /** The group whose member it is. */
+  readonly group_id?: string;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
   readonly actor: string;
@@ -61,7 +64,10 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   const { waiting } = standings.get(keyOf(key)) ?? NOBODY;
   const id = context.clock.newId("trg");
   const place = placeBeside(waiting, wait);
-  if (place === "instead") ended.push(...(await supersede(context, tx, wait, id, waiting)));
+  if (place === "instead") {
+    const superseded = await supersede(context, tx, wait, id, waiting);
+    ended.push(...superseded, ...(await decideGroups(context, tx, superseded)));
+  }
   if (place === "beside") await keyWaits.share(tx, wait.project_id, idsOf(waiting));
   const generation = (locked?.generation ?? 0) + (place === "beside" ? 0 : 1);
   // Who joins a question that is open joins what it accepts, too.
@@ -75,6 +81,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
       generation,
       slot: place === "beside" ? id : "",
       broadcast: wait.broadcast,
+      group_id: wait.group_id ?? null,
       source_type: isRun ? "job_run" : "workflow_step",
       trigger_type: "event",
       workflow_run_id: null,

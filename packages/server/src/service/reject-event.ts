@@ -9,6 +9,7 @@ import { withCurrent } from "./current-wait.ts";
 import { metBy } from "./key-standing.ts";
 import { digestOf, wire } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 export interface RejectEvent extends Rejection {
   readonly idempotency_key: string | null;
@@ -62,7 +63,8 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
         if (shown.id !== standing.latest?.id) {
           await nameLatest(tx, [{ ...key, generation: shown.generation, trigger_id: shown.id }]);
         }
-        return { settled: [...settled, ...rejected], answer: { ...wire(shown), disposition: "delivered" } };
+        const besides = await decideGroups(context, tx, rejected);
+        return { settled: [...settled, ...rejected, ...besides], answer: { ...wire(shown), disposition: "delivered" } };
       }
       const disposition: Disposition | null = decision.kind === "refuse" ? decision.record : "duplicate";
       if (disposition !== null) {

@@ -5,6 +5,7 @@ import * as events from "../store/events.ts";
 import { type EventKey, lockKeys, nameLatest } from "../store/key-waits.ts";
 import { json } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
+import { markDecisive } from "../store/wait-groups.ts";
 import type { Context } from "./context.ts";
 import { decide, hears } from "./decide.ts";
 import { lockStandings, metBy, NOBODY } from "./key-standing.ts";
@@ -22,6 +23,7 @@ import {
   wire,
 } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /**
  * Delivers events to the triggers that wait for them, in batches. A send first tries the conditional update of the waiting
@@ -170,7 +172,9 @@ export async function sendWithin(
     giveBack(context, sends, reserved, settled);
   }
   tx.afterRollback(() => {
-    for (const { claimed } of settled) if (claimed !== null) context.worker.release(claimed.project_id, 1);
+    for (const { claimed } of settled.filter(isOfKey)) {
+      if (claimed !== null) context.worker.release(claimed.project_id, 1);
+    }
   });
   return { outcomes, settled };
 }
@@ -178,16 +182,20 @@ export async function sendWithin(
 /**
  * Works off the sends of each key in the order of their arrival: one winner, and the others are answered as if they had
  * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit. Waits
- * that share a key are answered together: all that an event is meant for take it, or refuse it.
+ * that share a key are answered together: all that an event is meant for take it, or refuse it. Sends to members of groups
+ * follow each other, since each may close the waits of the next.
  */
 async function settleRounds(
   context: Context,
   tx: Transaction,
-  sends: readonly Sending[],
+  all: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
   answers: Map<Sending, Outcome<SendAnswer>>,
 ): Promise<triggers.SettledTrigger[]> {
-  const { standings, ended } = await lockStandings(context, tx, sends);
+  const { standings, ended } = await lockStandings(context, tx, all);
+  const isGrouped = (send: Sending) => standings.get(keyOf(send))?.waiting.some(({ group_id }) => group_id !== null);
+  const grouped = all.length > 1 ? all.filter(isGrouped) : [];
+  const sends = grouped.length === 0 ? all : all.filter((send) => !grouped.includes(send));
   const states = new Map<string, LatestTrigger>();
   const decisions = new Map<Sending, SendDecision>();
   const deliveries: Delivery[] = [];
@@ -219,6 +227,8 @@ async function settleRounds(
   const met = new Set(deliveries.map((delivery) => delivery.met.id));
   for (const trigger of received) if (met.has(trigger.id)) states.set(keyOf(trigger), { ...trigger, overdue: false });
   const receivedKeys = new Set(received.map(keyOf));
+  const besides = await decideGroups(context, tx, received);
+  const decided = new Set(besides.flatMap(({ id, status }) => (status === "received" ? [id] : [])));
 
   const buffered = await record(tx, sends, states, decisions);
   for (const send of sends) {
@@ -228,12 +238,16 @@ async function settleRounds(
     else if (decision?.kind === "buffer")
       answers.set(send, done(bufferedAnswer(send, buffered.get(send.event_id) ?? "")));
     else if (decision && state && receivedKeys.has(keyOf(send)) && decision.kind === "deliver") {
-      answers.set(send, done(delivered(state)));
+      const isEnough = state.group_id === null || decided.has(state.group_id);
+      answers.set(send, done(delivered(state, isEnough ? "delivered" : "recorded")));
+      if (state.group_id !== null && isEnough) await markDecisive(tx, send.project_id, send.event_id);
     } else if (decision?.kind === "duplicate" && state) {
       answers.set(send, done({ status: 200, body: { ...wire(state), disposition: "duplicate" } }));
     }
   }
-  return [...ended, ...received];
+  const settled = [...ended, ...received, ...besides];
+  for (const send of grouped) settled.push(...(await settleRounds(context, tx, [send], reserved, answers)));
+  return settled;
 }
 
 /** What becomes of an event that several waits would take: what all of them agree to. */
@@ -398,13 +412,16 @@ function firstOfEachKey(sends: readonly Sending[]): Sending[] {
   });
 }
 
+/** Of other triggers, such as the group that an answer decides, the runs start on reservations of their own. */
+const isOfKey = ({ trigger_type }: triggers.SettledTrigger): boolean => trigger_type === "event";
+
 function giveBack(
   { worker }: Context,
   sends: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
   settled: readonly triggers.SettledTrigger[],
 ): void {
-  const started = new Set(settled.filter((trigger) => trigger.claimed !== null).map(keyOf));
+  const started = new Set(settled.filter((trigger) => trigger.claimed !== null && isOfKey(trigger)).map(keyOf));
   for (const send of sends) {
     const used = started.delete(keyOf(send));
     if (!used && reserved.get(send) != null) worker.release(send.project_id, 1);

@@ -90,7 +90,7 @@ async function sendPage(
       answer.skipped.push({ event_key, trigger_id, code: found.error.code, message: found.error.message });
     }
   }
-  answer.resolved = answer.triggers.filter(({ disposition }) => disposition === "delivered").length;
+  answer.resolved = answer.triggers.filter(({ disposition }) => disposition !== "duplicate").length;
   return answer;
 }
 

@@ -60,8 +60,11 @@ export function wire(trigger: LatestTrigger | SettledTrigger): Omit<SentEvent, "
   return rest;
 }
 
-export function delivered(trigger: LatestTrigger | SettledTrigger): SendAnswer {
-  return { status: 200, body: { ...wire(trigger), disposition: "delivered" } };
+export function delivered(
+  trigger: LatestTrigger | SettledTrigger,
+  disposition: "delivered" | "recorded" = "delivered",
+): SendAnswer {
+  return { status: 200, body: { ...wire(trigger), disposition } };
 }
 
 export function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {
@@ -88,6 +91,7 @@ export function recordedAnswer(
   if (!trigger) return undefined;
   switch (event.disposition) {
     case "delivered":
+    case "recorded":
     case "duplicate":
       return done({ status: 200, body: { ...trigger, disposition: event.disposition } });
     case "conflict":

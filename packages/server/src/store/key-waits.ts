@@ -39,19 +39,20 @@ export async function nameLatest(
 /** A FROM item: what waits on each key of `i`. Its own limit keeps a plan from an empty table from reading all that waits. */
 const waitingOnEach = sql`
   CROSS JOIN LATERAL (
-    SELECT t.project_id, t.id FROM event_triggers t
+    SELECT t.project_id, t.id, t.group_id FROM event_triggers t
     WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
       AND t.status = 'waiting' AND t.trigger_type = 'event' OFFSET 0) w`;
 
 /**
  * Locks what waits on the keys, in the order of ids; the caller holds the keys' rows: owners before owned. So nothing can
- * begin or end to wait on them until the commit.
+ * begin or end to wait on them until the commit. The group of a member is locked before it: its id is smaller.
  */
 export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
   await tx.query(sql`
     WITH w AS MATERIALIZED (
-      SELECT DISTINCT w.project_id, w.id FROM ${records("i", eventKeyTypes, keys)} ${waitingOnEach}
-      ORDER BY w.project_id, w.id)
+      SELECT DISTINCT w.project_id, m.id FROM ${records("i", eventKeyTypes, keys)} ${waitingOnEach}
+      CROSS JOIN LATERAL unnest(ARRAY[w.id, w.group_id]) AS m (id) WHERE m.id IS NOT NULL
+      ORDER BY w.project_id, m.id)
     SELECT l.id FROM w CROSS JOIN LATERAL (
       SELECT t.id FROM event_triggers t WHERE t.project_id = w.project_id AND t.id = w.id AND t.status = 'waiting'
       FOR NO KEY UPDATE) l`);

@@ -9,7 +9,7 @@ export interface WaitingTrigger {
   readonly id: string;
   readonly event_key: string;
   readonly generation: number;
-  /** Whether it stands for others, which wait on its key too and take the same answer. */
+  /** Whether others depend on its answer: those that wait on its key too, for which it stands, or those of its group. */
   readonly is_shared: boolean;
   readonly job_run_id: string | null;
   /** The schema that an answer must fit; null for none. */
@@ -61,7 +61,7 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
   const end = endOfPrefix(prefix);
   const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
     WITH member AS (
-      SELECT id, event_key, generation, slot <> '' AS is_shared, job_run_id, payload_schema, filter, requested_at FROM event_triggers t
+      SELECT id, event_key, generation, (slot <> '' OR group_id IS NOT NULL) AS is_shared, job_run_id, payload_schema, filter, requested_at FROM event_triggers t
       WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND status = 'waiting'
         AND (slot = '' OR slot = (
           SELECT o.slot FROM event_triggers o WHERE o.project_id = t.project_id AND o.environment_id = t.environment_id

@@ -43,6 +43,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  OpenedWaitGroup,
   PrefixDryRun,
   Project,
   ProjectPage,
@@ -85,6 +86,7 @@ import type {
   UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
+  WaitForEvents,
   WebhookDelivery,
   WebhookDeliveryPage,
   Workflow,
@@ -1373,6 +1375,28 @@ export type PostSdkV1RunsByRunIDWaitForEventError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postSdkV1RunsByRunIDWaitForEvents` takes. */
+export interface PostSdkV1RunsByRunIDWaitForEventsInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+  };
+  readonly body: WaitForEvents;
+}
+
+/** What `postSdkV1RunsByRunIDWaitForEvents` answers. */
+export type PostSdkV1RunsByRunIDWaitForEventsResult = OpenedWaitGroup;
+
+/** How `postSdkV1RunsByRunIDWaitForEvents` is refused. */
+export type PostSdkV1RunsByRunIDWaitForEventsError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1ApiKeys` takes. */
 export interface PostV1ApiKeysInput extends Call {
   readonly body: CreateApiKey;
@@ -2280,6 +2304,24 @@ export interface OnlyRunTokenOperationsPromise {
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
   postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<PostSdkV1RunsByRunIDWaitForEventResult>;
+  /**
+   * Wait for several events.
+   *
+   * Parks the run until enough of several keys have been answered: one of them (`any`), all, or `at_least` as many as `count`. Each wait is one like that of
+   * wait-for-event and is answered by its key; an answer that is not yet enough has the disposition `recorded`. The answer that is the last one needed
+   * also closes the waits that are still open, as `canceled`, and wakes the run, in one transaction. A wait that was closed takes no event: one that comes
+   * later is 409 `wait_closed`.
+   *
+   * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
+   * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+   *
+   * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
+   * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
+   *
+   * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
+   * older dispatch 409 `stale_dispatch`. Then no wait is opened.
+   */
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<PostSdkV1RunsByRunIDWaitForEventsResult>;
 }
 
 /** The operations that need no credential. */
@@ -2833,6 +2875,24 @@ export interface OnlyRunTokenOperations {
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
   postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<Answer<PostSdkV1RunsByRunIDWaitForEventResult, PostSdkV1RunsByRunIDWaitForEventError>>;
+  /**
+   * Wait for several events.
+   *
+   * Parks the run until enough of several keys have been answered: one of them (`any`), all, or `at_least` as many as `count`. Each wait is one like that of
+   * wait-for-event and is answered by its key; an answer that is not yet enough has the disposition `recorded`. The answer that is the last one needed
+   * also closes the waits that are still open, as `canceled`, and wakes the run, in one transaction. A wait that was closed takes no event: one that comes
+   * later is 409 `wait_closed`.
+   *
+   * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
+   * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+   *
+   * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
+   * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
+   *
+   * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
+   * older dispatch 409 `stale_dispatch`. Then no wait is opened.
+   */
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<Answer<PostSdkV1RunsByRunIDWaitForEventsResult, PostSdkV1RunsByRunIDWaitForEventsError>>;
 }
 
 /** The operations that need no credential. */

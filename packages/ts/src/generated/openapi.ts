@@ -338,6 +338,38 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/sdk/v1/runs/{runID}/wait-for-events": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Wait for several events
+     * Parks the run until enough of several keys have been answered: one of them (`any`), all, or `at_least` as many as `count`. Each wait is one like that of
+     * wait-for-event and is answered by its key; an answer that is not yet enough has the disposition `recorded`. The answer that is the last one needed
+     * also closes the waits that are still open, as `canceled`, and wakes the run, in one transaction. A wait that was closed takes no event: one that comes
+     * later is 409 `wait_closed`.
+     *
+     * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
+     * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+     *
+     * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
+     * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
+     *
+     * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
+     * older dispatch 409 `stale_dispatch`. Then no wait is opened.
+     */
+    post: operations["postSdkV1RunsByRunIDWaitForEvents"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/api-keys": {
     parameters: {
       query?: never;
@@ -1892,6 +1924,8 @@ export interface components {
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
       on_cancel: components["schemas"]["WaitPolicy"] | null;
       tags: components["schemas"]["Tags"];
+      /** The trigger of the group that it is a member of; null for a wait of its own. */
+      group_id: string | null;
     };
     EventTriggerPage: {
       data: components["schemas"]["EventTrigger"][];
@@ -1940,6 +1974,31 @@ export interface components {
      * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
      */
     Filter: string;
+    /** One wait of a group. The deadline is that of the group. */
+    GroupedWait: {
+      event_key: components["schemas"]["EventKey"];
+      /**
+       * Called by POST when the wait opens and when it ends.
+       * @default null
+       */
+      notify_url?: components["schemas"]["EndpointUrl"] | null;
+      /** @default any */
+      accept_buffered?: components["schemas"]["AcceptBuffered"];
+      /**
+       * As for a single wait.
+       * @default null
+       */
+      payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      /** @default null */
+      filter?: components["schemas"]["Filter"] | null;
+      /**
+       * Shown to whoever has to answer.
+       * @default null
+       */
+      request_payload?: components["schemas"]["JsonValueInput"];
+      /** @default {} */
+      tags?: components["schemas"]["Tags"];
+    };
     /** Whether another page follows. */
     HasMore: boolean;
     Health: {
@@ -2141,6 +2200,21 @@ export interface components {
     OpenedEventTrigger: components["schemas"]["EventTrigger"] & {
       /** The same as `id`. */
       trigger_id: string;
+    };
+    /** The group that was opened. */
+    OpenedWaitGroup: {
+      /** The event trigger that stands for the group; no key finds it. */
+      trigger_id: string;
+      /** `received` at once when buffered events were enough, else `waiting`. */
+      status: components["schemas"]["TriggerStatus"];
+      mode: components["schemas"]["WaitGroupMode"];
+      /** How many answers are needed. */
+      count: number;
+      /** The deadline; null for none. */
+      expires_at: components["schemas"]["Timestamp"] | null;
+      /** In the order of the request. */
+      waits: components["schemas"]["EventTrigger"][];
+      result: components["schemas"]["WaitGroupResult"] | null;
     };
     /** What a send would reach. */
     PrefixDryRun: {
@@ -2634,8 +2708,8 @@ export interface components {
      */
     TriggerStatusInput: "waiting" | "received" | "timed_out" | "canceled" | "superseded";
     /**
-     * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
-     * a key.
+     * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+     * `group` until enough of several waits are answered. Only `event` is found by a key.
      */
     TriggerType: string;
     TriggerWorkflow: {
@@ -2739,6 +2813,46 @@ export interface components {
       request_payload?: components["schemas"]["JsonValueInput"];
       /** @default {} */
       tags?: components["schemas"]["Tags"];
+    };
+    WaitForEvents: {
+      mode: components["schemas"]["WaitGroupModeInput"];
+      /** How many answers `at_least` needs, at most as many as there are waits. Only with that mode. */
+      count?: number;
+      /** Each with a key of its own. */
+      waits: components["schemas"]["GroupedWait"][];
+      /** Seconds until the group times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+      timeout_secs?: number | null;
+      /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+      deadline?: components["schemas"]["Timestamp"];
+      /** @default fail */
+      on_timeout?: components["schemas"]["WaitPolicyInput"];
+      /** @default fail */
+      on_cancel?: components["schemas"]["WaitPolicyInput"];
+    };
+    /** How one wait of the group has ended, or that it still waited. */
+    WaitGroupEntry: {
+      event_key: string;
+      trigger_id: string;
+      status: components["schemas"]["TriggerStatus"];
+      /** The answer; null unless the status is `received`. */
+      payload: components["schemas"]["JsonValue"];
+    };
+    /** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+    WaitGroupMode: string;
+    /**
+     * `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says.
+     * @enum {string}
+     */
+    WaitGroupModeInput: "any" | "all" | "at_least";
+    /** What became of a group. It is the checkpoint of the run that goes on, and the `response_payload` of the group's trigger. */
+    WaitGroupResult: {
+      mode: components["schemas"]["WaitGroupMode"];
+      /** How many answers were needed. */
+      count: number;
+      /** The key whose answer was the last that was needed; null when the group timed out. */
+      winner: string | null;
+      /** In the order of the request. */
+      results: components["schemas"]["WaitGroupEntry"][];
     };
     /**
      * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
@@ -3019,7 +3133,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The server cannot work right now, for example without its database or while it stops (`unavailable`). */
+    /** The server cannot do this right now, and changed nothing: its database cannot be reached, another transaction holds what the request changes, more requests have come than can be handled, or the server stops (`unavailable`). */
     Unavailable: {
       headers: {
         /** The id of this exchange. Every answer has one. */
@@ -3043,7 +3157,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The body is not `application/json` in UTF-8 (`unsupported_media_type`). */
+    /** The body is not `application/json` in UTF-8 without a `Content-Encoding` (`unsupported_media_type`). */
     UnsupportedMediaType: {
       headers: {
         /** The id of this exchange. Every answer has one. */
@@ -3831,6 +3945,57 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["OpenedEventTrigger"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postSdkV1RunsByRunIDWaitForEvents: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the run.
+         * @example run_01k0000000e00800000000exec
+         */
+        runID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["WaitForEvents"];
+      };
+    };
+    responses: {
+      /** The group that was opened. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["OpenedWaitGroup"];
         };
       };
       400: components["responses"]["BadRequest"];
