@@ -108,7 +108,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     tokens,
     signer,
     onError: onError("dispatch"),
-    onRoom: () => signals.publish(["queue"]),
+    onRoom: () => signals.tell(["queue"]),
   });
   const context: Context = {
     db,
@@ -143,6 +143,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     circuits,
     webhooks,
     leaseMs: config.worker.leaseMs,
+    eventRetentionMs: config.retention.eventsMs,
     drainTimeoutMs: config.worker.drainTimeoutMs,
     onError: (error, task) => onError(task)(error),
   });
