@@ -10,6 +10,7 @@ import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
+import { readMetrics } from "./metrics.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
 import { eventsRoutes } from "./routes/events.ts";
@@ -49,6 +50,8 @@ export interface AppOptions {
   readonly allowedOrigins: readonly string[];
   /** Encrypts and decrypts stored answers that hold a secret. */
   readonly sealingKey: string;
+  /** What an operator shows to read the metrics. */
+  readonly internalSecret: string;
   readonly onError: (error: unknown, request: { readonly requestId: string; readonly operation: string }) => void;
 }
 
@@ -103,6 +106,7 @@ export function createApp(options: AppOptions): {
     const path = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.on(operation.method, path, (c) => serve(options, operation.id, c));
   }
+  app.get("/metrics", (c) => metricsResponse(options, c));
   app.notFound((c) => {
     const error = new StraitError(
       "not_found",
@@ -117,12 +121,31 @@ export function createApp(options: AppOptions): {
   return app;
 }
 
+/** As all answers are made here, it is here that they are counted. */
 async function serve(options: AppOptions, id: OperationId, c: HonoContext): Promise<Response> {
+  const started = performance.now();
+  const response = await respondTo(options, id, c);
+  options.services.context.metrics.answered(id, response.status, performance.now() - started);
+  return response;
+}
+
+async function respondTo(options: AppOptions, id: OperationId, c: HonoContext): Promise<Response> {
   const reply = replyTo(c);
   try {
     return await answer(options, id, c, reply);
   } catch (error) {
     return errorResponse(options, toStraitError(options, error, reply, id), reply);
+  }
+}
+
+async function metricsResponse(options: AppOptions, c: HonoContext): Promise<Response> {
+  const reply = replyTo(c);
+  try {
+    const { metrics } = options.services.context;
+    const { text, contentType } = await readMetrics(metrics, requestHeaders(c), options.internalSecret);
+    return new Response(text, { headers: { ...headersOf(options, reply), "content-type": contentType } });
+  } catch (error) {
+    return errorResponse(options, toStraitError(options, error, reply, "metrics"), reply);
   }
 }
 

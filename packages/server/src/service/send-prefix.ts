@@ -9,6 +9,7 @@ import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/tri
 import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
 import { decide, misfits } from "./decide.ts";
+import { refused } from "./lane.ts";
 import { digestOf, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 
@@ -82,6 +83,8 @@ async function sendPage(
     const answers = await deliver(context, event, members);
     for (const { id: trigger_id, event_key } of members) {
       const found = answers.get(trigger_id);
+      if (found?.error) context.metrics.sent(refused(found.error));
+      else if (found) context.metrics.sentAs(found.trigger.disposition);
       if (found?.trigger) answer.triggers.push(found.trigger);
       if (!found?.error) continue;
       if (send.mode === "atomic") throw found.error;

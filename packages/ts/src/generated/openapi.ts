@@ -4305,7 +4305,7 @@ export interface operations {
         trigger_id?: components["schemas"]["Reference"];
         /**
          * Only events of which this became.
-         * @example late
+         * @example rejected
          */
         disposition?: components["schemas"]["DispositionInput"];
         /**
