@@ -22,6 +22,8 @@ export interface Api {
   fetch(method: string, path: string, options?: RequestOptions): Promise<Response>;
   /** The base URL whose turn it is. */
   nextUrl(): string;
+  /** The same processes under another key. */
+  withKey(apiKey: string): Api;
 }
 
 /** @param urls - The base URL of each process; they take turns. */
@@ -55,6 +57,7 @@ export function openApi(urls: readonly string[], apiKey: string): Api {
 
   return {
     nextUrl,
+    withKey: (key) => openApi(urls, key),
     fetch: send,
     async request(...given) {
       const response = await send(...given);

@@ -104,6 +104,7 @@ export const promises = [
   { id: "ST-11", says: "The code of a run parks it on an event, with a timeout and an address to notify." },
   { id: "ST-12", says: "When the event comes the run is dispatched again, with its payload as the checkpoint." },
   { id: "ST-13", says: "A send to a prefix answers every wait whose key starts with it." },
+  { id: "ST-14", says: "Waits are listed, read, answered and deleted, after a look at what would be deleted." },
   { id: "ST-15", says: "A stream of a wait has the events status and keepalive, and closes at the end of the wait." },
   { id: "ST-16", says: "A wait is waiting, received, timed out or canceled." },
   { id: "ST-17", says: "An EventSource passes its token in the query." },

@@ -52,7 +52,7 @@ export async function runSuite(
   }
   const executor = await startExecutor({ ...listen, publicUrl: executorUrl });
   const suite = `cf-${Date.now().toString(36)}`;
-  const runs: string[] = [];
+  const ends: (() => Promise<unknown>)[] = [];
   const results: Result[] = [];
   const waiting = [...checks];
 
@@ -64,7 +64,7 @@ export async function runSuite(
         internalSecret,
         executor,
         prefix: `${suite}-${next.rule}`,
-        onRun: (path) => runs.push(path),
+        onRun: (end) => ends.push(end),
       });
       const started = performance.now();
       const verdict = await judge(next.run(world));
@@ -77,7 +77,7 @@ export async function runSuite(
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
   } finally {
     // Those that have ended refuse it.
-    await Promise.all(runs.map((path) => api.request("DELETE", path).catch(() => {})));
+    await Promise.all(ends.map((end) => end().catch(() => {})));
     await executor.close();
   }
   const order = new Map(checks.map(({ rule }, index) => [rule, index]));

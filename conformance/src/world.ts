@@ -49,8 +49,8 @@ export interface World extends Pick<Api, "request" | "nextUrl"> {
   stream(path: string, options?: RequestOptions): Promise<Stream>;
   /** An address that the server can POST to, and what has come there. */
   receiver(handle: Handle): { readonly url: string; readonly dispatches: readonly Dispatch[] };
-  /** The key of another project. Skips the check where the suite has no internal secret. */
-  foreignKey(): Promise<string>;
+  /** The same in a project of its own. Skips the check where the suite has no internal secret. */
+  elsewhere(): Promise<World>;
 }
 
 export interface WorldOptions {
@@ -60,13 +60,14 @@ export interface WorldOptions {
   readonly executor: Executor;
   /** Begins every name that the check makes up. */
   readonly prefix: string;
-  /** Told of every run, so that those that wait for ever can be ended. */
-  onRun(path: string): void;
+  /** Told how to end every run, for those that wait for ever. */
+  onRun(end: () => Promise<unknown>): void;
 }
 
 export const eventKeyPath = (eventKey: string) => `/v1/events/${encodeURIComponent(eventKey)}`;
 
-export function createWorld({ api, apiKey, internalSecret, executor, prefix, onRun }: WorldOptions): World {
+export function createWorld(options: WorldOptions): World {
+  const { api, apiKey, internalSecret, executor, prefix, onRun } = options;
   let names = 0;
   const name = (suffix = String(++names)) => `${prefix}-${suffix}`;
   let plain: ReturnType<World["job"]> | undefined;
@@ -85,7 +86,7 @@ export function createWorld({ api, apiKey, internalSecret, executor, prefix, onR
     const triggered = await api.request("POST", `/v1/jobs/${slug}/trigger`, { body: { payload } });
     same(triggered.status, 201, `the status of triggering a run (${JSON.stringify(triggered.body)})`);
     const { id, run_token: token } = triggered.body;
-    onRun(`/v1/runs/${id}`);
+    onRun(() => api.request("DELETE", `/v1/runs/${id}`));
     const dispatch = (n: number) =>
       eventually(`dispatch ${n} of a run`, async () => dispatches.filter(({ runId }) => runId === id)[n - 1]);
     const read = async () => (await api.request("GET", `/v1/runs/${id}`)).body;
@@ -133,14 +134,15 @@ export function createWorld({ api, apiKey, internalSecret, executor, prefix, onR
       ),
     async workflow(steps, payload = {}) {
       const started = await startWorkflow(api, name(`workflow-${++names}`).toLowerCase(), steps, payload);
-      onRun(`/v1/workflow-runs/${started.id}`);
+      onRun(() => api.request("DELETE", `/v1/workflow-runs/${started.id}`));
       return started;
     },
     stream: async (path, options) => readStream(await api.fetch("GET", path, options)),
     receiver: (handle) => executor.serve(handle),
-    async foreignKey() {
+    async elsewhere() {
       if (internalSecret === undefined) throw new Skipped("needs another project: give --internal-secret");
-      return (await createProject({ url: api.nextUrl(), internalSecret }, name("elsewhere"))).apiKey;
+      const { apiKey: key } = await createProject({ url: api.nextUrl(), internalSecret }, name("elsewhere"));
+      return createWorld({ ...options, api: api.withKey(key), apiKey: key });
     },
   };
 }

@@ -25,10 +25,7 @@ export const prefixes = [
 
     const sent = await world.sendPrefix(base, { payload: "now" });
     const later = await world.parked(`${base}2`);
-    const foreign = await world.request("POST", `/v1/events/prefix/${encodeURIComponent(base)}/send`, {
-      body: { payload: "foreign" },
-      token: await world.foreignKey(),
-    });
+    const foreign = await (await world.elsewhere()).sendPrefix(base, { payload: "foreign" });
 
     same(keysOf(sent), [`${base}1`], "the keys that the prefix reached");
     same(later.trigger.status, "waiting", "the status of a wait that opened later");

@@ -1,6 +1,5 @@
 import { check } from "../check.ts";
 import { has, same } from "../expect.ts";
-import { eventKeyPath } from "../world.ts";
 
 export const uniqueness = [
   check("U1", async (world) => {
@@ -58,8 +57,7 @@ export const uniqueness = [
     has(sent.body, { id: waiting.trigger.id, event_key: decomposed.normalize("NFC") }, "a send to the same key in NFC");
     same(upper.body.status, "buffered", "the status of a send to the key in upper case");
     same(long.body.event_key, longest, "a key of 512 characters");
-    const foreign = await world.foreignKey();
-    const elsewhere = await world.request("GET", eventKeyPath(longest), { token: foreign });
+    const elsewhere = await (await world.elsewhere()).event(longest);
     same(elsewhere.status, 404, "the status of the same key in another project");
   }),
 

@@ -46,6 +46,7 @@ describe("the configuration", () => {
       },
       secrets: { internalSecret: undefined, jwtSigningKey: undefined },
       files: { dataDir: "/project/.strait", fallbackDir: "/var/lib/strait" },
+      crashAt: undefined,
       warnings: [],
     });
   });
@@ -123,6 +124,16 @@ describe("the configuration", () => {
     ["when forbidden", { STRAIT_ALLOW_PRIVATE_ENDPOINTS: "FALSE" }, false],
   ])("allows private endpoints or not %s", (_, env, allowed) => {
     expect(readConfig(env).worker.allowPrivateEndpoints).toBe(allowed);
+  });
+
+  test("takes an order to crash only in a test", () => {
+    const order = { STRAIT_CRASH_AT: "before-commit:12" };
+
+    expect(readConfig({ ...order, NODE_ENV: "test" }).crashAt).toEqual({ point: "before-commit", passes: 12 });
+    for (const env of [{}, { NODE_ENV: "development" }, production]) {
+      expect(readConfig({ ...env, ...order }).crashAt).toBeUndefined();
+    }
+    expect(() => readConfig({ NODE_ENV: "test", STRAIT_CRASH_AT: "lunch:1" })).toThrow("STRAIT_CRASH_AT");
   });
 
   test("takes an empty variable for one that is not set", () => {

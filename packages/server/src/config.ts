@@ -3,6 +3,7 @@ import { formatDuration } from "@strait/core";
 import { closestMatch } from "leven";
 import { type Environment, type EnvironmentReader, environmentReader } from "./environment.ts";
 import { StartupError } from "./startup-error.ts";
+import { type Crash, crashPoints } from "./store/crash-points.ts";
 
 /** What the process was told by its environment, checked. Sizes are in bytes, times in milliseconds. */
 export interface Config {
@@ -51,6 +52,8 @@ export interface Config {
     /** Where root's embedded database goes when its user cannot enter `dataDir`; undefined when `dataDir` was chosen. */
     readonly fallbackDir: string | undefined;
   };
+  /** Undefined but in the tests that kill processes. */
+  readonly crashAt: Crash | undefined;
   /** Sentences to log: settings that are probably mistakes. */
   readonly warnings: readonly string[];
 }
@@ -119,6 +122,7 @@ export function readConfig(env: Environment = process.env, folder: string = proc
       dataDir: dataDir === undefined ? join(folder, ".strait") : resolve(folder, dataDir),
       fallbackDir: dataDir === undefined ? "/var/lib/strait" : undefined,
     },
+    crashAt: nodeEnv === "test" ? crashAt(read) : undefined,
     warnings: misspelled(env, read.known),
   };
 
@@ -163,6 +167,19 @@ function lease(read: EnvironmentReader): { leaseMs: number; heartbeatMs: number 
     );
   }
   return { leaseMs, heartbeatMs };
+}
+
+/** `STRAIT_CRASH_AT=before-commit:12`: die there, after it was passed twelve times. */
+function crashAt(read: EnvironmentReader): Crash | undefined {
+  const text = read.text("STRAIT_CRASH_AT");
+  if (text === undefined) return undefined;
+  const [name, passes] = text.split(":");
+  const point = crashPoints.find((known) => known === name);
+  if (point !== undefined && /^\d{1,9}$/.test(passes ?? "")) return { point, passes: Number(passes) };
+  read.problems.push(
+    `STRAIT_CRASH_AT is ${JSON.stringify(text)}; set it to one of ${crashPoints.join(", ")}, a colon, and how often it is passed before.`,
+  );
+  return undefined;
 }
 
 function origins(read: EnvironmentReader): readonly string[] {

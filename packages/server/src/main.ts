@@ -7,6 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/postgre
 import { createLog } from "./log.ts";
 import { readSecrets } from "./secrets.ts";
 import { StartupError } from "./startup-error.ts";
+import { armCrash } from "./store/crash-points.ts";
 import { migrate } from "./store/migrate.ts";
 import { welcome } from "./welcome.ts";
 
@@ -15,6 +16,7 @@ async function main(): Promise<void> {
   const config = readConfig();
   const log = createLog(config);
   for (const warning of config.warnings) log.warn(warning);
+  if (config.crashAt) armCrash(config.crashAt);
 
   const embedded = config.database.url === undefined ? await startEmbedded(config) : undefined;
   const databaseUrl = config.database.url ?? embedded?.url ?? "";

@@ -10,8 +10,16 @@ for (const { createClient, isStraitError } of builds) {
     baseUrl: "https://strait.dev",
     auth: { type: "bearer", token: "strait_smoke_test" },
     fetch: async (url) =>
-      url.endsWith("/health") ? Response.json({ status: "ok" }) : new Response("", { status: 404 }),
+      url.endsWith("/health")
+        ? Response.json({ status: "ok" })
+        : url.endsWith("/stream")
+          ? new Response("event: end\ndata: {}\n\n", { headers: { "content-type": "text/event-stream" } })
+          : new Response("", { status: 404 }),
   });
+  // What is loaded when it is first used.
+  assert.deepEqual((await client.paths.GET("/health")).data, { status: "ok" });
+  for await (const event of client.stream.getV1RunsByRunIDStream({ pathParams: { runID: "r" } })) assert.fail(event);
+
   assert.deepEqual(await client.operationsPromise.getHealth(), { status: "ok" });
   const failure = await client.operationsPromise
     .getV1EventsByEventKey({ pathParams: { eventKey: "k" } })

@@ -9,23 +9,35 @@ import {
   type AuthType,
   authFlags,
   type CallInput,
+  type EventStream,
   type Operation,
   type PaginateOptions,
   type Paginator,
   readOperation,
 } from "./runtime.ts";
+import type { StreamInput } from "./stream.ts";
+import type { Awaitable, WaitOptions } from "./wait.ts";
 
 /** An operation as a function; the generated interfaces give each its own input and result. */
 type Method<Result> = (input?: CallInput) => Promise<Result>;
 
 type List = (input?: CallInput, options?: PaginateOptions) => Paginator<unknown, unknown>;
 
+type Stream = (input?: StreamInput) => EventStream<unknown>;
+
+type TriggerAndWait = (input: CallInput, options?: WaitOptions<never>) => Promise<unknown>;
+
 /** A client before the generated types have named its operations. */
 export interface UntypedClient {
   readonly operationsPromise: Readonly<Record<string, Method<unknown>>>;
   readonly operations: Readonly<Record<string, Method<Answer<unknown, ApiError>>>>;
   readonly paginate: Readonly<Record<string, List>>;
+  readonly stream: Readonly<Record<string, Stream>>;
   readonly paths: UntypedPaths;
+  /** Undefined when the credential cannot open streams. */
+  readonly waitUntil: ((target: Awaitable, options?: WaitOptions<never>) => Promise<unknown>) | undefined;
+  readonly triggerAndWait: TriggerAndWait | undefined;
+  readonly triggerWorkflowAndWait: TriggerAndWait | undefined;
 }
 
 /**
@@ -39,16 +51,46 @@ export function buildClient(table: string, options: ClientOptions, clock: Clock 
   const operationsPromise: Record<string, Method<unknown>> = {};
   const operations: Record<string, Method<Answer<unknown, ApiError>>> = {};
   const lists: Record<string, List> = {};
+  const stream: Record<string, Stream> = {};
   for (const operation of table.split("\n").map(readOperation)) {
     const { id, sse, paginated } = operation;
-    if (sse || !mayCall(operation, options.auth.type)) continue;
+    if (!mayCall(operation, options.auth.type)) continue;
+    if (sse) {
+      stream[id] = (input = {}) => lazyStream(transport, operation, input);
+      continue;
+    }
     operations[id] = (input = {}) => transport.call(operation, input);
     const method = (input: CallInput = {}) => callOrThrow(transport, operation, input);
     operationsPromise[id] = method;
     if (paginated) lists[id] = (input, options) => paginate(id, method, input, options);
   }
-  const paths = lazyPaths(async () => (await import("./paths.ts")).createPaths(transport));
-  return { operationsPromise, operations, paginate: lists, paths };
+  const surfaces = { operationsPromise, operations, paginate: lists, stream };
+  const triggerAndWait =
+    (id: string): TriggerAndWait =>
+    async (input, options) =>
+      (await import("./wait.ts")).triggerAndWait(surfaces, id, input, options);
+  return {
+    ...surfaces,
+    paths: lazyPaths(async () => (await import("./paths.ts")).createPaths(transport)),
+    ...(options.auth.type === "runToken"
+      ? noWaiting
+      : {
+          waitUntil: async (target, options) => (await import("./wait.ts")).waitUntil(surfaces, target, options),
+          triggerAndWait: triggerAndWait("postV1JobsByJobIDTrigger"),
+          triggerWorkflowAndWait: triggerAndWait("postV1WorkflowsByWorkflowIDTrigger"),
+        }),
+  };
+}
+
+const noWaiting = { waitUntil: undefined, triggerAndWait: undefined, triggerWorkflowAndWait: undefined };
+
+function lazyStream(transport: Transport, operation: Operation, input: StreamInput): EventStream<unknown> {
+  return {
+    async *[Symbol.asyncIterator]() {
+      const { followStream } = await import("./stream.ts");
+      yield* followStream(transport, operation, input);
+    },
+  };
 }
 
 function mayCall({ auth }: Operation, type: AuthType): boolean {

@@ -4,18 +4,26 @@ import type {
   BearerOperations,
   BearerOperationsPromise,
   BearerPagination,
+  BearerStreams,
   InternalSecretOperations,
   InternalSecretOperationsPromise,
   InternalSecretPagination,
+  InternalSecretStreams,
+  PostV1JobsByJobIDTriggerInput,
+  PostV1WorkflowsByWorkflowIDTriggerInput,
   RunTokenOperations,
   RunTokenOperationsPromise,
   RunTokenPagination,
+  RunTokenStreams,
 } from "./generated/client-types.ts";
 import { operationTable } from "./generated/operations.ts";
 import type { BearerPaths, InternalSecretPaths, RunTokenPaths } from "./generated/paths.ts";
+import type { EventTrigger, Run, WorkflowRunWithSteps } from "./generated/types.ts";
 import type { ClientOptions } from "./options.ts";
 import type { AuthType } from "./runtime.ts";
+import type { WaitOptions } from "./wait.ts";
 
+export { type BatchOptions, type BatchProgress, batch } from "./batch.ts";
 export type { TokenProvider } from "./credentials.ts";
 export type { ErrorAnswer, ErrorContext } from "./errors.ts";
 export {
@@ -34,7 +42,16 @@ export type * from "./generated/types.ts";
 export { type LogEntry, type LogLevel, type LogOptions, logRequests } from "./log-requests.ts";
 export type { Middleware, Next, OutgoingRequest } from "./middleware.ts";
 export type { BearerAuth, ClientOptions, Fetch, FetchInit, InternalSecretAuth, RunTokenAuth } from "./options.ts";
-export type { Answer, AuthType, CallOptions, PaginateOptions, Paginator } from "./runtime.ts";
+export type {
+  Answer,
+  AuthType,
+  CallOptions,
+  EventStream,
+  PaginateOptions,
+  Paginator,
+  StreamEvent,
+  StreamOptions,
+} from "./runtime.ts";
 export type { AnyApiError, AnyStraitError, ErrorsByStatus } from "./status-errors.ts";
 export {
   BadRequestError,
@@ -51,6 +68,8 @@ export {
   UnprocessableError,
   UnsupportedMediaTypeError,
 } from "./status-errors.ts";
+
+export type { WaitOptions } from "./wait.ts";
 
 /** What each kind of credential may call, on each surface of a client. */
 export interface Surfaces {
@@ -69,11 +88,56 @@ export interface Surfaces {
     readonly runToken: RunTokenPagination;
     readonly internalSecret: InternalSecretPagination;
   };
+  readonly stream: {
+    readonly bearer: BearerStreams;
+    readonly runToken: RunTokenStreams;
+    readonly internalSecret: InternalSecretStreams;
+  };
+  readonly waiting: {
+    readonly bearer: Waiting;
+    readonly runToken: NoWaiting;
+    readonly internalSecret: Waiting;
+  };
   readonly paths: {
     readonly bearer: FetchClient<BearerPaths>;
     readonly runToken: FetchClient<RunTokenPaths>;
     readonly internalSecret: FetchClient<InternalSecretPaths>;
   };
+}
+
+/** What is built on streams. */
+export interface Waiting {
+  readonly waitUntil: WaitUntil;
+  /** Triggers a job and waits, over the run's stream, for the run to end. Resolves however it has ended. */
+  triggerAndWait(input: PostV1JobsByJobIDTriggerInput, options?: WaitOptions<Run>): Promise<Run>;
+  /** Triggers a workflow and waits, over its stream, for the workflow run to end. Resolves however it has ended. */
+  triggerWorkflowAndWait(
+    input: PostV1WorkflowsByWorkflowIDTriggerInput,
+    options?: WaitOptions<WorkflowRunWithSteps>,
+  ): Promise<WorkflowRunWithSteps>;
+}
+
+/** The token of a run opens no streams. */
+export interface NoWaiting {
+  readonly waitUntil: undefined;
+  readonly triggerAndWait: undefined;
+  readonly triggerWorkflowAndWait: undefined;
+}
+
+/**
+ * Waits, over its stream and without polling, for an event trigger, a workflow run or a run to end, or for the first state
+ * that `until` holds for. Resolves with the last state that it saw, however it ended.
+ */
+export interface WaitUntil {
+  (
+    trigger: { readonly id: string; readonly event_key: string },
+    options?: WaitOptions<EventTrigger>,
+  ): Promise<EventTrigger>;
+  (
+    workflowRun: { readonly id: string; readonly workflow_id: string },
+    options?: WaitOptions<WorkflowRunWithSteps>,
+  ): Promise<WorkflowRunWithSteps>;
+  (run: { readonly id: string }, options?: WaitOptions<Run>): Promise<Run>;
 }
 
 /** A client of one server under one credential. It holds no connection and needs no closing. */
@@ -91,6 +155,14 @@ export interface Client<Type extends AuthType> {
   readonly operations: Surfaces["operations"][Type];
   /** The operations that list something, each as an async iterable over all entries; `.pages()` iterates over pages. */
   readonly paginate: Surfaces["paginate"][Type];
+  /**
+   * The event streams, each as an async iterable that survives broken connections and gives each event once. It ends when
+   * what it tells about has ended.
+   */
+  readonly stream: Surfaces["stream"][Type];
+  readonly waitUntil: Surfaces["waiting"][Type]["waitUntil"];
+  readonly triggerAndWait: Surfaces["waiting"][Type]["triggerAndWait"];
+  readonly triggerWorkflowAndWait: Surfaces["waiting"][Type]["triggerWorkflowAndWait"];
   /**
    * An openapi-fetch client over the same transport, for its middleware and for what is built on it. It is loaded when it
    * is first used.

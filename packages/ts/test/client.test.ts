@@ -5,10 +5,12 @@ import { errorBody, givenServer } from "./fixture/server.ts";
 
 const token = "strait_test_0123456789";
 
-/** The operations of the contract that accept the credential and have a single answer. */
-function operationsFor(type: AuthType): string[] {
+/** The operations of the contract that accept the credential, by what they answer. */
+function operationsFor(type: AuthType, kind: "answer" | "stream" | "list"): string[] {
   return Object.values(operations)
-    .filter(({ auth, media }) => media !== "sse" && (auth.length === 0 || (auth as readonly string[]).includes(type)))
+    .filter(({ media }) => (media === "sse") === (kind === "stream"))
+    .filter(({ paginated }) => kind !== "list" || paginated)
+    .filter(({ auth }) => auth.length === 0 || (auth as readonly string[]).includes(type))
     .map(({ id }) => id)
     .sort();
 }
@@ -17,7 +19,10 @@ describe("a client", () => {
   test.each(["bearer", "runToken", "internalSecret"] as const)("with %s has the operations that accept it", (type) => {
     const client = createClient({ baseUrl: "https://strait.dev", auth: { type, token } });
 
-    expect(Object.keys(client.operationsPromise).sort()).toEqual(operationsFor(type));
+    expect(Object.keys(client.operationsPromise).sort()).toEqual(operationsFor(type, "answer"));
+    expect(Object.keys(client.operations).sort()).toEqual(operationsFor(type, "answer"));
+    expect(Object.keys(client.stream).sort()).toEqual(operationsFor(type, "stream"));
+    expect(Object.keys(client.paginate).sort()).toEqual(operationsFor(type, "list"));
   });
 
   test("runs the guide's example", async () => {

@@ -13,7 +13,11 @@ import {
   type JsonValue,
   type NotFoundError,
   type RateLimitedError,
+  type Run as RunOfJob,
   type RunTokenOperationsPromise,
+  type StepRun,
+  type WorkflowRun,
+  type WorkflowRunWithSteps,
 } from "../src/index.ts";
 
 // The compiler is the judge of this file; nothing in it sends a request.
@@ -170,6 +174,39 @@ test("a list knows its entries and its pages", () => {
     const list = eventClient.paginate.getV1Events({ query: { status: "waiting" } }, { maxItems: 10 });
     for await (const trigger of list) expectTypeOf(trigger).toEqualTypeOf<EventTrigger>();
     for await (const page of list.pages()) expectTypeOf(page).toEqualTypeOf<EventTriggerPage>();
+  });
+});
+
+describe("a stream", () => {
+  test("knows what it tells about", () => {
+    neverCalled(async () => {
+      for await (const { data, id } of eventClient.stream.getV1EventsByEventKeyStream({
+        pathParams: { eventKey: "k" },
+        lastEventId: "1-1",
+        stallMs: 1,
+      })) {
+        expectTypeOf(data).toEqualTypeOf<EventTrigger>();
+        expectTypeOf(id).toEqualTypeOf<string | undefined>();
+      }
+      const workflowRuns = eventClient.stream.getV1WorkflowRunsByWorkflowRunIDStream({
+        pathParams: { workflowRunID: "wfr_1" },
+      });
+      for await (const { data } of workflowRuns) expectTypeOf(data.steps).toEqualTypeOf<StepRun[]>();
+      // @ts-expect-error: the token of a run opens no streams
+      runClient.stream.getV1EventsByEventKeyStream({ pathParams: { eventKey: "k" } });
+    });
+  });
+
+  test("can be waited for, by what it tells about", () => {
+    neverCalled(async (trigger?: EventTrigger, run?: RunOfJob, workflowRun?: WorkflowRun) => {
+      if (!trigger || !run || !workflowRun) return;
+      expectTypeOf(await eventClient.waitUntil(trigger)).toEqualTypeOf<EventTrigger>();
+      expectTypeOf(await eventClient.waitUntil(workflowRun)).toEqualTypeOf<WorkflowRunWithSteps>();
+      expectTypeOf(await eventClient.waitUntil(run)).toEqualTypeOf<RunOfJob>();
+      await eventClient.waitUntil(run, { until: ({ status }) => status === "executing" });
+      // @ts-expect-error: the token of a run opens no streams
+      await runClient.waitUntil(run);
+    });
   });
 });
 

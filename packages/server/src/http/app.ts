@@ -5,6 +5,7 @@ import { cors } from "hono/cors";
 import { StraitError, unavailable, validationError } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
+import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
@@ -132,7 +133,9 @@ async function serve(options: AppOptions, id: OperationId, c: HonoContext): Prom
 async function respondTo(options: AppOptions, id: OperationId, c: HonoContext): Promise<Response> {
   const reply = replyTo(c);
   try {
-    return await answer(options, id, c, reply);
+    const response = await answer(options, id, c, reply);
+    crashPoint("before-answer");
+    return response;
   } catch (error) {
     return errorResponse(options, toStraitError(options, error, reply, id), reply);
   }

@@ -1,6 +1,7 @@
 import type { Cancellation, CancellationKind } from "@strait/contract";
 import type { TriggerMove } from "@strait/core";
 import type { Topic } from "../store/channel.ts";
+import { crashPoint } from "../store/crash-points.ts";
 import type { Queryable } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import { type Context, SYSTEM } from "./context.ts";
@@ -78,7 +79,11 @@ export function announceSettled(
   settled: readonly triggers.SettledTrigger[],
 ): void {
   if (settled.length === 0) return;
+<<<<<<< HEAD
   metrics.settled(settled);
+=======
+  crashPoint("before-announce");
+>>>>>>> main
   const topics = new Set<Topic>();
   for (const trigger of settled) {
     topics.add(`trigger:${trigger.id}`);
@@ -90,4 +95,5 @@ export function announceSettled(
   }
   worker.start(settled.flatMap((trigger) => (trigger.claimed === null ? [] : [trigger.claimed])));
   signals.publish([...topics]);
+  crashPoint("after-announce");
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
+import { crashPoint } from "./crash-points.ts";
 import type { Queryable, Statement } from "./sql.ts";
 
 declare const open: unique symbol;
@@ -182,7 +183,9 @@ export function openDatabase(options: DatabaseOptions): Database {
       // In one message, so that the limit costs no round trip.
       await client.query(lockTimeoutMs === undefined ? "BEGIN" : `BEGIN; SET LOCAL lock_timeout = ${lockTimeoutMs}`);
       result = await work(tx);
+      crashPoint("before-commit");
       await client.query("COMMIT");
+      crashPoint("after-commit");
     } catch (error) {
       // A client whose ROLLBACK fails is in an unknown state, so the pool must not lend it again.
       await client.query("ROLLBACK").then(
