@@ -79,11 +79,8 @@ export function announceSettled(
   settled: readonly triggers.SettledTrigger[],
 ): void {
   if (settled.length === 0) return;
-<<<<<<< HEAD
   metrics.settled(settled);
-=======
   crashPoint("before-announce");
->>>>>>> main
   const topics = new Set<Topic>();
   for (const trigger of settled) {
     topics.add(`trigger:${trigger.id}`);
