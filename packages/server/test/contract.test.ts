@@ -86,6 +86,7 @@ async function firstFrames(response: Response, count: number): Promise<string[]>
 
 const UNKNOWN: Readonly<Record<string, string>> = {
   deliveryID: "whd_nobody",
+  eventID: "evt_nobody",
   eventKey: "nobody:waits",
   prefix: "nobody:",
   key: "nobody-set-this",

@@ -74,6 +74,12 @@ interface World {
     readonly last_status_code: number;
     readonly last_error: string;
   }[];
+  readonly dead_letters: readonly {
+    readonly id: string;
+    readonly event_key: string;
+    readonly reason: string;
+    readonly payload: unknown;
+  }[];
   readonly workflows: readonly {
     readonly id: string;
     readonly slug: string;
@@ -202,6 +208,7 @@ async function seed(db: Queryable): Promise<void> {
   await seedTriggers(db);
   await seedEvents(db);
   await seedDeliveries(db);
+  await seedDeadLetters(db);
   await db.query(sql`
     INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
     SELECT project_id, id, 1, 'status', status, ${ACTOR}, workflow_run_id FROM runs
@@ -309,4 +316,13 @@ async function seedDeliveries(db: Queryable): Promise<void> {
       last_status_code, last_error, '{}'
     FROM json_to_recordset(${json(world.webhook_deliveries)}) AS i(id text, event_type text, event_trigger_id text,
       run_id text, job_id text, webhook_url text, status text, attempts int, last_status_code int, last_error text)`);
+}
+
+async function seedDeadLetters(db: Queryable): Promise<void> {
+  const { id: projectId, default_environment_id: environment } = world.project;
+  await db.query(sql`
+    INSERT INTO events (project_id, id, environment_id, event_key, disposition, payload, payload_digest, actor, channel,
+      dead_letter_reason, dead_letter_status, dead_lettered_at)
+    SELECT ${projectId}, id, ${environment}, event_key, 'expired', payload, '', ${ACTOR}, 'api', reason, 'open', strait_now()
+    FROM json_to_recordset(${json(world.dead_letters)}) AS i(id text, event_key text, reason text, payload text)`);
 }

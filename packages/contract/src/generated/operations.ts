@@ -15,6 +15,9 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterReason,
   DeliveryStatus,
   Disposition,
   DryRun,
@@ -48,6 +51,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -275,6 +279,18 @@ export const operations = {
     tag: "api-keys",
     auth: ["bearer", "internalSecret"],
     scope: "api-keys:manage",
+    success: [200],
+    media: "json",
+    idempotent: false,
+    paginated: true,
+  },
+  getV1EventDeadLetters: {
+    id: "getV1EventDeadLetters",
+    method: "GET",
+    path: "/v1/event-dead-letters",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:read",
     success: [200],
     media: "json",
     idempotent: false,
@@ -748,6 +764,30 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postV1EventDeadLettersByEventIDDiscard: {
+    id: "postV1EventDeadLettersByEventIDDiscard",
+    method: "POST",
+    path: "/v1/event-dead-letters/{eventID}/discard",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
+  postV1EventDeadLettersByEventIDRetarget: {
+    id: "postV1EventDeadLettersByEventIDRetarget",
+    method: "POST",
+    path: "/v1/event-dead-letters/{eventID}/retarget",
+    tag: "event-dead-letters",
+    auth: ["bearer", "internalSecret"],
+    scope: "events:write",
+    success: [200, 202],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1EventsByEventKeyExtend: {
     id: "postV1EventsByEventKeyExtend",
     method: "POST",
@@ -1098,6 +1138,16 @@ export interface Operations {
     headers: Record<string, never>;
     body: undefined;
     response: ApiKeyPage;
+  };
+
+  /** GET /v1/event-dead-letters: List dead letters */
+  getV1EventDeadLetters: {
+    tag: "event-dead-letters";
+    path: Record<string, never>;
+    query: { reason?: DeadLetterReason; prefix?: string; limit?: number; cursor?: string };
+    headers: Record<string, never>;
+    body: undefined;
+    response: DeadLetterPage;
   };
 
   /** GET /v1/events: List event triggers */
@@ -1504,6 +1554,26 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: RotateApiKey | undefined;
     response: CreatedApiKey;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/discard: Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: {
+    tag: "event-dead-letters";
+    path: { eventID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: undefined;
+    response: DeadLetter;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/retarget: Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: {
+    tag: "event-dead-letters";
+    path: { eventID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: RetargetDeadLetter;
+    response: { status: 200; body: SentEvent } | { status: 202; body: BufferedEvent };
   };
 
   /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */

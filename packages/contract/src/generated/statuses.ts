@@ -6,6 +6,8 @@ import type {
   AuthenticationKind,
   CancellationKind,
   ComponentStatus,
+  DeadLetterReason,
+  DeadLetterStatus,
   DeliveryEventType,
   DeliveryRetryPolicy,
   DeliveryStatus,
@@ -54,6 +56,15 @@ export const cancellationKinds = ["canceled", "rejected", "superseded"] as const
 
 /** `up`; `degraded`: works with limits; `down`: does not work. */
 export const componentStatuses = ["up", "degraded", "down"] as const satisfies readonly ComponentStatus[];
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export const deadLetterReasons = ["expired", "payload_mismatch", "conflict", "late"] as const satisfies readonly DeadLetterReason[];
+
+/** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+export const deadLetterStatuses = ["open", "retargeted", "discarded"] as const satisfies readonly DeadLetterStatus[];
 
 /**
  * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only

@@ -116,6 +116,21 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/v1/api-keys/:keyID/rotate", first: 201, sse: false },
     examples.postV1ApiKeysByKeyIDRotate,
   ),
+  /** List dead letters */
+  getV1EventDeadLetters: handlerFactory(
+    { method: "GET", path: "/v1/event-dead-letters", first: 200, sse: false },
+    examples.getV1EventDeadLetters,
+  ),
+  /** Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: handlerFactory(
+    { method: "POST", path: "/v1/event-dead-letters/:eventID/discard", first: 200, sse: false },
+    examples.postV1EventDeadLettersByEventIDDiscard,
+  ),
+  /** Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: handlerFactory(
+    { method: "POST", path: "/v1/event-dead-letters/:eventID/retarget", first: 200, sse: false },
+    examples.postV1EventDeadLettersByEventIDRetarget,
+  ),
   /** List event triggers */
   getV1Events: handlerFactory(
     { method: "GET", path: "/v1/events", first: 200, sse: false },

@@ -15,6 +15,8 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
   DryRun,
   DryRunWorkflow,
   ErrorResponse,
@@ -47,6 +49,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -209,6 +212,15 @@ export interface MockOperations {
     call: MockCall<Record<string, never>, undefined>;
     answer:
       | { status: 200; body: ApiKeyPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/event-dead-letters: List dead letters */
+  getV1EventDeadLetters: {
+    call: MockCall<Record<string, never>, undefined>;
+    answer:
+      | { status: 200; body: DeadLetterPage }
       | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
@@ -565,6 +577,25 @@ export interface MockOperations {
       | { status: 201; body: CreatedApiKey }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 201;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/discard: Discard a dead letter */
+  postV1EventDeadLettersByEventIDDiscard: {
+    call: MockCall<{ eventID: Reference }, undefined>;
+    answer:
+      | { status: 200; body: DeadLetter }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /v1/event-dead-letters/{eventID}/retarget: Send a dead letter again */
+  postV1EventDeadLettersByEventIDRetarget: {
+    call: MockCall<{ eventID: Reference }, RetargetDeadLetter>;
+    answer:
+      | { status: 200; body: SentEvent }
+      | { status: 202; body: BufferedEvent }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
   };
 
   /** POST /v1/events/{eventKey}/extend: Change the deadline of an event trigger */

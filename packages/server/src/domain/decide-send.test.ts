@@ -39,6 +39,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     notify_status: null,
     sent_by: null,
     payload_schema: null,
+    filter: null,
     on_timeout: null,
     on_cancel: null,
     tags: {},

@@ -11,6 +11,7 @@ const empty = {
   timeout_secs: null,
   notify_url: null,
   payload_schema: null,
+  filter: null,
   sleep_duration: null,
   event_emit_key: null,
 };

@@ -74,6 +74,7 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   notify_url: "wait_for_event",
   event_notify_url: "wait_for_event",
   payload_schema: "wait_for_event",
+  filter: "wait_for_event",
   sleep_duration: "sleep",
   sleep_duration_secs: "sleep",
 };
@@ -95,6 +96,7 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     timeout_secs: null,
     notify_url: null,
     payload_schema: null,
+    filter: null,
     sleep_duration: null,
     event_emit_key: input.event_emit_key ?? null,
   };
@@ -120,6 +122,7 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   step.timeout_secs = timeoutSecs === undefined ? DEFAULT_TIMEOUT_SECS : timeoutSecs;
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
   step.payload_schema = input.payload_schema ?? null;
+  step.filter = input.filter ?? null;
   checkKeyTemplate("event_key", step.event_key, report);
 }
 

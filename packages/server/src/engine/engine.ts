@@ -7,6 +7,7 @@ import { startLoop, type Task } from "./loop.ts";
 import type { DeliverWebhooks } from "./tasks/deliver-webhooks.ts";
 import { dispatchRuns } from "./tasks/dispatch-runs.ts";
 import { emitDueEvents } from "./tasks/emit-due-events.ts";
+import { expireBuffered } from "./tasks/expire-buffered.ts";
 import { purge } from "./tasks/purge.ts";
 import { releaseScheduled } from "./tasks/release-scheduled.ts";
 import { findStrays, rescueRuns } from "./tasks/rescue-runs.ts";
@@ -42,6 +43,7 @@ export function createEngine(options: EngineOptions): Engine {
     releaseScheduled(db, signals),
     settleDueWaits(context),
     emitDueEvents(context, (error) => onError(error, "emit-due-events")),
+    expireBuffered(db),
     wakeOwners(context, (error) => onError(error, "wake-owners")),
     rescueRuns(context, leaseMs),
     findStrays(context, dispatcher, lease),

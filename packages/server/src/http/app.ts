@@ -14,6 +14,7 @@ import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
+import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
 import { eventsRoutes } from "./routes/events.ts";
 import { health } from "./routes/health.ts";
 import { jobsRoutes } from "./routes/jobs.ts";
@@ -39,6 +40,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...workflowsRoutes,
   ...workflowRunsRoutes,
   ...streamsRoutes,
+  ...eventDeadLettersRoutes,
   ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;

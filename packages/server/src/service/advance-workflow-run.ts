@@ -185,8 +185,9 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       on_timeout: null,
       on_cancel: null,
       request_payload: null,
-      // Versions that were saved before there were schemas have none.
+      // Absent in versions that were saved before these fields existed.
       payload_schema: step.payload_schema ?? null,
+      filter: step.filter ?? null,
       tags: {},
       buffered_since: null,
       actor: SYSTEM,

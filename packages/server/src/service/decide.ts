@@ -1,17 +1,35 @@
 import type { ErrorIssue, EventTrigger } from "@strait/contract";
 import { decideSend, type LatestTrigger, type Send, type SendDecision } from "../domain/decide-send.ts";
 import { payloadMismatch } from "../domain/errors.ts";
+import { type FilteredEvent, passes } from "./filter.ts";
 import { payloadIssues } from "./payload-schema.ts";
 
-/** What becomes of an event: `decideSend`, and what the wait asks of a payload before it takes it. */
-export function decide(latest: LatestTrigger | undefined, send: Send): SendDecision {
+/** What a wait asks of a payload before it takes it. */
+export type WaitTerms = Pick<EventTrigger, "filter" | "payload_schema">;
+
+/**
+ * What becomes of an event: `decideSend`, and what the wait asks of its payload. A wait with a filter is not there for an
+ * event that its filter is not true of, unless the event names that wait.
+ */
+export function decide(latest: LatestTrigger | undefined, send: Send & FilteredEvent): SendDecision {
+  const isNamed = send.generation !== null || send.trigger_id !== null;
+  if (latest && !isNamed && !hears(latest, send)) return decideSend(undefined, send);
   const decision = decideSend(latest, send);
   if (decision.kind !== "deliver" || !latest) return decision;
-  const [first, ...others] = misfits(latest, send.payload);
+  const [first, ...others] = misfits(latest, send);
   return first ? { kind: "refuse", error: payloadMismatch([first, ...others]), record: "rejected" } : decision;
 }
 
-/** What a payload breaks of the schema that was pinned to the wait when it opened. */
-export function misfits({ payload_schema }: Pick<EventTrigger, "payload_schema">, payload: unknown): ErrorIssue[] {
-  return payload_schema === null ? [] : payloadIssues(payload_schema, payload, "/payload");
+/** Whether the event is meant for the wait. */
+export function hears({ filter }: WaitTerms, event: FilteredEvent): boolean {
+  return filter === null || passes(filter, event);
+}
+
+/** What an event breaks of the terms that were pinned to the wait when it opened. */
+export function misfits(wait: WaitTerms, event: FilteredEvent): ErrorIssue[] {
+  if (!hears(wait, event)) {
+    const fix = `send a payload of which the filter of the wait is true: ${wait.filter}`;
+    return [{ field: "/payload", rule: "filter", fix }];
+  }
+  return wait.payload_schema === null ? [] : payloadIssues(wait.payload_schema, event.payload, "/payload");
 }

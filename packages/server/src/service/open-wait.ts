@@ -4,7 +4,7 @@ import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { misfits } from "./decide.ts";
+import { hears, misfits } from "./decide.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
 
 /** A wait on a key, of a run or of a step. */
@@ -24,6 +24,8 @@ export interface Wait {
   readonly request_payload: unknown;
   /** A JSON Schema that was checked; null takes any payload. */
   readonly payload_schema: EventTrigger["payload_schema"];
+  /** CEL that was checked; null takes any payload. */
+  readonly filter: string | null;
   readonly tags: Record<string, string>;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
@@ -66,6 +68,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
       ...wait.owner,
       request_payload: wait.request_payload === null ? null : JSON.stringify(wait.request_payload),
       payload_schema: wait.payload_schema === null ? null : JSON.stringify(wait.payload_schema),
+      filter: wait.filter,
       timeout_secs: wait.deadline === null ? wait.timeout_secs : null,
       deadline: wait.deadline,
       notify_url: wait.notify_url,
@@ -85,20 +88,26 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
 
 const BUFFERED_PAGE = 20;
 
-/** The oldest buffered event that the wait can take. Those before it that break its schema become dead letters (B8). */
+/**
+ * The oldest buffered event that is meant for the wait and that it can take. Those before it that break its schema become
+ * dead letters (B8); those that are not meant for it stay buffered.
+ */
 async function firstFitting(
   tx: Transaction,
   key: triggers.EventKey,
-  { buffered_since, payload_schema }: Wait,
+  wait: Wait,
   trigger: { readonly id: string; readonly generation: number },
 ): Promise<{ readonly id: string } | undefined> {
+  const { buffered_since } = wait;
   if (buffered_since === "none") return undefined;
-  if (payload_schema === null) return events.oldestBuffered(tx, key, buffered_since);
+  if (wait.payload_schema === null && wait.filter === null) return events.oldestBuffered(tx, key, buffered_since);
   for (let after = ""; ; ) {
     const page = await events.bufferedAfter(tx, key, buffered_since, after, BUFFERED_PAGE);
     const rejected: events.RejectedEvent[] = [];
-    const fitting = page.find(({ id, payload }) => {
-      const issues = misfits({ payload_schema }, payload);
+    const fitting = page.find(({ id, ...rest }) => {
+      const event = { ...rest, event_key: key.event_key };
+      if (!hears(wait, event)) return false;
+      const issues = misfits(wait, event);
       if (issues.length > 0) rejected.push({ id, issues: JSON.stringify(issues) });
       return issues.length === 0;
     });

@@ -134,7 +134,7 @@ async function deliver(
   event: Event,
   members: readonly WaitingTrigger[],
 ): Promise<ReadonlyMap<string, Answer>> {
-  const fitting = members.filter((member) => misfits(member, event.payload).length === 0);
+  const fitting = members.filter((member) => fits(member, event));
   const settled = await context.db.transaction((tx) => settle(context, tx, event, fitting));
   announceSettled(context, settled);
   const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
@@ -182,12 +182,15 @@ async function lookAgain(
   return answers;
 }
 
-const decideFor = (
-  state: triggers.KeyState | undefined,
-  { event_key }: WaitingTrigger,
-  { payload }: Event,
-): SendDecision =>
-  decide(state, { event_key, payload, if_no_waiter: "fail", for_next: false, generation: null, trigger_id: null });
+function decideFor(state: triggers.KeyState | undefined, member: WaitingTrigger, event: Event): SendDecision {
+  const { event_key, id: trigger_id } = member;
+  const { payload, caller } = event;
+  const send = { event_key, payload, actor: caller.actor, if_no_waiter: "fail", for_next: false } as const;
+  return decide(state, { ...send, generation: null, trigger_id });
+}
+
+const fits = (member: WaitingTrigger, { payload, caller }: Event): boolean =>
+  misfits(member, { event_key: member.event_key, payload, actor: caller.actor }).length === 0;
 
 /** Ends waits with the event, and starts their runs here as far as there is room. Announced by the caller. */
 async function settle(

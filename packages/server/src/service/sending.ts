@@ -16,7 +16,7 @@ export interface SendEvent extends Send {
   /** Seconds that the event is kept when nobody waits yet. */
   readonly ttl_secs: number;
   readonly actor: string;
-  readonly channel: "api" | "emit";
+  readonly channel: "api" | "emit" | "retarget";
   readonly idempotency: IdempotencyKey | null;
 }
 

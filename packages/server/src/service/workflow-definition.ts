@@ -7,8 +7,7 @@ import type { Queryable } from "../store/sql.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
 import * as workflows from "../store/workflows.ts";
 import type { Caller, Context } from "./context.ts";
-import { endpointIssue } from "./endpoint-rules.ts";
-import { schemaIssue } from "./payload-schema.ts";
+import { waitIssues } from "./wait-issues.ts";
 
 type StepInputs = Parameters<typeof normalizeSteps>[0];
 
@@ -40,13 +39,7 @@ export async function checkSteps(
   const ids = await jobs.resolve(db, projectId, references);
   const issues: ErrorIssue[] = [];
   const resolved = steps.map((step, index) => {
-    if (step.notify_url !== null) {
-      const issue = endpointIssue(`/steps/${index}/notify_url`, step.notify_url, allowPrivate);
-      if (issue) issues.push(issue);
-    }
-    const schemaProblem =
-      step.payload_schema === null ? undefined : schemaIssue(step.payload_schema, `/steps/${index}/payload_schema`);
-    if (schemaProblem) issues.push(schemaProblem);
+    issues.push(...waitIssues(step, `/steps/${index}`, allowPrivate));
     if (step.job_id === null) return step;
     const id = ids.get(step.job_id);
     if (id === undefined) {

@@ -1,9 +1,6 @@
-import type { Disposition, ErrorIssue } from "@strait/contract";
+import type { DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
 import { type Queryable, records, sql } from "./sql.ts";
 import type { EventKey } from "./triggers.ts";
-
-/** Why nobody got an event, and its sender was not told. */
-export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late";
 
 /** One send, with what became of it. */
 export interface NewEvent {
@@ -84,6 +81,7 @@ export async function oldestBuffered(
 export interface BufferedPayload {
   readonly id: string;
   readonly payload: unknown;
+  readonly actor: string;
 }
 
 /** A page of the events that wait for the key, oldest first, as `oldestBuffered` finds them. */
@@ -95,7 +93,7 @@ export function bufferedAfter(
   limit: number,
 ): Promise<BufferedPayload[]> {
   return tx.query<BufferedPayload>(sql`
-    SELECT id, payload::json AS payload FROM events
+    SELECT id, payload::json AS payload, actor FROM events
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
       AND disposition = 'buffered' AND expires_at > strait_now() AND id > ${id}
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)

@@ -11,6 +11,8 @@ export interface WaitingTrigger {
   readonly job_run_id: string | null;
   /** The schema that an answer must fit; null for none. */
   readonly payload_schema: EventTrigger["payload_schema"];
+  /** The expression that must be true of an answer; null for none. */
+  readonly filter: string | null;
 }
 
 export interface WaitingSet {
@@ -56,12 +58,12 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
   const end = endOfPrefix(prefix);
   const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
     WITH member AS (
-      SELECT id, event_key, job_run_id, payload_schema, requested_at FROM event_triggers
+      SELECT id, event_key, job_run_id, payload_schema, filter, requested_at FROM event_triggers
       WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND slot = '' AND status = 'waiting'
         AND trigger_type = 'event' AND event_key >= ${prefix} ${end === undefined ? NONE : sql`AND event_key < ${end}`}
         ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
     page AS (SELECT * FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
-    SELECT p.id, p.event_key, p.job_run_id, p.payload_schema, ${micros(sql`p.requested_at`)} AS opened_us,
+    SELECT p.id, p.event_key, p.job_run_id, p.payload_schema, p.filter, ${micros(sql`p.requested_at`)} AS opened_us,
       ${micros(sql`strait_now()`)} AS now_us, s.count, s.digest
     FROM ${withSummary ? SUMMARY : NO_SUMMARY} s LEFT JOIN page p ON true
     ORDER BY p.requested_at, p.id`);

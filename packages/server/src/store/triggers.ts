@@ -8,7 +8,7 @@ export const columns = sql`
   t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
-  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.on_timeout, t.on_cancel, t.tags`;
+  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout, t.on_cancel, t.tags`;
 
 /** One end for one trigger. */
 export interface Settlement {
@@ -112,7 +112,7 @@ export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Pro
       WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
         AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
         AND (t.expires_at IS NULL OR t.expires_at > strait_now())
-        AND t.payload_schema IS NULL
+        AND t.payload_schema IS NULL AND t.filter IS NULL
         AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
       FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
@@ -259,6 +259,8 @@ export interface NewTrigger {
   readonly request_payload: string | null;
   /** JSON; null takes any payload. */
   readonly payload_schema: string | null;
+  /** CEL; absent takes any payload. */
+  readonly filter?: string | null;
   readonly timeout_secs: number | null;
   /** An absolute deadline; wins over `timeout_secs`. */
   readonly deadline: string | null;
@@ -285,6 +287,7 @@ const newTriggerTypes = {
   job_run_id: "text",
   request_payload: "json",
   payload_schema: "json",
+  filter: "text",
   timeout_secs: "int4",
   deadline: "timestamptz",
   notify_url: "text",
@@ -307,11 +310,11 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
       RETURNING e.id, e.payload, e.actor),
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
-        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
+        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema, filter,
         timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
       SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.source_type, i.trigger_type,
         i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
-        i.request_payload, e.payload, i.payload_schema, i.timeout_secs, strait_now(),
+        i.request_payload, e.payload, i.payload_schema, i.filter, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
         coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
         i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.on_cancel, i.tags

@@ -17,6 +17,9 @@ import type {
   CreateStreamToken,
   CreateWorkflow,
   CreatedApiKey,
+  DeadLetter,
+  DeadLetterPage,
+  DeadLetterReasonInput,
   DeliveryStatusInput,
   DispositionInput,
   DryRun,
@@ -51,6 +54,7 @@ import type {
   Reference,
   RejectEvent,
   ReportProgress,
+  RetargetDeadLetter,
   RotateApiKey,
   Run,
   RunEvent,
@@ -409,6 +413,38 @@ export type GetV1ApiKeysResult = ApiKeyPage;
 
 /** How `getV1ApiKeys` is refused. */
 export type GetV1ApiKeysError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `getV1EventDeadLetters` takes. */
+export interface GetV1EventDeadLettersInput extends Call {
+  readonly query?: {
+    /**
+     * Only dead letters with this reason.
+     * @example expired
+     */
+    reason?: DeadLetterReasonInput;
+    /**
+     * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
+     * @example payment:
+     */
+    prefix?: string;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1EventDeadLetters` answers. */
+export type GetV1EventDeadLettersResult = DeadLetterPage;
+
+/** How `getV1EventDeadLetters` is refused. */
+export type GetV1EventDeadLettersError =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1355,6 +1391,47 @@ export type PostV1ApiKeysByKeyIDRotateError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postV1EventDeadLettersByEventIDDiscard` takes. */
+export interface PostV1EventDeadLettersByEventIDDiscardInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the event.
+     * @example evt_01k0000000e00800000000dead
+     */
+    eventID: Reference;
+  };
+}
+
+/** What `postV1EventDeadLettersByEventIDDiscard` answers. */
+export type PostV1EventDeadLettersByEventIDDiscardResult = DeadLetter;
+
+/** How `postV1EventDeadLettersByEventIDDiscard` is refused. */
+export type PostV1EventDeadLettersByEventIDDiscardError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `postV1EventDeadLettersByEventIDRetarget` takes. */
+export interface PostV1EventDeadLettersByEventIDRetargetInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the event.
+     * @example evt_01k0000000e00800000000dead
+     */
+    eventID: Reference;
+  };
+  readonly body: RetargetDeadLetter;
+}
+
+/** What `postV1EventDeadLettersByEventIDRetarget` answers. */
+export type PostV1EventDeadLettersByEventIDRetargetResult = SentEvent | BufferedEvent;
+
+/** How `postV1EventDeadLettersByEventIDRetarget` is refused. */
+export type PostV1EventDeadLettersByEventIDRetargetError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1EventsByEventKeyExtend` takes. */
 export interface PostV1EventsByEventKeyExtendInput extends Call {
   readonly pathParams: {
@@ -1708,6 +1785,13 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<GetV1ApiKeysResult>;
   /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<GetV1EventDeadLettersResult>;
+  /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
@@ -1851,6 +1935,19 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<PostV1ApiKeysByKeyIDRotateResult>;
+  /**
+   * Discard a dead letter.
+   *
+   * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<PostV1EventDeadLettersByEventIDDiscardResult>;
+  /**
+   * Send a dead letter again.
+   *
+   * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+   * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<PostV1EventDeadLettersByEventIDRetargetResult>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -2234,6 +2331,13 @@ export interface OnlyBearerOrInternalSecretOperations {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<GetV1ApiKeysResult, GetV1ApiKeysError>>;
   /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<Answer<GetV1EventDeadLettersResult, GetV1EventDeadLettersError>>;
+  /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
@@ -2377,6 +2481,19 @@ export interface OnlyBearerOrInternalSecretOperations {
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
   postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<PostV1ApiKeysByKeyIDRotateResult, PostV1ApiKeysByKeyIDRotateError>>;
+  /**
+   * Discard a dead letter.
+   *
+   * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<Answer<PostV1EventDeadLettersByEventIDDiscardResult, PostV1EventDeadLettersByEventIDDiscardError>>;
+  /**
+   * Send a dead letter again.
+   *
+   * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+   * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+   */
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<Answer<PostV1EventDeadLettersByEventIDRetargetResult, PostV1EventDeadLettersByEventIDRetargetError>>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -2766,6 +2883,13 @@ export interface OnlyBearerOrInternalSecretPagination {
    * The keys of the project without their texts, newest first. Revoked and expired keys are included.
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput, options?: PaginateOptions): Paginator<GetV1ApiKeysResult["data"][number], GetV1ApiKeysResult>;
+  /**
+   * List dead letters.
+   *
+   * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+   * combined with "and".
+   */
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput, options?: PaginateOptions): Paginator<GetV1EventDeadLettersResult["data"][number], GetV1EventDeadLettersResult>;
   /**
    * List event triggers.
    *

@@ -403,6 +403,68 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/event-dead-letters": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List dead letters
+     * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
+     * combined with "and".
+     */
+    get: operations["getV1EventDeadLetters"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters/{eventID}/discard": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Discard a dead letter
+     * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
+     */
+    post: operations["postV1EventDeadLettersByEventIDDiscard"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
+  "/v1/event-dead-letters/{eventID}/retarget": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Send a dead letter again
+     * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
+     * refusal changes nothing. One that was handled already is 409 `illegal_move`.
+     */
+    post: operations["postV1EventDeadLettersByEventIDRetarget"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/events": {
     parameters: {
       query?: never;
@@ -1506,6 +1568,52 @@ export interface components {
       /** The key: `strait_` and 64 hexadecimal digits. */
       key: string;
     };
+    /** An event that nobody got, and whose sender was not told. */
+    DeadLetter: {
+      /** The id of the event. */
+      id: string;
+      project_id: string;
+      environment_id: string;
+      event_key: string;
+      /** The wait that refused it; null for `expired`. */
+      trigger_id: string | null;
+      /** The generation of that wait. */
+      generation: number | null;
+      reason: components["schemas"]["DeadLetterReason"];
+      status: components["schemas"]["DeadLetterStatus"];
+      payload: components["schemas"]["JsonValue"];
+      /** What the payload breaks, for `payload_mismatch`; pointers start with `/payload`. */
+      issues: components["schemas"]["ErrorIssue"][];
+      /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
+      channel: string;
+      /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+      sent_by: string;
+      sent_at: components["schemas"]["Timestamp"];
+      dead_lettered_at: components["schemas"]["Timestamp"];
+      handled_at: components["schemas"]["Timestamp"] | null;
+      /** Who retargeted or discarded it. */
+      handled_by: string | null;
+      /** The event that it was sent as again. */
+      retargeted_event_id: string | null;
+    };
+    DeadLetterPage: {
+      data: components["schemas"]["DeadLetter"][];
+      next_cursor: components["schemas"]["NextCursor"];
+      has_more: components["schemas"]["HasMore"];
+    };
+    /**
+     * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+     * step has emitted it, and the wait had another answer or had ended.
+     */
+    DeadLetterReason: string;
+    /**
+     * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+     * step has emitted it, and the wait had another answer or had ended.
+     * @enum {string}
+     */
+    DeadLetterReasonInput: "expired" | "payload_mismatch" | "conflict" | "late";
+    /** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+    DeadLetterStatus: string;
     /**
      * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
      * `trigger.received`.
@@ -1768,6 +1876,8 @@ export interface components {
       sent_by: string | null;
       /** What an answer has to satisfy, as it was when the wait opened; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
+      /** The expression that has to be true of an answer; null for none. */
+      filter: string | null;
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
       on_timeout: components["schemas"]["WaitPolicy"] | null;
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -1816,6 +1926,11 @@ export interface components {
        */
       retryable?: boolean;
     };
+    /**
+     * A CEL expression over `payload` and `event` (`event.key`, `event.sent_by`), such as `payload.kind == "paid" && payload.amount >= 100`. For events of which
+     * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
+     */
+    Filter: string;
     /** Whether another page follows. */
     HasMore: boolean;
     Health: {
@@ -2130,6 +2245,25 @@ export interface components {
     };
     /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
     ResumeReason: string;
+    RetargetDeadLetter: {
+      event_key: components["schemas"]["EventKey"];
+      /** The generation that is meant; another current one is 409 `stale_generation`. */
+      generation?: number;
+      /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+      trigger_id?: components["schemas"]["Reference"];
+      /** @default buffer */
+      if_no_waiter?: components["schemas"]["IfNoWaiter"];
+      /**
+       * Keep the event for the next wait on this key when the latest one has ended.
+       * @default false
+       */
+      for_next?: boolean;
+      /**
+       * Seconds for which a buffered event stays deliverable.
+       * @default 604800
+       */
+      ttl_secs?: number;
+    };
     /**
      * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
      * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
@@ -2568,6 +2702,8 @@ export interface components {
        * @default null
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      /** @default null */
+      filter?: components["schemas"]["Filter"] | null;
       /**
        * Shown to whoever has to answer.
        * @default null
@@ -2710,6 +2846,8 @@ export interface components {
       notify_url: string | null;
       /** What the event has to satisfy; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
+      /** The expression that has to be true of the event; null for none. */
+      filter: string | null;
       sleep_duration: string | null;
       /** A template. */
       event_emit_key: string | null;
@@ -2749,6 +2887,7 @@ export interface components {
        * deep, without references to other documents.
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      filter?: components["schemas"]["Filter"] | null;
       sleep_duration?: components["schemas"]["SleepDuration"] | null;
       /** Another name of `sleep_duration`, in seconds. */
       sleep_duration_secs?: components["schemas"]["DurationSecs"];
@@ -3820,6 +3959,159 @@ export interface operations {
         };
         content: {
           "application/json": components["schemas"]["CreatedApiKey"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1EventDeadLetters: {
+    parameters: {
+      query?: {
+        /**
+         * Only dead letters with this reason.
+         * @example expired
+         */
+        reason?: components["schemas"]["DeadLetterReasonInput"];
+        /**
+         * Only keys that start with this text. It is literal: `%`, `_` and `*` stand for themselves.
+         * @example payment:
+         */
+        prefix?: string;
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of dead letters. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetterPage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventDeadLettersByEventIDDiscard: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the event.
+         * @example evt_01k0000000e00800000000dead
+         */
+        eventID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** The dead letter, discarded. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["DeadLetter"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  postV1EventDeadLettersByEventIDRetarget: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the event.
+         * @example evt_01k0000000e00800000000dead
+         */
+        eventID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["RetargetDeadLetter"];
+      };
+    };
+    responses: {
+      /** The event trigger, answered by the payload or by an equal one before. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["SentEvent"];
+        };
+      };
+      /** The event is kept until a wait asks for it. */
+      202: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["BufferedEvent"];
         };
       };
       400: components["responses"]["BadRequest"];

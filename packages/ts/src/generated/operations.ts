@@ -26,6 +26,9 @@ GET /v1/api-keys 21
 POST /v1/api-keys 5
 DELETE /v1/api-keys/{keyID} 5
 POST /v1/api-keys/{keyID}/rotate 5
+GET /v1/event-dead-letters 21
+POST /v1/event-dead-letters/{eventID}/discard 5
+POST /v1/event-dead-letters/{eventID}/retarget 5
 GET /v1/events 21
 POST /v1/events/prefix/{prefix}/send 5
 POST /v1/events/purge 5

@@ -258,6 +258,56 @@ export type CreatedApiKey = ApiKey & {
   key: string;
 };
 
+/** An event that nobody got, and whose sender was not told. */
+export interface DeadLetter {
+  /** The id of the event. */
+  id: string;
+  project_id: string;
+  environment_id: string;
+  event_key: string;
+  /** The wait that refused it; null for `expired`. */
+  trigger_id: string | null;
+  /** The generation of that wait. */
+  generation: number | null;
+  reason: DeadLetterReason;
+  status: DeadLetterStatus;
+  payload: JsonValue;
+  /** What the payload breaks, for `payload_mismatch`; pointers start with `/payload`. */
+  issues: ErrorIssue[];
+  /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
+  channel: string;
+  /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+  sent_by: string;
+  sent_at: Timestamp;
+  dead_lettered_at: Timestamp;
+  handled_at: Timestamp | null;
+  /** Who retargeted or discarded it. */
+  handled_by: string | null;
+  /** The event that it was sent as again. */
+  retargeted_event_id: string | null;
+}
+
+export interface DeadLetterPage {
+  data: DeadLetter[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export type DeadLetterReason = "expired" | "payload_mismatch" | "conflict" | "late" | (string & {});
+
+/**
+ * Why nobody got the event. `expired`: it was buffered for too long. `payload_mismatch`: its payload breaks the schema of the wait. `conflict` and `late`: a
+ * step has emitted it, and the wait had another answer or had ended.
+ */
+export type DeadLetterReasonInput = "expired" | "payload_mismatch" | "conflict" | "late";
+
+/** `open`: nobody has handled it. `retargeted`: its payload was sent again. `discarded`: somebody took it off the list. */
+export type DeadLetterStatus = "open" | "retargeted" | "discarded" | (string & {});
+
 /**
  * What the receiver is told: that a trigger waits (somebody must act), or how it ended. A trigger that took a buffered event when it opened is only
  * `trigger.received`.
@@ -537,6 +587,8 @@ export interface EventTrigger {
   sent_by: string | null;
   /** What an answer has to satisfy, as it was when the wait opened; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of an answer; null for none. */
+  filter: string | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_timeout: WaitPolicy | null;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
@@ -591,6 +643,12 @@ export interface FailRun {
    */
   retryable?: boolean;
 }
+
+/**
+ * A CEL expression over `payload` and `event` (`event.key`, `event.sent_by`), such as `payload.kind == "paid" && payload.amount >= 100`. For events of which
+ * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
+ */
+export type Filter = string;
 
 /** Whether another page follows. */
 export type HasMore = boolean;
@@ -938,6 +996,26 @@ export interface ReportProgress {
 
 /** Why a run was dispatched again. Sent to the endpoint as `X-Resume-Reason`. */
 export type ResumeReason = "event" | "timeout" | "canceled" | "rejected" | "retry" | "lost" | (string & {});
+
+export interface RetargetDeadLetter {
+  event_key: EventKey;
+  /** The generation that is meant; another current one is 409 `stale_generation`. */
+  generation?: number;
+  /** The event trigger that is meant; another current one is 409 `stale_generation`. */
+  trigger_id?: Reference;
+  /** @default buffer */
+  if_no_waiter?: IfNoWaiter;
+  /**
+   * Keep the event for the next wait on this key when the latest one has ended.
+   * @default false
+   */
+  for_next?: boolean;
+  /**
+   * Seconds for which a buffered event stays deliverable.
+   * @default 604800
+   */
+  ttl_secs?: number;
+}
 
 /**
  * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
@@ -1411,6 +1489,8 @@ export interface WaitForEvent {
    * @default null
    */
   payload_schema?: JsonSchemaInput | null;
+  /** @default null */
+  filter?: Filter | null;
   /**
    * Shown to whoever has to answer.
    * @default null
@@ -1562,6 +1642,8 @@ export interface WorkflowStep {
   notify_url: string | null;
   /** What the event has to satisfy; null for any. */
   payload_schema: JsonSchema | null;
+  /** The expression that has to be true of the event; null for none. */
+  filter: string | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1602,6 +1684,7 @@ export interface WorkflowStepInput {
    * deep, without references to other documents.
    */
   payload_schema?: JsonSchemaInput | null;
+  filter?: Filter | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

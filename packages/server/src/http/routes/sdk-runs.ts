@@ -1,10 +1,9 @@
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
-import { endpointIssue } from "../../service/endpoint-rules.ts";
-import { schemaIssue } from "../../service/payload-schema.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
+import { waitIssues } from "../../service/wait-issues.ts";
 import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
@@ -74,22 +73,21 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
     const end = endOf(body);
-    const notifyUrl = body.notify_url ?? null;
-    const issue =
-      notifyUrl === null ? undefined : endpointIssue("/notify_url", notifyUrl, context.allowPrivateEndpoints);
-    if (issue) throw validationError([issue]);
-    const payloadSchema = body.payload_schema ?? null;
-    const schemaProblem = payloadSchema === null ? undefined : schemaIssue(payloadSchema, "/payload_schema");
-    if (schemaProblem) throw validationError([schemaProblem]);
+    const checked = {
+      notify_url: body.notify_url ?? null,
+      payload_schema: body.payload_schema ?? null,
+      filter: body.filter ?? null,
+    };
+    const [first, ...others] = waitIssues(checked, "", context.allowPrivateEndpoints);
+    if (first) throw validationError([first, ...others]);
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       ...end,
-      notify_url: notifyUrl,
+      ...checked,
       on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
-      payload_schema: payloadSchema,
       tags: body.tags ?? {},
     });
   },
