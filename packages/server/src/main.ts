@@ -1,9 +1,9 @@
 import type { Server as NodeServer } from "node:http";
-import { createAdaptorServer } from "@hono/node-server";
 import { createServer, type Server } from "./compose.ts";
 import { type Config, readConfig } from "./config.ts";
 import { ensureDevelopmentKey } from "./development.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/postgres.ts";
+import { createNodeServer } from "./http/node-server.ts";
 import { createLog } from "./log.ts";
 import { readSecrets } from "./secrets.ts";
 import { StartupError } from "./startup-error.ts";
@@ -34,11 +34,11 @@ async function main(): Promise<void> {
       http.closeAllConnections();
       await embedded?.stop();
     });
-    const port = portOf(http);
-    process.stdout.write(`listening on http://${config.http.host}:${port}\n`);
+    const url = urlOf(config, http);
+    process.stdout.write(`listening on ${url}\n`);
     if (secrets.developmentApiKey !== undefined) {
       await ensureDevelopmentKey(server.context, secrets.developmentApiKey);
-      process.stdout.write(welcome(`http://${config.http.host}:${port}`, secrets.developmentApiKey));
+      process.stdout.write(welcome(url, secrets.developmentApiKey, embedded?.directory));
     }
   } catch (error) {
     await embedded?.stop();
@@ -55,9 +55,7 @@ function startEmbedded({ files }: Config): Promise<EmbeddedPostgres> {
 }
 
 async function listen({ http: { host, port, requestTimeoutMs } }: Config, server: Server): Promise<NodeServer> {
-  const http = createAdaptorServer({ fetch: server.fetch }) as NodeServer;
-  http.requestTimeout = requestTimeoutMs;
-  http.keepAliveTimeout = 65_000;
+  const http = createNodeServer({ fetch: server.fetch, requestTimeoutMs });
   try {
     await new Promise<void>((resolve, reject) => {
       http.once("error", reject);
@@ -79,9 +77,10 @@ function cannotListen(host: string, port: number, error: unknown): StartupError 
   return new StartupError(fix, { cause: error });
 }
 
-function portOf(http: NodeServer): number {
+function urlOf({ http: { host } }: Config, http: NodeServer): string {
   const address = http.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** The first signal drains; a second one ends at once, which is safe too. */

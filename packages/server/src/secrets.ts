@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { chmod, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
+import { makeFolder } from "./make-folder.ts";
 import { StartupError } from "./startup-error.ts";
 
 /** What the server knows and nobody else may. */
@@ -74,7 +75,7 @@ async function make(directory: string, file: string): Promise<DevelopmentFile> {
     jwt_signing_key: randomBytes(32).toString("hex"),
     api_key: `strait_${randomBytes(32).toString("hex")}`,
   };
-  await mkdir(directory, { recursive: true });
+  await makeFolder(directory);
   const aside = `${file}.${process.pid}`;
   try {
     await writeFile(aside, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });

@@ -1,5 +1,10 @@
-/** What a development server says when it is ready: where it is, a key that works, and three things to try. */
-export function welcome(url: string, apiKey: string): string {
+/**
+ * What a development server says when it is ready: where it is, a key that works, and three things to try.
+ *
+ * @param dataDir - The folder of the embedded database; undefined where it has another.
+ */
+export function welcome(url: string, apiKey: string, dataDir: string | undefined): string {
+  const where = dataDir === undefined ? "the database of DATABASE_URL" : dataDir;
   const auth = `-H "Authorization: Bearer ${apiKey}"`;
   const json = '-H "Content-Type: application/json"';
   return `
@@ -14,7 +19,7 @@ export function welcome(url: string, apiKey: string): string {
 
     curl "${url}/v1/events?status=waiting" ${auth}
 
-  Stop with Ctrl+C. The data stays in .strait/ for the next start.
+  Stop with Ctrl+C. The data stays in ${where} for the next start.
 
 `;
 }

@@ -122,6 +122,16 @@ const obstacles: readonly [title: string, given: () => Promise<Record<string, st
     },
     /^Cannot make the folder \S+ for the embedded database: .+\. Set STRAIT_DATA_DIR to a folder of yours\.$/,
   ],
+  [
+    "a data folder that the system will not have made",
+    async () => ({ STRAIT_DATA_DIR: "/proc/strait" }),
+    /^Cannot make the folder \/proc\/strait\/postgres for the embedded database: ENOENT.+\. Set STRAIT_DATA_DIR to a folder of yours\.$/,
+  ],
+  [
+    "a folder for its secrets that the system will not have made",
+    async () => ({ STRAIT_DATA_DIR: "/proc/strait", DATABASE_URL: (await freshDatabase()).url }),
+    /^Cannot keep the development secrets in \/proc\/strait\/dev\.json: ENOENT.+\. Set STRAIT_DATA_DIR to a folder of yours\.$/,
+  ],
 ];
 
 describe("a server that cannot start", { timeout: TEST_LIMIT_MS }, () => {
@@ -174,6 +184,18 @@ describe("a server that starts", { timeout: TEST_LIMIT_MS }, () => {
       { status: "buffered", event_key: "hello:world" },
       { data: [], has_more: false },
     ]);
+  });
+
+  test("prints a URL that can be used when it listens on an IPv6 address, and where its data is", async () => {
+    const folder = await dataFolder();
+    const env = { NODE_ENV: "test", STRAIT_DATA_DIR: folder, DATABASE_URL: (await freshDatabase()).url, HOST: "::1" };
+
+    const server = await startProcess(env);
+
+    expect(server.url).toMatch(/^http:\/\/\[::1\]:\d+$/);
+    expect((await server.request("GET", "/health")).status).toBe(200);
+    expect(server.stdout).toContain(`Strait is ready at ${server.url}`);
+    expect(server.stdout).toContain("The data stays in the database of DATABASE_URL for the next start.");
   });
 
   test("keeps its key and its data for the next start", async () => {

@@ -177,8 +177,12 @@ describe("a wait step", () => {
 
   test.each([
     ["has no value", {}, "{{payload.id}}"],
-    ["makes a key with a control character", { id: "a\nb" }, "controlCharacters"],
-    ["makes a key that is too long", { id: "x".repeat(600) }, "maxLength"],
+    ["makes a key with a control character", { id: "a\nb" }, "what the event_key makes is no key: remove line breaks"],
+    [
+      "makes a key that is too long",
+      { id: "x".repeat(600) },
+      "what the event_key makes is no key: use at most 512 characters",
+    ],
   ])("U6 fails, and waits on nothing, when its key %s", async (_, payload, why) => {
     const strait = await startServer();
     const stage = await startWorkflowStage(strait, [wait]);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
+import { advanceClock } from "./clock.ts";
 import { eventually, startServer, type TestServer } from "./server.ts";
 import { eventOf, send, startStage, waitForEvent } from "./stage.ts";
 
@@ -37,6 +38,27 @@ describe("a deadline", () => {
     expect(headers["x-resume-reason"]).toBe("timeout");
     expect(JSON.parse(String(headers["x-last-checkpoint"]))).toEqual({ page: 7 });
     expect((await eventOf(strait, "review:1")).body.status).toBe("timed_out");
+  });
+
+  test("of a second or more fires within 100 ms: a look comes every second, and knows what falls due before the next", async () => {
+    const strait = await startServer({ runsEngine: false });
+    await strait.tick("dispatch-runs");
+    const stage = await startStage(strait);
+    const run = await stage.run();
+    await run.wait("soon", { timeout_secs: 1 });
+    const task = strait.server.engine.tasks.get("settle-due-waits");
+
+    const early = await task?.tick();
+    const [left] = await strait.db.query<{ ms: number }>(sql`
+      SELECT 1000 * extract(epoch FROM expires_at - strait_now())::float8 AS ms FROM event_triggers`);
+    await advanceClock(strait.db, 1_000);
+    const due = await task?.tick();
+
+    expect(task?.idleMs).toBe(1_000);
+    expect(early).toMatchObject({ handled: 0 });
+    expect(early?.nextMs).toBeGreaterThanOrEqual(left?.ms ?? Infinity);
+    expect(early?.nextMs).toBeLessThanOrEqual(1_000);
+    expect(due?.handled).toBe(1);
   });
 
   test("may be an absolute time", async () => {

@@ -143,6 +143,18 @@ export function unsupportedMediaType(given: string | undefined): StraitError {
   return new StraitError("unsupported_media_type", message, { details: { given: given ?? null } });
 }
 
+/** @param charset - What the `Content-Type` says of the body's encoding. */
+export function unsupportedCharset(charset: string): StraitError {
+  const message = `the charset is ${quote(charset)}; encode the body as UTF-8, and leave the charset out`;
+  return new StraitError("unsupported_media_type", message, { details: { given: charset } });
+}
+
+/** @param coding - The request's `Content-Encoding`. */
+export function unsupportedCoding(coding: string): StraitError {
+  const message = `the content encoding is ${quote(coding)}; send the body as it is, without a Content-Encoding`;
+  return new StraitError("unsupported_media_type", message, { details: { given: coding } });
+}
+
 /** By default it does not say why: a wrong key, a revoked one and none at all look the same from outside. */
 export function unauthorized(
   message = "the credentials are missing or not valid; send `Authorization: Bearer` with an API key or a run token",

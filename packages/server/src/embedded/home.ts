@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { access, chmod, mkdir } from "node:fs/promises";
+import { access, chmod } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeFolder } from "../make-folder.ts";
 import { StartupError } from "../startup-error.ts";
 import { closedFolder, type OsUser, otherUser } from "./os-user.ts";
 
@@ -23,7 +24,7 @@ export interface Home {
 export async function prepareHome(directory: string, fallback: string | undefined): Promise<Home> {
   const wanted = resolve(directory);
   const user = await otherUser(join(wanted, "data"));
-  await makeFolder(wanted, user);
+  await makeHome(wanted, user);
   const closed = user && (await closedFolder(wanted, user));
   if (closed === undefined) return homeAt(wanted, user);
 
@@ -38,7 +39,7 @@ export async function prepareHome(directory: string, fallback: string | undefine
   if (isHere) throw new StartupError(`The database in ${wanted} cannot be reached through ${closed}; ${way}.`);
 
   const other = join(fallback, createHash("sha256").update(wanted).digest("hex").slice(0, 12));
-  await makeFolder(other, await otherUser(join(other, "data")));
+  await makeHome(other, await otherUser(join(other, "data")));
   return homeAt(other, await otherUser(join(other, "data")));
 }
 
@@ -49,9 +50,9 @@ const homeAt = (directory: string, user: OsUser | undefined): Home => ({
   user,
 });
 
-async function makeFolder(directory: string, user: OsUser | undefined): Promise<void> {
+async function makeHome(directory: string, user: OsUser | undefined): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true });
+    await makeFolder(directory);
     // Another user has to pass through to its data.
     await chmod(directory, user ? 0o711 : 0o700);
   } catch (error) {

@@ -29,6 +29,8 @@ export interface EmbeddedPostgresOptions {
 export interface EmbeddedPostgres {
   /** Of a superuser, password included. */
   readonly url: string;
+  /** Where its data is: not always where it was wanted. */
+  readonly directory: string;
   readonly pid: number;
   /** Such as `18.4`. */
   readonly version: string;
@@ -90,6 +92,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   let stopping: Promise<void> | undefined;
   return {
     url,
+    directory: home.directory,
     pid: postmaster.pid,
     version: server?.version ?? String(binaries.major),
     fresh,

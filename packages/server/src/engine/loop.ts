@@ -62,8 +62,11 @@ export function startLoop(task: Task, onError: (task: Task, error: unknown) => v
   };
 }
 
-/** Due times are kept; only idle looks are spread by ±20 %, so that many processes do not poll in step. */
+/**
+ * Due times are kept; only idle looks are spread, so that many processes do not poll in step. They come at most 20 %
+ * earlier and never later: what falls due `idleMs` after it was made is looked at before.
+ */
 function delayOf({ idleMs }: Task, { nextMs }: Tick): number {
-  const idle = idleMs * (0.8 + Math.random() * 0.4);
+  const idle = idleMs * (0.8 + Math.random() * 0.2);
   return nextMs === undefined ? idle : Math.min(idle, Math.max(nextMs, 1));
 }

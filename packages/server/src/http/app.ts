@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type ErrorCode, errorStatus, type OperationId, operations } from "@strait/contract";
+import { errorStatus, type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
 import { StraitError, unavailable, validationError } from "../domain/errors.ts";
@@ -9,6 +9,7 @@ import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
+import { envelope, HEADERS } from "./envelope.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
@@ -74,13 +75,6 @@ interface Reply {
 function replyTo(c: HonoContext): Reply {
   return { id: randomUUID(), isCrossOrigin: requestHeaders(c)("origin") !== undefined };
 }
-
-/** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
-const HEADERS = {
-  "cache-control": "no-store",
-  "x-content-type-options": "nosniff",
-  "x-api-version": "v1",
-} as const;
 
 /** These write their own answers down: their effects and those of others are one statement. */
 const STORES_ITS_ANSWER: ReadonlySet<OperationId> = new Set([
@@ -234,10 +228,19 @@ function pathOf(c: HonoContext): Record<string, string> {
   return c.req.param();
 }
 
-function queryOf(url: string): Record<string, unknown> {
+/** What is given more than once is a list, which no parameter takes. */
+function queryOf(url: string): Record<string, string | readonly string[]> {
   const at = url.indexOf("?");
-  return at === -1 ? {} : Object.fromEntries(new URLSearchParams(url.slice(at + 1)));
+  if (at === -1) return {};
+  const given = new URLSearchParams(url.slice(at + 1));
+  const query = Object.fromEntries(given);
+  return given.size === Object.keys(query).length
+    ? query
+    : Object.fromEntries(Object.keys(query).map((name) => [name, listed(given.getAll(name))]));
 }
+
+const listed = (values: readonly string[]): string | readonly string[] =>
+  values.length > 1 ? values : (values[0] ?? "");
 
 function scopeOf(caller: Caller | RunCaller): string {
   return "environmentId" in caller ? caller.environmentId : caller.runId;
@@ -300,13 +303,9 @@ function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, op
 }
 
 function errorResponse(options: AppOptions, error: StraitError, reply: Reply): Response {
-  const { code, message, details } = error;
+  const { code, details } = error;
   const headers: Record<string, string> = { ...headersOf(options, reply), "content-type": "application/json" };
   if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
   if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
-  const status = errorStatus[code as ErrorCode];
-  return new Response(JSON.stringify({ error: { code, message, details }, request_id: reply.id }), {
-    status,
-    headers,
-  });
+  return new Response(envelope(error, reply.id), { status: errorStatus[code], headers });
 }

@@ -45,6 +45,17 @@ export function isSameSecret(given: string, secret: string): boolean {
   return timingSafeEqual(digest(given), digest(secret));
 }
 
+function asSent(kind: string): string {
+  switch (kind) {
+    case "runToken":
+      return "the run token of the dispatch (its X-Run-Token) as `Authorization: Bearer`";
+    case "internalSecret":
+      return "INTERNAL_SECRET in X-Internal-Secret";
+    default:
+      return "an API key as `Authorization: Bearer`";
+  }
+}
+
 export function authenticator(
   { db }: Pick<Context, "db">,
   tokens: RunTokens,
@@ -138,7 +149,7 @@ export function authenticator(
         const isStreamToken = authorization === undefined && token.includes(".");
         return isStreamToken ? byStreamToken(token, scope, path) : byApiKey(token, scope);
       }
-      throw unauthorized();
+      throw unauthorized(`the credentials are missing or of another kind; send ${auth.map(asSent).join(", or ")}`);
     },
     forget: () => cache.clear(),
   };

@@ -35,6 +35,7 @@ function requestChecks(id: OperationId): RequestChecks {
     path: (value) => check(checkPath, value, "/path"),
     query(value) {
       refuseImpossible(value, "/query");
+      refuseRepeated(value);
       check(checkQuery, value, "/query");
     },
     body(value) {
@@ -47,6 +48,13 @@ function requestChecks(id: OperationId): RequestChecks {
 function refuseImpossible(value: unknown, base: string): void {
   const problem = findJsonProblem(value);
   if (problem) throw validationError([{ field: base + problem.pointer, rule: problem.rule, fix: problem.fix }]);
+}
+
+function refuseRepeated(query: Record<string, unknown>): void {
+  const [first, ...others] = Object.keys(query)
+    .filter((name) => Array.isArray(query[name]))
+    .map((name) => ({ field: `/query${jsonPointer(name)}`, rule: "maxItems", fix: "give it once" }));
+  if (first) throw validationError([first, ...others]);
 }
 
 function check(validate: ValidateFunction | undefined, value: unknown, base: string): void {

@@ -121,7 +121,12 @@ async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Pro
         payload: stepPayload(run.payload, rendered.value, outputsOf(advance, step.depends_on)),
         jobId: step.job_id ?? "",
       });
-    else hasEnded = await failStep(advance, step, `/payload${rendered.pointer}: ${rendered.message}`);
+    else
+      hasEnded = await failStep(
+        advance,
+        step,
+        `the payload cannot be filled at /payload${rendered.pointer}: ${rendered.message}`,
+      );
   }
   const requests: (RunRequest & { readonly workflow: { readonly workflow_step_run_id: string } })[] = [];
   for (const { step, stepId, payload, jobId } of ready) {
@@ -159,9 +164,9 @@ type Key = { readonly ok: true; readonly value: string } | { readonly ok: false;
 
 function keyOf(advance: Advance, step: WorkflowStep): Key {
   const rendered = renderText(step.event_key ?? "", scopeOf(advance, step));
-  if (!rendered.ok) return { ok: false, message: `event_key: ${rendered.message}` };
+  if (!rendered.ok) return { ok: false, message: `the event_key cannot be filled: ${rendered.message}` };
   const checked = checkEventKey(rendered.value);
-  return checked.ok ? checked : { ok: false, message: `event_key ${checked.problem.rule}` };
+  return checked.ok ? checked : { ok: false, message: `what the event_key makes is no key: ${checked.problem.fix}` };
 }
 
 /** What a step fails with, rather than the workflow run's transaction. */

@@ -58,9 +58,9 @@ function emissionOf(context: Context, step: stepRuns.EmittingStep, outputs: Reco
   const { project_id, environment_id, workflow_id, workflow_run_id, step_ref } = step;
   const scope = { payload: step.payload, parent_outputs: outputs, workflow_run_id, workflow_id, project_id, step_ref };
   const rendered = renderText(step.event_emit_key, scope);
-  if (!rendered.ok) return { step, error: `event_emit_key: ${rendered.message}` };
+  if (!rendered.ok) return { step, error: `the event_emit_key cannot be filled: ${rendered.message}` };
   const key = checkEventKey(rendered.value);
-  if (!key.ok) return { step, error: `event_emit_key ${key.problem.rule}: ${key.problem.fix}` };
+  if (!key.ok) return { step, error: `what the event_emit_key makes is no key: ${key.problem.fix}` };
   const send = prepared(context, {
     project_id,
     environment_id,

@@ -2985,7 +2985,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The server cannot work right now, for example without its database or while it stops (`unavailable`). */
+    /** The server cannot do this right now, and changed nothing: its database cannot be reached, another transaction holds what the request changes, more requests have come than can be handled, or the server stops (`unavailable`). */
     Unavailable: {
       headers: {
         /** The id of this exchange. Every answer has one. */
@@ -3009,7 +3009,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The body is not `application/json` in UTF-8 (`unsupported_media_type`). */
+    /** The body is not `application/json` in UTF-8 without a `Content-Encoding` (`unsupported_media_type`). */
     UnsupportedMediaType: {
       headers: {
         /** The id of this exchange. Every answer has one. */

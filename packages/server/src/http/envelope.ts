@@ -1,0 +1,13 @@
+import type { StraitError } from "../domain/errors.ts";
+
+/** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
+export const HEADERS = {
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "x-api-version": "v1",
+} as const;
+
+/** The body of every answer that refuses. */
+export function envelope({ code, message, details }: StraitError, requestId: string): string {
+  return JSON.stringify({ error: { code, message, details }, request_id: requestId });
+}

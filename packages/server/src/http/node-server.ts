@@ -1,0 +1,71 @@
+import { randomUUID } from "node:crypto";
+import { createServer, type Server as NodeServer, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { errorStatus } from "@strait/contract";
+import { StraitError, validationError } from "../domain/errors.ts";
+import { envelope, HEADERS } from "./envelope.ts";
+
+export interface NodeServerOptions {
+  fetch(request: Request, env?: object): Response | Promise<Response>;
+  /** How long a request may take to arrive. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Node's own server around `fetch`. What it refuses itself is answered in the same form as everything else. */
+export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions): NodeServer {
+  const errorHandler = (error: unknown) => {
+    const refusal = error instanceof RequestError ? notHttp(error.message) : INTERNAL;
+    const id = randomUUID();
+    return new Response(envelope(refusal, id), { status: errorStatus[refusal.code], headers: headersOf(id) });
+  };
+  // Node would refuse a request without a host with an empty answer; the adaptor does it through `errorHandler`.
+  const http = createServer({ requireHostHeader: false }, getRequestListener(fetch, { errorHandler }));
+  http.requestTimeout = requestTimeoutMs;
+  http.headersTimeout = requestTimeoutMs;
+  http.keepAliveTimeout = 65_000;
+  http.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket));
+  return http;
+}
+
+const INTERNAL = new StraitError("internal_error", "something went wrong in the server; try again");
+
+function notHttp(reason: string): StraitError {
+  return validationError([{ field: "/headers", rule: "http", fix: `send a request that is HTTP/1.1: ${reason}` }]);
+}
+
+const headersOf = (id: string): Record<string, string> => ({
+  ...HEADERS,
+  "content-type": "application/json",
+  "x-request-id": id,
+});
+
+/** The parser does not know where the next request begins, so the connection ends with the answer. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const { _httpMessage: answer } = socket as { _httpMessage?: { headersSent: boolean } };
+  // Gone, or in the middle of another answer.
+  if (!socket.writable || error.code === "ECONNRESET" || answer?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  const refusal = refusalOf(error);
+  const status = errorStatus[refusal.code];
+  const id = randomUUID();
+  const body = envelope(refusal, id);
+  const headers = { ...headersOf(id), "content-length": String(Buffer.byteLength(body)), connection: "close" };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+}
+
+function refusalOf({ code, message }: NodeJS.ErrnoException): StraitError {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return new StraitError("headers_too_large", "the request's headers are larger than 16 KiB; send fewer");
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return new StraitError("payload_too_large", "the body's chunk extensions are too large; leave them out");
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new StraitError("request_timeout", "the request did not arrive in time; send it again, without pauses");
+    default:
+      return notHttp(message.replace(/^Parse Error: /, ""));
+  }
+}

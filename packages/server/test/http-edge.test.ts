@@ -1,0 +1,169 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createNodeServer } from "../src/http/node-server.ts";
+import { givenJob } from "./given.ts";
+import { startServer, type TestServer } from "./server.ts";
+
+/** The server behind Node's own, on a port. */
+async function listening(strait: TestServer, requestTimeoutMs = 30_000): Promise<number> {
+  const http = createNodeServer({ fetch: (request, env) => strait.server.fetch(request, env), requestTimeoutMs });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  onTestFinished(() => {
+    http.closeAllConnections();
+    http.close();
+  });
+  const address = http.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** Everything that is answered to these bytes until the connection ends. */
+async function say(port: number, text: string): Promise<{ status: number; headers: string; body: string }> {
+  const socket = connect(port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.setEncoding("utf8");
+  let answer = "";
+  socket.on("data", (chunk: string) => {
+    answer += chunk;
+  });
+  socket.write(text);
+  await once(socket, "end");
+  const [headers = "", body = ""] = answer.split("\r\n\r\n");
+  return { status: Number(headers.split(" ")[1]), headers: headers.toLowerCase(), body };
+}
+
+const POST = "POST /v1/jobs HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/json\r\n";
+
+describe("a request that Node's parser refuses gets the error envelope", () => {
+  test.each([
+    ["a request line that is none", "HELLO\r\n\r\n", 400, "validation_error"],
+    ["no host", "GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", 400, "validation_error"],
+    ["a host that is none", "GET /health HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400, "validation_error"],
+    ["two lengths", `${POST}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n`, 400, "validation_error"],
+    ["a chunk without a size", `${POST}transfer-encoding: chunked\r\n\r\nzz\r\n`, 400, "validation_error"],
+    ["too many headers", `GET / HTTP/1.1\r\nhost: test\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, 431, "headers_too_large"],
+  ])("%s", async (_, text, status, code) => {
+    const strait = await startServer({ runsEngine: false });
+    const port = await listening(strait);
+
+    const answer = await say(port, text);
+
+    expect(answer.status).toBe(status);
+    const { error, request_id } = JSON.parse(answer.body);
+    expect(error.code).toBe(code);
+    expect(error.message).not.toBe("");
+    expect(answer.headers).toContain(`x-request-id: ${request_id}`);
+    expect(answer.headers).toContain("content-type: application/json");
+  });
+
+  test("one that does not arrive in time, with 408", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const http = createNodeServer({ fetch: strait.server.fetch, requestTimeoutMs: 30_000 });
+    const said: string[] = [];
+    const timeout = Object.assign(new Error("Request timeout"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
+
+    http.emit("clientError", timeout, { writable: true, end: (text: string) => void said.push(text) });
+
+    expect(said[0]).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
+    expect(said[0]).toContain('"code":"request_timeout"');
+  });
+
+  test("but not into the middle of another answer", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const http = createNodeServer({ fetch: strait.server.fetch, requestTimeoutMs: 30_000 });
+    const done: string[] = [];
+    const end = () => void done.push("answered");
+    const destroy = () => void done.push("destroyed");
+
+    http.emit("clientError", new Error("bad"), { writable: true, _httpMessage: { headersSent: true }, end, destroy });
+    http.emit("clientError", new Error("bad"), { writable: false, end, destroy });
+
+    expect(done).toEqual(["destroyed", "destroyed"]);
+  });
+});
+
+describe("a body that cannot be taken as it was meant", () => {
+  const job = { name: "Job", slug: "job", endpoint_url: "http://127.0.0.1:1/" };
+
+  test("with an integer that would be rounded is refused, naming the field", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const jobId = await givenJob(strait);
+
+    const refused = await strait.request("POST", `/v1/jobs/${jobId}/trigger`, {
+      text: '{"payload":{"account":9007199254740993}}',
+    });
+    const taken = await strait.request("POST", `/v1/jobs/${jobId}/trigger`, {
+      text: '{"payload":{"account":"9007199254740993","most":9007199254740991,"float":1e300}}',
+    });
+
+    expect(refused.status).toBe(400);
+    expect(refused.body.error.details.issues).toEqual([
+      {
+        field: "/payload/account",
+        rule: "safeInteger",
+        fix: "send it as a string: an integer beyond ±9007199254740991 would be rounded",
+      },
+    ]);
+    expect(taken.status).toBe(201);
+  });
+
+  test.each([
+    [{ "content-type": "application/json; charset=iso-8859-1" }, "iso-8859-1"],
+    [{ "content-type": 'application/json;charset="utf-16"' }, "utf-16"],
+    [{ "content-encoding": "gzip" }, "gzip"],
+  ])("%o is 415, and says what to send", async (headers, given) => {
+    const strait = await startServer({ runsEngine: false });
+
+    const refused = await strait.request("POST", "/v1/jobs", { body: job, headers });
+
+    expect([refused.status, refused.body.error.code]).toEqual([415, "unsupported_media_type"]);
+    expect(refused.body.error.details).toEqual({ given });
+    expect(refused.body.error.message).toMatch(/; (encode|send) the body/);
+  });
+
+  test.each([
+    { "content-type": "application/json; charset=UTF-8" },
+    { "content-type": "application/json; charset=utf8" },
+    { "content-type": 'application/json; charset="utf-8"' },
+    { "content-type": "application/vnd.strait+json" },
+    { "content-encoding": "identity" },
+  ])("%o is taken", async (headers) => {
+    const strait = await startServer({ runsEngine: false });
+
+    expect((await strait.request("POST", "/v1/jobs", { body: job, headers })).status).toBe(201);
+  });
+});
+
+describe("a query", () => {
+  test("with a parameter given twice is refused, naming it", async () => {
+    const strait = await startServer({ runsEngine: false });
+
+    const refused = await strait.request("GET", "/v1/jobs?limit=1&limit=2&cursor=a");
+
+    expect(refused.status).toBe(400);
+    expect(refused.body.error.details.issues).toEqual([
+      { field: "/query/limit", rule: "maxItems", fix: "give it once" },
+    ]);
+    expect((await strait.request("GET", "/health?a=1&a=2")).status).toBe(200);
+  });
+});
+
+describe("401", () => {
+  test.each([
+    ["GET", "/v1/jobs", "an API key as `Authorization: Bearer`"],
+    [
+      "POST",
+      "/sdk/v1/runs/run_1/heartbeat",
+      "the run token of the dispatch (its X-Run-Token) as `Authorization: Bearer`",
+    ],
+    ["POST", "/v1/projects", "INTERNAL_SECRET in X-Internal-Secret"],
+  ])("of %s %s says which credentials are wanted", async (method, path, wanted) => {
+    const strait = await startServer({ runsEngine: false });
+
+    const refused = await strait.request(method, path, { token: null, ...(method === "POST" ? { body: {} } : {}) });
+
+    expect(refused.status).toBe(401);
+    expect(refused.body.error.message).toContain(wanted);
+  });
+});
