@@ -7,6 +7,7 @@ import { buildPrograms } from "./src/build.ts";
 import type { ContenderName } from "./src/contenders.ts";
 import { help, type Options, readOptions, UsageError } from "./src/options.ts";
 import { play } from "./src/play.ts";
+import { probeReport, probes } from "./src/probes.ts";
 import { type Results, roundLine, scenarioReport } from "./src/report.ts";
 import type { Figures, ScenarioName } from "./src/scenarios.ts";
 import { type Store, startStore } from "./src/store.ts";
@@ -31,6 +32,12 @@ async function main(): Promise<void> {
       const results = await playRounds(store, scenario, options);
       all[scenario] = results;
       const { text, isMet } = scenarioReport(scenario, options.runsIn(scenario), results);
+      areMet &&= isMet;
+      console.log(`\n${text}`);
+    }
+    for (const name of options.probes) {
+      const setting = { store, nodeArgs: process.execArgv, isQuick: options.isQuick };
+      const { text, isMet } = probeReport(name, await probes[name].run(setting));
       areMet &&= isMet;
       console.log(`\n${text}`);
     }

@@ -60,6 +60,11 @@ function read(storePid: number): (CpuParts & { machine: number }) | undefined {
   };
 }
 
+/** CPU seconds that a process has used so far; NaN where there is no /proc. */
+export function cpuSecondsOf(pid: number): number {
+  return readProcess(String(pid))?.seconds ?? Number.NaN;
+}
+
 function readProcesses(): Map<number, ProcessTimes> {
   const all = new Map<number, ProcessTimes>();
   for (const name of readdirSync("/proc")) {

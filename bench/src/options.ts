@@ -1,11 +1,14 @@
 import { parseArgs } from "node:util";
 import { type ContenderName, contenderNames } from "./contenders.ts";
+import { type ProbeName, probeNames, probes } from "./probes.ts";
 import { type ScenarioName, scenarioNames, scenarios } from "./scenarios.ts";
 
 export interface Options {
   readonly contenders: readonly ContenderName[];
   readonly scenarios: readonly ScenarioName[];
+  readonly probes: readonly ProbeName[];
   readonly rounds: number;
+  readonly isQuick: boolean;
   /** How often a play that others disturb is made, the first time included. */
   readonly tries: number;
   /** Runs in a scenario. */
@@ -25,6 +28,7 @@ const scenarioHelp = scenarioNames.map((name) => {
   const { title, n, quickN } = scenarios[name];
   return `  ${name.padEnd(10)}${title} (${n} runs; quick ${quickN})`;
 });
+const probeHelp = probeNames.map((name) => `  ${name.padEnd(10)}${probes[name].title} (ours alone, once)`);
 
 export const help = `Measures the server beside the sketch of its design (bench/sketch), in one run on one
 embedded PostgreSQL that commits to the disk. They take turns; the figures are medians.
@@ -32,7 +36,7 @@ embedded PostgreSQL that commits to the disk. They take turns; the figures are m
 Usage: npm run bench -- [options]
 
 Scenarios:
-${scenarioHelp.join("\n")}
+${[...scenarioHelp, ...probeHelp].join("\n")}
 
 Options:
   --scenario <a,b>   only these scenarios
@@ -55,10 +59,13 @@ Ratios are what counts: absolute figures differ by a factor of two between machi
 export function readOptions(args: readonly string[]): Options | undefined {
   const values = parse(args);
   if (values.help) return undefined;
+  const named = chosen("scenario", values.scenario, [...scenarioNames, ...probeNames]);
   const n = values.n === undefined ? undefined : count("n", values.n);
   return {
     contenders: chosen("only", values.only, contenderNames),
-    scenarios: chosen("scenario", values.scenario, scenarioNames),
+    scenarios: scenarioNames.filter((name) => named.includes(name)),
+    probes: probeNames.filter((name) => named.includes(name)),
+    isQuick: values.quick,
     rounds: values.rounds === undefined ? (values.quick ? 1 : 3) : count("rounds", values.rounds),
     tries: values.tries === undefined ? (values.quick ? 1 : 3) : count("tries", values.tries),
     runsIn: (name) => n ?? (values.quick ? scenarios[name].quickN : scenarios[name].n),

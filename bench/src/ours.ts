@@ -6,22 +6,41 @@ import { startServer } from "./server-process.ts";
 
 const DAY_SECS = 86_400;
 
-/** The server of `packages/server`, used through its API alone, and set up as in production. */
+export interface OurServer {
+  readonly origin: string;
+  readonly pid: number;
+  readonly apiKey: string;
+  readonly projectId: string;
+  readonly environmentId: string;
+  stop(): Promise<void>;
+}
+
+/** Starts the server as in production, with a project. */
+export async function startOurs(
+  databaseUrl: string,
+  nodeArgs: readonly string[],
+  env: Record<string, string> = {},
+): Promise<OurServer> {
+  const internalSecret = randomBytes(24).toString("hex");
+  const server = await startServer(programs.ours, nodeArgs, {
+    NODE_ENV: "production",
+    DATABASE_URL: databaseUrl,
+    HOST: "127.0.0.1",
+    PORT: "0",
+    INTERNAL_SECRET: internalSecret,
+    JWT_SIGNING_KEY: randomBytes(32).toString("hex"),
+    LOG_LEVEL: "error",
+    STRAIT_ALLOW_PRIVATE_ENDPOINTS: "true",
+    ...env,
+  });
+  return { ...server, ...(await createProject(server.origin, internalSecret)) };
+}
+
+/** The server of `packages/server`, used through its API alone. */
 export const ours: Contender = {
   async open({ databaseUrl, listener, keys, nodeArgs, count }) {
-    const internalSecret = randomBytes(24).toString("hex");
-    const server = await startServer(programs.ours, nodeArgs, {
-      NODE_ENV: "production",
-      DATABASE_URL: databaseUrl,
-      HOST: "127.0.0.1",
-      PORT: "0",
-      INTERNAL_SECRET: internalSecret,
-      JWT_SIGNING_KEY: randomBytes(32).toString("hex"),
-      LOG_LEVEL: "error",
-      STRAIT_ALLOW_PRIVATE_ENDPOINTS: "true",
-    });
-    const apiKey = await createApiKey(server.origin, internalSecret);
-    const api = apiClient(server.origin, `Bearer ${apiKey}`, keys);
+    const server = await startOurs(databaseUrl, nodeArgs);
+    const api = apiClient(server.origin, `Bearer ${server.apiKey}`, keys);
 
     const handler = await serveHandler(async (body, headers) => {
       const payload = body as Payload & { readonly key?: string };
@@ -63,7 +82,10 @@ export const ours: Contender = {
   },
 };
 
-async function createApiKey(origin: string, internalSecret: string): Promise<string> {
+async function createProject(
+  origin: string,
+  internalSecret: string,
+): Promise<Pick<OurServer, "apiKey" | "projectId" | "environmentId">> {
   const api = apiClient(origin, "", false);
   const secret = { "x-internal-secret": internalSecret };
   const project = JSON.parse(await api.post("/v1/projects", { name: "Bench" }, secret));
@@ -71,5 +93,5 @@ async function createApiKey(origin: string, internalSecret: string): Promise<str
     await api.post("/v1/api-keys", { name: "bench", scopes: ["*"] }, { ...secret, "x-project-id": project.id }),
   );
   await api.close();
-  return key;
+  return { apiKey: key, projectId: project.id, environmentId: project.default_environment_id };
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 
 export interface ServerProcess {
   readonly origin: string;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -27,7 +28,7 @@ export async function startServer(
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   try {
-    return { origin: await originOf(child, file), stop: () => stop(child, kill) };
+    return { origin: await originOf(child, file), pid: child.pid ?? 0, stop: () => stop(child, kill) };
   } catch (error) {
     await stop(child, kill);
     throw error;

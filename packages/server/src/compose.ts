@@ -114,7 +114,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     tokens,
     signer,
     onError: onError("dispatch"),
-    onRoom: () => signals.publish(["queue"]),
+    onRoom: () => signals.tell(["queue"]),
   });
   const context: Context = {
     db,

@@ -63,7 +63,7 @@ async function driveWaits(strait: TestServer): Promise<void> {
     return run.id;
   };
   const options = { timeout_secs: 60, on_cancel: "resume", notify_url: `${executor.url}/ready` };
-  const wait = (event_key: string) => call("wait-for-event", { event_key, ...options });
+  const wait = (event_key: string, more = {}) => call("wait-for-event", { event_key, ...options, ...more });
   const send = (key: string, body: object, headers = {}) =>
     strait.request("POST", `/v1/events/${key}/send`, { body, headers });
 
@@ -75,6 +75,10 @@ async function driveWaits(strait: TestServer): Promise<void> {
   await wait("canceled");
   await strait.request("POST", "/v1/events/canceled/extend", { body: { timeout_secs: 90 } });
   await strait.request("DELETE", "/v1/events/canceled");
+  for (const on_conflict of ["replace", "join", "replace", "join"]) await wait("shared", { on_conflict });
+  await strait.request("GET", "/v1/events/shared");
+  await send("shared", { payload: 1, trigger_id: "trg_01k0000000e00800000000none" });
+  await send("shared", { payload: 1 });
   await wait("rejected");
   for (const _ of [1, 2]) await strait.request("POST", "/v1/events/rejected/reject", { body: { reason: "no" } });
   const canceled = await wait("with its run");
@@ -82,6 +86,9 @@ async function driveWaits(strait: TestServer): Promise<void> {
   const late = await wait("late");
   await strait.advance(120_000);
   await runIs(strait, late, "timed_out");
+  const waits = ["left", "right"].map((event_key) => ({ event_key }));
+  await call("wait-for-events", { mode: "all", waits, timeout_secs: 60 });
+  for (const { event_key } of waits) await send(event_key, { payload: 1 });
   const talking = await call("inbox/receive", { names: ["chat"], timeout_secs: 60 });
   for (const name of ["aside", "chat"]) {
     await strait.request("POST", `/v1/runs/${talking}/inbox/${name}`, {

@@ -114,6 +114,63 @@ describe("a wait that opens while its event is sent", () => {
   });
 });
 
+describe("waits that share a key", () => {
+  test("U2 K4 one that joins while the answer is sent reads it, or waits for the next: none is left out", async () => {
+    const { a, b } = await startTwo();
+    const keys = rounds(30);
+    const { runs } = await stageOf(a, 2 * keys.length);
+    const first = runs.slice(0, keys.length);
+    const second = runs.slice(keys.length);
+    await Promise.all(keys.map((key, round) => first[round]?.wait(key)));
+
+    const answers = await Promise.all(
+      keys.map((key, round) => {
+        const join = () => second[round]?.wait(key, { on_conflict: "join" });
+        const deliver = () => send(b, key, round);
+        return Promise.all(round % 2 === 0 ? [join(), deliver()] : [deliver(), join()].reverse());
+      }),
+    );
+
+    const outcomes = await Promise.all(
+      keys.map(async (key, round) => {
+        const [joined, sent] = answers[round] as [Answer, Answer];
+        const { triggers } = await stateOf(a, key);
+        const statuses = triggers.map(({ status }) => status).join(" ");
+        return `generation ${joined.body.generation}: ${statuses}, send ${summary(sent)}`;
+      }),
+    );
+    const allowed = [
+      "generation 1: received received, send 200 delivered",
+      "generation 2: received waiting, send 200 delivered",
+    ];
+    expect(outcomes.filter((outcome) => !allowed.includes(outcome))).toEqual([]);
+    expect(await deadlocks(a, b)).toBe(0);
+  });
+
+  test("U2 of many that replace each other at once one waits in the end, and every other run is told", async () => {
+    const { a, b } = await startTwo();
+    const { runs } = await stageOf(a, 16);
+
+    const answers = await Promise.all(
+      runs.map((run, n) =>
+        (n % 2 === 0 ? a : b).request("POST", `/sdk/v1/runs/${run.id}/wait-for-event`, {
+          token: run.token,
+          body: { event_key: "one", on_conflict: "replace" },
+        }),
+      ),
+    );
+
+    expect(answers.map(summary)).toEqual(runs.map(() => "200 waiting"));
+    await eventually(async () => {
+      const statuses = await Promise.all(runs.map(async (run) => (await run.read()).status));
+      return statuses.filter((status) => status === "canceled").length === runs.length - 1;
+    });
+    const { triggers } = await stateOf(a, "one");
+    expect(triggers.map(({ status }) => status)).toEqual([...Array(15).fill("superseded"), "waiting"]);
+    expect(await deadlocks(a, b)).toBe(0);
+  });
+});
+
 describe("a send against the end of its wait", () => {
   test("K1 K2 and a cancellation of the wait: one of them, and the other is told", async () => {
     const { a, b } = await startTwo();

@@ -101,6 +101,7 @@ test("ST-15 over a connection the stream closes at the end, with the headers of 
     "content-type": "text/event-stream",
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
+    connection: "close",
     "access-control-allow-origin": "https://app.example.com",
     "x-request-id": expect.any(String),
   });

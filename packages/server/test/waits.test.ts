@@ -225,7 +225,7 @@ describe("a key", () => {
     expect([run.trigger.generation, again.body.generation]).toEqual([1, 2]);
     expect((await eventOf(strait, "revision")).body).toMatchObject({ id: again.body.id, status: "waiting" });
     const list = await strait.request("GET", "/v1/events?prefix=rev");
-    expect(list.body.data.map((trigger: { generation: number }) => trigger.generation)).toEqual([2, 1]);
+    expect(list.body.data.map((trigger: { generation: number }) => trigger.generation)).toEqual([1, 2]);
   });
 
   test("U5 is compared after NFC, and takes any character that is no control character", async () => {

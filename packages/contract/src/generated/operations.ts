@@ -40,6 +40,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  OpenedWaitGroup,
   PrefixDryRun,
   Project,
   ProjectPage,
@@ -82,6 +83,7 @@ import type {
   UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
+  WaitForEvents,
   WebhookDelivery,
   WebhookDeliveryPage,
   Workflow,
@@ -740,6 +742,18 @@ export const operations = {
     idempotent: true,
     paginated: false,
   },
+  postSdkV1RunsByRunIDWaitForEvents: {
+    id: "postSdkV1RunsByRunIDWaitForEvents",
+    method: "POST",
+    path: "/sdk/v1/runs/{runID}/wait-for-events",
+    tag: "sdk-runs",
+    auth: ["runToken"],
+    scope: null,
+    success: [200],
+    media: "json",
+    idempotent: true,
+    paginated: false,
+  },
   postV1ApiKeys: {
     id: "postV1ApiKeys",
     method: "POST",
@@ -1024,7 +1038,7 @@ export interface Operations {
   deleteV1EventsByEventKey: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: { reason?: string };
+    query: { trigger_id?: Reference; reason?: string };
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
@@ -1173,7 +1187,7 @@ export interface Operations {
   getV1EventsByEventKey: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: Record<string, never>;
+    query: { trigger_id?: Reference };
     headers: Record<string, never>;
     body: undefined;
     response: EventTrigger;
@@ -1203,7 +1217,7 @@ export interface Operations {
   getV1EventsByEventKeyStream: {
     tag: "events";
     path: { eventKey: EventKey };
-    query: { token?: string; cursor?: string };
+    query: { trigger_id?: Reference; token?: string; cursor?: string };
     headers: { "Last-Event-ID"?: string };
     body: undefined;
     response: AsyncIterable<StreamEvent> | undefined;
@@ -1534,6 +1548,16 @@ export interface Operations {
     headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
     body: WaitForEvent;
     response: OpenedEventTrigger;
+  };
+
+  /** POST /sdk/v1/runs/{runID}/wait-for-events: Wait for several events */
+  postSdkV1RunsByRunIDWaitForEvents: {
+    tag: "sdk-runs";
+    path: { runID: Reference };
+    query: Record<string, never>;
+    headers: { "Idempotency-Key"?: string; "X-Idempotency-Key"?: string };
+    body: WaitForEvents;
+    response: OpenedWaitGroup;
   };
 
   /** POST /v1/api-keys: Create an API key */

@@ -20,6 +20,7 @@ import type {
   LogLevel,
   NearKeyReason,
   NotifyStatus,
+  OnConflict,
   OnFailure,
   OnWorkerLost,
   PrefixSendMode,
@@ -35,6 +36,7 @@ import type {
   StepType,
   TriggerStatus,
   TriggerType,
+  WaitGroupMode,
   WaitPolicy,
   WorkflowRunStatus,
 } from "./types.ts";
@@ -141,8 +143,11 @@ export const errorCodes = [
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
 
-/** How the event came in: by a request, or from a step with `event_emit_key`. */
-export const eventChannels = ["api", "emit"] as const satisfies readonly EventChannel[];
+/**
+ * How the event came in. `api`: sent to its key. `batch`: sent to a prefix. `emit`: from a step with `event_emit_key`. `retarget`: a dead letter that was
+ * sent again.
+ */
+export const eventChannels = ["api", "batch", "emit", "retarget"] as const satisfies readonly EventChannel[];
 
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWaiter[];
@@ -164,6 +169,12 @@ export const nearKeyReasons = ["environment", "case", "spelling", "beginning"] a
  * its deliveries say why.
  */
 export const notifyStatuses = ["pending", "sent", "failed"] as const satisfies readonly NotifyStatus[];
+
+/**
+ * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+ * waits beside them for the same answer.
+ */
+export const onConflicts = ["fail", "replace", "join"] as const satisfies readonly OnConflict[];
 
 /**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
@@ -247,10 +258,13 @@ export const stepTypes = ["job", "wait_for_event", "sleep"] as const satisfies r
 export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", "superseded"] as const satisfies readonly TriggerStatus[];
 
 /**
- * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
- * a key.
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+ * `group` until enough of several waits are answered. Only `event` is found by a key.
  */
-export const triggerTypes = ["event", "sleep", "inbox"] as const satisfies readonly TriggerType[];
+export const triggerTypes = ["event", "sleep", "inbox", "group"] as const satisfies readonly TriggerType[];
+
+/** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+export const waitGroupModes = ["any", "all", "at_least"] as const satisfies readonly WaitGroupMode[];
 
 /**
  * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the

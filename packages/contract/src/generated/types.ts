@@ -430,8 +430,11 @@ export interface ErrorResponse {
   request_id: string;
 }
 
-/** How the event came in: by a request, or from a step with `event_emit_key`. */
-export type EventChannel = "api" | "emit";
+/**
+ * How the event came in. `api`: sent to its key. `batch`: sent to a prefix. `emit`: from a step with `event_emit_key`. `retarget`: a dead letter that was
+ * sent again.
+ */
+export type EventChannel = "api" | "batch" | "emit" | "retarget";
 
 /**
  * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
@@ -531,8 +534,10 @@ export interface EventStats {
 export interface EventTrigger {
   id: string;
   event_key: string;
-  /** Counts the waits on this key, from 1. */
+  /** Counts the waits on this key, from 1. Waits that share the key at the same time, and so one answer, have the same. */
   generation: number;
+  /** Whether the wait shares its key with every other wait that does. */
+  broadcast: boolean;
   project_id: string;
   environment_id: string;
   source_type: SourceType;
@@ -575,6 +580,8 @@ export interface EventTrigger {
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_cancel: WaitPolicy | null;
   tags: Tags;
+  /** The trigger of the group that it is a member of; null for a wait of its own. */
+  group_id: string | null;
 }
 
 export interface EventTriggerPage {
@@ -630,6 +637,32 @@ export interface FailRun {
  * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
  */
 export type Filter = string;
+
+/** One wait of a group. The deadline is that of the group. */
+export interface GroupedWait {
+  event_key: EventKey;
+  /**
+   * Called by POST when the wait opens and when it ends.
+   * @default null
+   */
+  notify_url?: EndpointUrl | null;
+  /** @default any */
+  accept_buffered?: AcceptBuffered;
+  /**
+   * As for a single wait.
+   * @default null
+   */
+  payload_schema?: JsonSchema | null;
+  /** @default null */
+  filter?: Filter | null;
+  /**
+   * Shown to whoever has to answer.
+   * @default null
+   */
+  request_payload?: JsonValue;
+  /** @default {} */
+  tags?: Tags;
+}
 
 /** Whether another page follows. */
 export type HasMore = boolean;
@@ -805,6 +838,12 @@ export interface OldestWaiting {
 }
 
 /**
+ * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+ * waits beside them for the same answer.
+ */
+export type OnConflict = "fail" | "replace" | "join";
+
+/**
  * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
  * other branches go on; `continue` goes on as if the step had succeeded.
  */
@@ -818,6 +857,22 @@ export type OpenedEventTrigger = EventTrigger & {
   /** The same as `id`. */
   trigger_id: string;
 };
+
+/** The group that was opened. */
+export interface OpenedWaitGroup {
+  /** The event trigger that stands for the group; no key finds it. */
+  trigger_id: string;
+  /** `received` at once when buffered events were enough, else `waiting`. */
+  status: TriggerStatus;
+  mode: WaitGroupMode;
+  /** How many answers are needed. */
+  count: number;
+  /** The deadline; null for none. */
+  expires_at: Timestamp | null;
+  /** In the order of the request. */
+  waits: EventTrigger[];
+  result: WaitGroupResult | null;
+}
 
 /** What a send would reach. */
 export interface PrefixDryRun {
@@ -1229,7 +1284,7 @@ export interface SetRunState {
 export interface SkippedTrigger {
   event_key: string;
   trigger_id: string;
-  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+  /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved`, `payload_mismatch` or, where waits share a key, `stale_generation`. */
   code: ErrorCode;
   message: string;
 }
@@ -1326,10 +1381,10 @@ export interface TriggerJob {
 export type TriggerStatus = "waiting" | "received" | "timed_out" | "canceled" | "superseded";
 
 /**
- * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
- * a key.
+ * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+ * `group` until enough of several waits are answered. Only `event` is found by a key.
  */
-export type TriggerType = "event" | "sleep" | "inbox";
+export type TriggerType = "event" | "sleep" | "inbox" | "group";
 
 export interface TriggerWorkflow {
   /**
@@ -1412,6 +1467,14 @@ export interface WaitForEvent {
   on_timeout?: WaitPolicy;
   /** @default fail */
   on_cancel?: WaitPolicy;
+  /** @default fail */
+  on_conflict?: OnConflict;
+  /**
+   * Wait beside every other wait on the key: one event answers all that are open when it comes. All waits on a key have to say the same; another one is
+   * 409 `key_in_use`. Cannot be combined with `on_conflict`.
+   * @default false
+   */
+  broadcast?: boolean;
   /** @default any */
   accept_buffered?: AcceptBuffered;
   /**
@@ -1429,6 +1492,45 @@ export interface WaitForEvent {
   request_payload?: JsonValue;
   /** @default {} */
   tags?: Tags;
+}
+
+export interface WaitForEvents {
+  mode: WaitGroupMode;
+  /** How many answers `at_least` needs, at most as many as there are waits. Only with that mode. */
+  count?: number;
+  /** Each with a key of its own. */
+  waits: GroupedWait[];
+  /** Seconds until the group times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+  timeout_secs?: number | null;
+  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  deadline?: Timestamp;
+  /** @default fail */
+  on_timeout?: WaitPolicy;
+  /** @default fail */
+  on_cancel?: WaitPolicy;
+}
+
+/** How one wait of the group has ended, or that it still waited. */
+export interface WaitGroupEntry {
+  event_key: string;
+  trigger_id: string;
+  status: TriggerStatus;
+  /** The answer; null unless the status is `received`. */
+  payload: JsonValue;
+}
+
+/** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+export type WaitGroupMode = "any" | "all" | "at_least";
+
+/** What became of a group. It is the checkpoint of the run that goes on, and the `response_payload` of the group's trigger. */
+export interface WaitGroupResult {
+  mode: WaitGroupMode;
+  /** How many answers were needed. */
+  count: number;
+  /** The key whose answer was the last that was needed; null when the group timed out. */
+  winner: string | null;
+  /** In the order of the request. */
+  results: WaitGroupEntry[];
 }
 
 /**
@@ -1566,6 +1668,8 @@ export interface WorkflowStep {
   payload_schema: JsonSchema | null;
   /** The expression that has to be true of the event; null for none. */
   filter: string | null;
+  on_conflict: OnConflict | null;
+  broadcast: boolean | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1607,6 +1711,10 @@ export interface WorkflowStepInput {
    */
   payload_schema?: JsonSchema | null;
   filter?: Filter | null;
+  /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
+  on_conflict?: OnConflict | null;
+  /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
+  broadcast?: boolean | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

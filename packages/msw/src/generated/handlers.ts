@@ -96,6 +96,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/sdk/v1/runs/:runID/wait-for-event", first: 200, sse: false },
     examples.postSdkV1RunsByRunIDWaitForEvent,
   ),
+  /** Wait for several events */
+  postSdkV1RunsByRunIDWaitForEvents: handlerFactory(
+    { method: "POST", path: "/sdk/v1/runs/:runID/wait-for-events", first: 200, sse: false },
+    examples.postSdkV1RunsByRunIDWaitForEvents,
+  ),
   /** List API keys */
   getV1ApiKeys: handlerFactory(
     { method: "GET", path: "/v1/api-keys", first: 200, sse: false },

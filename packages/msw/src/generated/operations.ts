@@ -38,6 +38,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  OpenedWaitGroup,
   PrefixDryRun,
   Project,
   ProjectPage,
@@ -77,6 +78,7 @@ import type {
   UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
+  WaitForEvents,
   WebhookDelivery,
   WebhookDeliveryPage,
   Workflow,
@@ -557,6 +559,15 @@ export interface MockOperations {
     call: MockCall<{ runID: Reference }, WaitForEvent>;
     answer:
       | { status: 200; body: OpenedEventTrigger }
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** POST /sdk/v1/runs/{runID}/wait-for-events: Wait for several events */
+  postSdkV1RunsByRunIDWaitForEvents: {
+    call: MockCall<{ runID: Reference }, WaitForEvents>;
+    answer:
+      | { status: 200; body: OpenedWaitGroup }
       | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };

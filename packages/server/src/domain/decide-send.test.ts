@@ -17,6 +17,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     id: "trg_2",
     event_key: "aml:user-456",
     generation: 2,
+    broadcast: false,
     project_id: "proj_1",
     environment_id: "env_1",
     source_type: "job_run",
@@ -43,6 +44,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     on_timeout: null,
     on_cancel: null,
     tags: {},
+    group_id: null,
     overdue: false,
     ...change,
   };

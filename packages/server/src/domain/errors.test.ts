@@ -7,6 +7,7 @@ import {
   idempotencyMismatch,
   illegalMove,
   keyInUse,
+  mixedKey,
   notFound,
   payloadMismatch,
   payloadTooLarge,
@@ -22,6 +23,7 @@ import {
   waitClosed,
 } from "./errors.ts";
 
+const waiter = { id: "trg_1", event_key: "kyc:1", job_run_id: "run_1", workflow_run_id: null, broadcast: false };
 const trigger = {
   id: "trg_1",
   event_key: "kyc:1",
@@ -80,14 +82,24 @@ describe("an error that the caller sees", () => {
     ],
     [runClosed("run_1", "failed"), "run_closed", 'run "run_1" is failed, which is final; trigger a new run instead'],
     [
-      keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: "run_1", workflow_run_id: null }),
+      keyInUse(waiter),
       "key_in_use",
-      'run "run_1" already waits for event key "kyc:1"; cancel that wait, or add something unique, such as the run id, to the key',
+      'run "run_1" already waits for event key "kyc:1"; cancel that wait, join or replace it with on_conflict, or add something unique, such as the run id, to the key',
     ],
     [
-      keyInUse({ id: "trg_1", event_key: "kyc:1", job_run_id: null, workflow_run_id: "wfr_1" }),
+      keyInUse({ ...waiter, job_run_id: null, workflow_run_id: "wfr_1" }),
       "key_in_use",
-      'workflow run "wfr_1" already waits for event key "kyc:1"; cancel that wait, or add something unique, such as the run id, to the key',
+      'workflow run "wfr_1" already waits for event key "kyc:1"; cancel that wait, join or replace it with on_conflict, or add something unique, such as the run id, to the key',
+    ],
+    [
+      mixedKey(waiter),
+      "key_in_use",
+      'run "run_1" waits for event key "kyc:1" without broadcast; every wait on a key has to say the same',
+    ],
+    [
+      mixedKey({ ...waiter, broadcast: true }),
+      "key_in_use",
+      'run "run_1" waits for event key "kyc:1" with broadcast; every wait on a key has to say the same',
     ],
     [
       payloadTooLarge("body", 1_048_576),

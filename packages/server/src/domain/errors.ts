@@ -108,23 +108,39 @@ export function runClosed(runId: string, status: string): StraitError {
   return new StraitError("run_closed", message, { details: { run_id: runId, status } });
 }
 
-/** Somebody else waits on the key already. */
-export function keyInUse(owner: {
+interface Waiter {
   readonly id: string;
   readonly event_key: string;
   readonly job_run_id: string | null;
   readonly workflow_run_id: string | null;
-}): StraitError {
-  const { id, event_key, job_run_id } = owner;
-  const workflow_run_id = String(owner.workflow_run_id); // not null where job_run_id is
-  const waiter = job_run_id === null ? `workflow run ${quote(workflow_run_id)}` : `run ${quote(job_run_id)}`;
-  const message =
-    `${waiter} already waits for event key ${quote(event_key)}; ` +
-    "cancel that wait, or add something unique, such as the run id, to the key";
-  return new StraitError("key_in_use", message, {
-    details: { trigger_id: id, event_key, ...(job_run_id === null ? { workflow_run_id } : { run_id: job_run_id }) },
-  });
+  readonly broadcast: boolean;
 }
+
+/** Somebody else waits on the key already. */
+export function keyInUse(owner: Waiter): StraitError {
+  return keyTaken(
+    owner,
+    `${waiterOf(owner)} already waits for event key ${quote(owner.event_key)}; cancel that wait, join or replace it with ` +
+      "on_conflict, or add something unique, such as the run id, to the key",
+  );
+}
+
+/** One wait on the key is for everybody, the other is not. */
+export function mixedKey(owner: Waiter): StraitError {
+  const how = owner.broadcast ? "with broadcast" : "without broadcast";
+  return keyTaken(
+    owner,
+    `${waiterOf(owner)} waits for event key ${quote(owner.event_key)} ${how}; every wait on a key has to say the same`,
+  );
+}
+
+function keyTaken({ id, event_key, job_run_id, workflow_run_id }: Waiter, message: string): StraitError {
+  const waiter = job_run_id === null ? { workflow_run_id: String(workflow_run_id) } : { run_id: job_run_id };
+  return new StraitError("key_in_use", message, { details: { trigger_id: id, event_key, ...waiter } });
+}
+
+const waiterOf = ({ job_run_id, workflow_run_id }: Waiter): string =>
+  job_run_id === null ? `workflow run ${quote(String(workflow_run_id))}` : `run ${quote(job_run_id)}`;
 
 /** What is there is not what the caller has seen; nothing was changed. */
 export function expectationFailed(message: string, found: Readonly<ErrorDetails>): StraitError {

@@ -12,6 +12,8 @@ const empty = {
   notify_url: null,
   payload_schema: null,
   filter: null,
+  on_conflict: null,
+  broadcast: null,
   sleep_duration: null,
   event_emit_key: null,
 };
@@ -48,6 +50,8 @@ describe("the canonical form of steps", () => {
         type: "wait_for_event",
         event_key: "aml:{{payload.user_id}}",
         timeout_secs: 86_400,
+        on_conflict: "fail",
+        broadcast: false,
         depends_on: ["collect-data"],
       },
       {
@@ -74,6 +78,8 @@ describe("the canonical form of steps", () => {
     expect(canonical(wait, sleep)).toEqual([
       {
         ...empty,
+        on_conflict: "fail",
+        broadcast: false,
         step_ref: "w",
         type: "wait_for_event",
         event_key: "k",
@@ -89,6 +95,17 @@ describe("the canonical form of steps", () => {
     expect(canonical(wait)).toMatchObject([{ timeout_secs: 3_600 }]);
     expect(canonical({ ...wait, timeout_secs: null })).toMatchObject([{ timeout_secs: null }]);
     expect(canonical({ ...wait, event_timeout_secs: null })).toMatchObject([{ timeout_secs: null }]);
+  });
+
+  test("U2 U3 has the key to itself, and says in one way only how it shares it", () => {
+    const wait: WorkflowStepInput = { step_ref: "w", type: "wait_for_event", event_key: "k" };
+    expect(canonical(wait)).toMatchObject([{ on_conflict: "fail", broadcast: false }]);
+    expect(canonical({ ...wait, on_conflict: "join" })).toMatchObject([{ on_conflict: "join", broadcast: false }]);
+    expect(canonical({ ...wait, broadcast: true })).toMatchObject([{ on_conflict: "fail", broadcast: true }]);
+    expect(issues({ ...wait, broadcast: true, on_conflict: "join" })).toEqual([
+      "/steps/0/on_conflict notWithBroadcast",
+    ]);
+    expect(issues({ step_ref: "j", job_id: "j", broadcast: true })).toEqual(["/steps/0/broadcast fieldOfType"]);
   });
 
   test("counts a repeated dependency once", () => {

@@ -10,6 +10,10 @@ import {
   templatePaths,
 } from "@strait/core";
 
+/** What to do about a wait that says how it treats others twice. */
+export const ON_CONFLICT_OR_BROADCAST =
+  "remove on_conflict or broadcast: what is broadcast waits beside others already";
+
 /** Seconds that a step waits for its event when it does not say how long. */
 const DEFAULT_TIMEOUT_SECS = 3_600;
 
@@ -75,6 +79,8 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   event_notify_url: "wait_for_event",
   payload_schema: "wait_for_event",
   filter: "wait_for_event",
+  on_conflict: "wait_for_event",
+  broadcast: "wait_for_event",
   sleep_duration: "sleep",
   sleep_duration_secs: "sleep",
 };
@@ -97,6 +103,8 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     notify_url: null,
     payload_schema: null,
     filter: null,
+    on_conflict: null,
+    broadcast: null,
     sleep_duration: null,
     event_emit_key: input.event_emit_key ?? null,
   };
@@ -123,6 +131,10 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
   step.payload_schema = input.payload_schema ?? null;
   step.filter = input.filter ?? null;
+  step.on_conflict = input.on_conflict ?? "fail";
+  step.broadcast = input.broadcast ?? false;
+  if (step.broadcast && step.on_conflict !== "fail")
+    report("on_conflict", "notWithBroadcast", ON_CONFLICT_OR_BROADCAST);
   checkKeyTemplate("event_key", step.event_key, report);
 }
 

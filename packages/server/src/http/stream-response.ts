@@ -17,6 +17,9 @@ export function streamResponse(c: Context, stream: EventStream, headers: Readonl
     });
     return new Response(body, { headers: { ...headers, ...SSE_HEADERS } });
   }
+  // The stream ends with its connection. Chunks would be three more pieces of each frame, for every reader.
+  outgoing.useChunkedEncodingByDefault = false;
+  outgoing.shouldKeepAlive = false;
   // What middleware has set, for which origins may read.
   const given = Object.fromEntries(c.res.headers);
   outgoing.writeHead(200, { ...given, ...headers, ...SSE_HEADERS });

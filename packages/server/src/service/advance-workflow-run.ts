@@ -194,6 +194,8 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       payload_schema: step.payload_schema ?? null,
       filter: step.filter ?? null,
       tags: {},
+      on_conflict: step.on_conflict ?? "fail",
+      broadcast: step.broadcast ?? false,
       buffered_since: null,
       actor: SYSTEM,
     });
@@ -223,6 +225,8 @@ async function startSleep(advance: Advance, step: WorkflowStep): Promise<void> {
       environment_id: run.environment_id,
       event_key: `sleep:${run.id}:${step.step_ref}`,
       generation: 1,
+      slot: "",
+      broadcast: false,
       source_type: "workflow_step",
       trigger_type: "sleep",
       workflow_run_id: run.id,

@@ -1,11 +1,12 @@
 import type { EventTrigger } from "@strait/contract";
+import type { MeantWait } from "../domain/decide-send.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
 import { wire } from "./sending.ts";
 import { settleWaits } from "./settle-waits.ts";
 
 /**
- * Ends the wait on a key as canceled: its step fails and its run follows `on_cancel`, with the reason and the actor (R5).
+ * Ends what waits on a key as canceled: its steps fail and its runs follow `on_cancel`, with the reason and the actor (R5).
  *
  * @throws {StraitError} `not_found` when nobody ever waited on the key; `wait_closed` when the wait has ended, also when
  *   its deadline has just passed: then this call is what times it out.
@@ -13,15 +14,15 @@ import { settleWaits } from "./settle-waits.ts";
 export function cancelEvent(
   context: Context,
   caller: Caller,
-  eventKey: string,
+  meant: MeantWait,
   reason: string | null,
 ): Promise<EventTrigger> {
-  const meant = { event_key: eventKey, generation: null, trigger_id: null };
-  return changeWait(context, caller, meant, "canceled", async (tx, { project_id, id }) => {
+  return changeWait(context, caller, meant, "canceled", async (tx, waiting) => {
     const { actor } = caller;
     const error = `event trigger canceled by ${actor}${reason === null ? "" : `: ${reason}`}`;
-    const end = { projectId: project_id, triggerId: id, actor, error, reason };
-    const [canceled] = await settleWaits(context, tx, "cancel", false, [end]);
-    return canceled && { settled: [canceled], trigger: wire(canceled) };
+    const ends = waiting.map(({ project_id, id }) => ({ projectId: project_id, triggerId: id, actor, error, reason }));
+    const settled = await settleWaits(context, tx, "cancel", false, ends);
+    const shown = settled.find(({ id }) => id === waiting.at(-1)?.id) ?? settled[0];
+    return shown && { settled, trigger: wire(shown) };
   });
 }

@@ -1,7 +1,7 @@
 import { type CreateStreamToken, operations, type Scope, type StreamToken } from "@strait/contract";
 import { forbidden, notFound, validationError } from "../domain/errors.ts";
+import * as keyWaits from "../store/key-waits.ts";
 import * as runs from "../store/runs.ts";
-import * as triggers from "../store/triggers.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
 import type { Caller, Context } from "./context.ts";
 import type { SignedTokens } from "./signed-token.ts";
@@ -36,7 +36,8 @@ const streams: { readonly [Name in Field]: Stream } = {
     what: "event trigger",
     parameter: "eventKey",
     operation: operations.getV1EventsByEventKeyStream,
-    find: ({ db }, { projectId, environmentId }, key) => triggers.findByKey(db, projectId, environmentId, key),
+    find: ({ db }, { projectId, environmentId }, key) =>
+      keyWaits.findByKey(db, { project_id: projectId, environment_id: environmentId, event_key: key }),
   },
   run_id: {
     what: "run",

@@ -1,10 +1,13 @@
 import type { EventTrigger } from "@strait/contract";
-import { type LatestTrigger, type MeantWait, mismatch } from "../domain/decide-send.ts";
+import { type MeantWait, mismatch } from "../domain/decide-send.ts";
 import { notFound, type StraitError, waitClosed } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
-import * as triggers from "../store/triggers.ts";
+import { type EventKey, lockKeys } from "../store/key-waits.ts";
+import type * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
-import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
+import { lockStandings, metBy, NOBODY, type Standing } from "./key-standing.ts";
+import { announceSettled } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /** What was done to a wait: what has ended by it, or why it was refused. */
 type Done = { readonly settled: readonly triggers.SettledTrigger[] } & (
@@ -12,42 +15,39 @@ type Done = { readonly settled: readonly triggers.SettledTrigger[] } & (
   | { readonly error: StraitError; readonly trigger?: never }
 );
 
-/** The latest trigger of a key, locked, and what has ended by looking at it. */
+/** How a key stands, locked, and what has ended by looking at it. */
 export interface Current {
-  readonly latest: LatestTrigger | undefined;
+  readonly standing: Standing;
   readonly settled: readonly triggers.SettledTrigger[];
 }
 
 /**
- * Locks the latest trigger of a key, settles it if its deadline has passed unnoticed (whoever sees that times it out, R2),
- * and does `act`. In the caller's transaction, which holds nothing below the rows of keys.
+ * Locks what waits on a key, times out what is overdue, and does `act`. In the caller's transaction, which holds nothing
+ * below the rows of keys.
  *
  * @param act - Undefined: the deadline has passed since the look, so it takes another one.
  */
 export async function withCurrent<Result>(
   context: Context,
   tx: Transaction,
-  key: triggers.EventKey,
+  key: EventKey & { readonly trigger_id: string | null },
   act: (current: Current) => Promise<Result | undefined>,
 ): Promise<Result> {
-  await triggers.lockKeys(tx, [key]);
-  await triggers.lockWaiting(tx, [key]);
-  const acted = (await act(await currentOf(context, tx, key))) ?? (await act(await currentOf(context, tx, key)));
+  await lockKeys(tx, [key]);
+  const acted = (await act(await look(context, tx, key))) ?? (await act(await look(context, tx, key)));
   if (acted === undefined) throw new Error("a locked wait could not be changed");
   return acted;
 }
 
-async function currentOf(context: Context, tx: Transaction, key: triggers.EventKey): Promise<Current> {
-  const [latest] = await triggers.latestOf(tx, [key]);
-  if (!latest?.overdue) return { latest, settled: [] };
-  const settled = await settleWaits(context, tx, "timeOut", true, [timedOut(latest.project_id, latest.id)]);
-  const [ended] = settled;
-  return { latest: ended ? { ...ended, overdue: false } : latest, settled };
+async function look(context: Context, tx: Transaction, key: EventKey): Promise<Current> {
+  const { standings, ended } = await lockStandings(context, tx, [key]);
+  const [standing = NOBODY] = standings.values();
+  return { standing, settled: ended };
 }
 
 /**
- * Does `work` to the trigger that waits on a key. What was refused is thrown after the commit, since noticing a deadline
- * is not undone by it.
+ * Does `work` to what waits on a key: to the one that is named, else to all. What was refused is thrown after the commit,
+ * since noticing a deadline is not undone by it.
  *
  * @throws {StraitError} `not_found`, `stale_generation`, `wait_closed`, or what `work` refuses.
  */
@@ -56,16 +56,21 @@ export async function changeWait(
   caller: Caller,
   meant: MeantWait,
   attempt: "canceled" | "extended",
-  work: (tx: Transaction, trigger: EventTrigger) => Promise<Done | undefined>,
+  work: (tx: Transaction, waiting: readonly EventTrigger[]) => Promise<Done | undefined>,
 ): Promise<EventTrigger> {
-  const key = { project_id: caller.projectId, environment_id: caller.environmentId, event_key: meant.event_key };
+  const { event_key, trigger_id } = meant;
+  const key = { project_id: caller.projectId, environment_id: caller.environmentId, event_key, trigger_id };
   const { settled, trigger, error } = await context.db.transaction((tx) =>
-    withCurrent<Done>(context, tx, key, async ({ latest, settled }) => {
+    withCurrent<Done>(context, tx, key, async ({ standing, settled }) => {
+      const met = metBy(standing, trigger_id);
       // Thrown here, so that the row of a key that nobody knows is rolled back.
-      if (!latest) throw notFound("event trigger", meant.event_key);
-      const stale = mismatch(latest, meant);
+      if (!met) throw notFound("event trigger", event_key);
+      const stale = mismatch(met, meant);
       if (stale) return { settled, error: stale };
-      return latest.status === "waiting" ? work(tx, latest) : { settled, error: waitClosed(latest, attempt) };
+      if (met.status !== "waiting") return { settled, error: waitClosed(met, attempt) };
+      const done = await work(tx, trigger_id === null ? standing.waiting : [met]);
+      if (!done) return undefined;
+      return { ...done, settled: [...settled, ...done.settled, ...(await decideGroups(context, tx, done.settled))] };
     }),
   );
   announceSettled(context, settled);

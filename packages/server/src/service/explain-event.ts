@@ -3,6 +3,7 @@ import type { LatestTrigger } from "../domain/decide-send.ts";
 import { notFound } from "../domain/errors.ts";
 import { explainEvent as explain, explainNow, explainUnknown, explainWait } from "../domain/explain-send.ts";
 import * as records from "../store/event-records.ts";
+import * as keyWaits from "../store/key-waits.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { namespaceOf, nearestKeys } from "./near-keys.ts";
@@ -26,7 +27,7 @@ const SENDS = 20;
 export async function explainEvent({ db }: Context, caller: Caller, question: Question): Promise<EventExplanation> {
   const { event_key, event_id, trigger_id } = question;
   const key = { project_id: caller.projectId, environment_id: caller.environmentId, event_key };
-  const [latest] = await triggers.latestOf(db, [key]);
+  const latest = await keyWaits.currentOf(db, key);
   const event = event_id === undefined ? undefined : await records.find(db, key, event_id);
   if (event_id !== undefined && !event) throw notFound("event", event_id);
   const asked = trigger_id ?? event?.trigger_id ?? latest?.id;
@@ -54,7 +55,7 @@ type Reader = Context["db"];
 
 async function triggerOf(
   db: Reader,
-  key: triggers.EventKey,
+  key: keyWaits.EventKey,
   id: string | undefined,
   latest: LatestTrigger | undefined,
 ): Promise<EventTrigger | undefined> {
@@ -67,7 +68,7 @@ async function triggerOf(
 /** The waits that the events met are read at once: they may be of several generations. */
 async function withExplanations(
   db: Reader,
-  { project_id }: triggers.EventKey,
+  { project_id }: keyWaits.EventKey,
   sends: readonly EventRecord[],
   trigger: EventTrigger | undefined,
 ): Promise<ExplainedEvent[]> {

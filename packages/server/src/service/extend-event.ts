@@ -1,6 +1,6 @@
 import type { EventTrigger } from "@strait/contract";
 import type { MeantWait } from "../domain/decide-send.ts";
-import { expectationFailed, validationError } from "../domain/errors.ts";
+import { conflict, expectationFailed, validationError } from "../domain/errors.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
@@ -18,11 +18,14 @@ export interface Extension extends MeantWait {
  * one that was set for the old deadline does nothing (R3).
  *
  * @throws {StraitError} `not_found`, `stale_generation`, `wait_closed`; `expectation_failed` for another version;
- *   `validation_error` for a deadline that has passed.
+ *   `conflict` when several wait on the key and none is named; `validation_error` for a deadline that has passed.
  */
 export async function extendEvent(context: Context, caller: Caller, extension: Extension): Promise<EventTrigger> {
   const { timeout_secs, deadline, version } = extension;
-  const extended = await changeWait(context, caller, extension, "extended", async (tx, wait) => {
+  const extended = await changeWait(context, caller, extension, "extended", async (tx, [wait, ...others]) => {
+    if (!wait) return undefined;
+    if (others.length > 0) throw severalWait(wait, others.length + 1);
+    if (wait.group_id !== null) throw hasDeadlineOfGroup(wait);
     if (version !== null && version !== wait.version) throw otherVersion(wait, version);
     const { project_id, id } = wait;
     const change = { project_id, id, timeout_secs, deadline, actor: caller.actor };
@@ -33,6 +36,21 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
   context.signals.publish([`trigger:${extended.id}`]);
   return extended;
 }
+
+const hasDeadlineOfGroup = ({ event_key, group_id }: EventTrigger) =>
+  conflict(
+    `event trigger ${JSON.stringify(event_key)} has the deadline of its group ${group_id}, which cannot be changed`,
+    {
+      event_key,
+      group_id,
+    },
+  );
+
+const severalWait = ({ event_key }: EventTrigger, count: number) =>
+  conflict(
+    `${count} waits share event key ${JSON.stringify(event_key)}, and each has a deadline of its own; name one by trigger_id`,
+    { event_key },
+  );
 
 const otherVersion = ({ id, event_key, version }: EventTrigger, given: number) =>
   expectationFailed(

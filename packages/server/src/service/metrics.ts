@@ -12,7 +12,6 @@ import type { Outcome } from "./lane.ts";
 export interface Metrics {
   /** What became of a send; one that was answered from a stored answer does not count again. */
   sent(outcome: Outcome<{ readonly body: { readonly disposition: string }; readonly replayed?: true }>): void;
-  sentAs(disposition: string): void;
   opened(wait: { readonly source_type: string; readonly expires_at: string | null }): void;
   settled(triggers: readonly SettledTrigger[]): void;
   /** From the arrival of an event to the start of the dispatch that it resumed, in this process. */
@@ -92,7 +91,6 @@ export function createMetrics(gauges: () => Gauges): Metrics {
 
   const sentAs = (disposition: string) => sends.inc({ disposition });
   return {
-    sentAs,
     sent(outcome) {
       if (!outcome.ok) {
         const code = outcome.error instanceof StraitError ? outcome.error.code : "";

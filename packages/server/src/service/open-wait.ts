@@ -1,11 +1,15 @@
-import type { EventTrigger } from "@strait/contract";
-import { keyInUse } from "../domain/errors.ts";
+import type { EventTrigger, OnConflict } from "@strait/contract";
+import { keyInUse, mixedKey } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import * as keyWaits from "../store/key-waits.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { hears, misfits } from "./decide.ts";
-import { settleWaits, timedOut } from "./settle-waits.ts";
+import { lockStandings, NOBODY } from "./key-standing.ts";
+import { keyOf } from "./sending.ts";
+import { settleWaits } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /** A wait on a key, of a run or of a step. */
 export interface Wait {
@@ -27,6 +31,11 @@ export interface Wait {
   /** CEL that was checked; null takes any payload. */
   readonly filter: string | null;
   readonly tags: Record<string, string>;
+  /** What happens when somebody waits on the key already. Without meaning for a broadcast, which waits beside others. */
+  readonly on_conflict: OnConflict;
+  readonly broadcast: boolean;
+  /** The group whose member it is. */
+  readonly group_id?: string;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
   readonly actor: string;
@@ -35,31 +44,44 @@ export interface Wait {
 export interface OpenedWait {
   /** `received` when a buffered event answered it at once. */
   readonly trigger: EventTrigger;
-  /** A wait whose deadline had passed unnoticed, which this one has ended. To be announced after the commit. */
+  /** Waits that this one has replaced, or whose deadline had passed unnoticed. To be announced after the commit. */
   readonly ended: readonly triggers.SettledTrigger[];
 }
 
 /**
- * Opens a wait, as the next generation of its key. The key's row is locked, so no event can fall between "is somebody
- * waiting?" and "is something buffered?" (B6); the oldest buffered event, if any, answers it in this transaction (B2).
+ * Opens a wait, as the next generation of its key; one that joins others is of theirs. The key's row is locked, so no event
+ * can fall between "is somebody waiting?" and "is something buffered?" (B6); the oldest buffered event, if any, answers it
+ * in this transaction (B2).
  *
- * @throws {StraitError} `key_in_use` when somebody waits on the key already; `quota_exceeded`.
+ * @throws {StraitError} `key_in_use` when somebody waits on the key already, and the two cannot share it;
+ *   `quota_exceeded`.
  */
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<OpenedWait> {
   await context.quota.admit(tx, wait.project_id);
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
-  const [locked] = await triggers.lockKeys(tx, [key]);
-  const ended = await closeOverdue(context, tx, key);
+  const [locked] = await keyWaits.lockKeys(tx, [key]);
+  const { standings, ended } = await lockStandings(context, tx, [key]);
+  const { waiting } = standings.get(keyOf(key)) ?? NOBODY;
   const id = context.clock.newId("trg");
-  const generation = (locked?.generation ?? 0) + 1;
-  const buffered = await firstFitting(tx, key, wait, { id, generation });
-  await triggers.nameLatest(tx, [{ ...key, generation, trigger_id: id }]);
+  const place = placeBeside(waiting, wait);
+  if (place === "instead") {
+    const superseded = await supersede(context, tx, wait, id, waiting);
+    ended.push(...superseded, ...(await decideGroups(context, tx, superseded)));
+  }
+  if (place === "beside") await keyWaits.share(tx, wait.project_id, idsOf(waiting));
+  const generation = (locked?.generation ?? 0) + (place === "beside" ? 0 : 1);
+  // Who joins a question that is open joins what it accepts, too.
+  const buffered = place === "beside" ? undefined : await firstFitting(tx, key, wait, { id, generation });
+  await keyWaits.nameLatest(tx, [{ ...key, generation, trigger_id: id }]);
   const isRun = "job_run_id" in wait.owner;
   const [trigger] = await triggers.insert(tx, [
     {
       ...key,
       id,
       generation,
+      slot: place === "beside" ? id : "",
+      broadcast: wait.broadcast,
+      group_id: wait.group_id ?? null,
       source_type: isRun ? "job_run" : "workflow_step",
       trigger_type: "event",
       workflow_run_id: null,
@@ -86,6 +108,34 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   return { trigger, ended };
 }
 
+const idsOf = (waiting: readonly EventTrigger[]): string[] => waiting.map(({ id }) => id);
+
+/** Where a wait opens, given what waits on its key: alone, beside it, or instead of it. */
+function placeBeside(waiting: readonly EventTrigger[], wait: Wait): "alone" | "beside" | "instead" {
+  const [first] = waiting;
+  if (!first) return "alone";
+  if (first.broadcast !== wait.broadcast) throw mixedKey(first);
+  if (wait.broadcast || wait.on_conflict === "join") return "beside";
+  if (wait.on_conflict === "replace") return "instead";
+  throw keyInUse(first);
+}
+
+/** Ends what waits in favor of a new wait; the runs and steps see who took the key (U2). */
+function supersede(
+  context: Context,
+  tx: Transaction,
+  { owner, actor }: Wait,
+  id: string,
+  waiting: readonly EventTrigger[],
+): Promise<triggers.SettledTrigger[]> {
+  const error =
+    "job_run_id" in owner
+      ? `event trigger superseded by the wait ${id} of run ${owner.job_run_id}`
+      : `event trigger superseded by the wait ${id} of workflow run ${owner.workflow_run_id}`;
+  const ends = waiting.map((trigger) => ({ projectId: trigger.project_id, triggerId: trigger.id, actor, error }));
+  return settleWaits(context, tx, "supersede", false, ends);
+}
+
 const BUFFERED_PAGE = 20;
 
 /**
@@ -94,7 +144,7 @@ const BUFFERED_PAGE = 20;
  */
 async function firstFitting(
   tx: Transaction,
-  key: triggers.EventKey,
+  key: keyWaits.EventKey,
   wait: Wait,
   trigger: { readonly id: string; readonly generation: number },
 ): Promise<{ readonly id: string } | undefined> {
@@ -116,16 +166,4 @@ async function firstFitting(
     if (fitting || last === undefined) return fitting;
     after = last.id;
   }
-}
-
-async function closeOverdue(
-  context: Context,
-  tx: Transaction,
-  key: triggers.EventKey,
-): Promise<triggers.SettledTrigger[]> {
-  await triggers.lockWaiting(tx, [key]);
-  const [latest] = await triggers.latestOf(tx, [key]);
-  if (latest?.status !== "waiting") return [];
-  if (!latest.overdue) throw keyInUse(latest);
-  return settleWaits(context, tx, "timeOut", true, [timedOut(latest.project_id, latest.id)]);
 }

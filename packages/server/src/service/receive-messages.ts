@@ -62,6 +62,8 @@ async function park(
       environment_id: environmentId,
       event_key: `inbox:${runId}`,
       generation: 1,
+      slot: "",
+      broadcast: false,
       source_type: "job_run",
       trigger_type: "inbox",
       workflow_run_id: null,

@@ -2,12 +2,15 @@ import type { Cancellation, Disposition, SentEvent } from "@strait/contract";
 import { decideReject, type Rejection } from "../domain/decide-send.ts";
 import { notFound, type StraitError } from "../domain/errors.ts";
 import * as events from "../store/events.ts";
+import { nameLatest } from "../store/key-waits.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { withCurrent } from "./current-wait.ts";
+import { metBy } from "./key-standing.ts";
 import { done, refused } from "./lane.ts";
 import { digestOf, wire } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 export interface RejectEvent extends Rejection {
   readonly idempotency_key: string | null;
@@ -36,29 +39,44 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
     payload: JSON.stringify(cancellation),
     payload_digest: digestOf(cancellation),
   };
+  const key = { project_id, environment_id, event_key };
   const event_id = context.clock.newId("evt");
   const { settled, answer, error } = await context.db.transaction((tx) =>
-    withCurrent<Outcome>(context, tx, { project_id, environment_id, event_key }, async ({ latest, settled }) => {
-      const decision = decideReject(latest, rejection);
+    withCurrent<Outcome>(context, tx, { ...key, trigger_id: rejection.trigger_id }, async ({ standing, settled }) => {
+      const met = metBy(standing, rejection.trigger_id);
+      const decision = decideReject(met, rejection);
       // Thrown here, so that the row of a key that nobody knows is rolled back.
-      if (!latest) throw decision.kind === "refuse" ? decision.error : notFound("event trigger", event_key);
+      if (!met) throw decision.kind === "refuse" ? decision.error : notFound("event trigger", event_key);
       if (decision.kind === "deliver") {
-        const delivery_id = context.clock.newId("whd");
-        const why = `event trigger rejected by ${actor}: ${reason}`;
-        const end = { ...event, id: latest.id, event_id, delivery_id, error: why, due: false, lease_id: null };
-        const [rejected] = await triggers.settle(tx, "reject", [end]);
-        return rejected && { settled: [rejected], answer: { ...wire(rejected), disposition: "delivered" } };
+        const end = { ...event, error: `event trigger rejected by ${actor}: ${reason}`, due: false, lease_id: null };
+        const rejected = await triggers.settle(
+          tx,
+          "reject",
+          standing.waiting.map(({ id }) => ({
+            ...end,
+            id,
+            event_id: id === met.id ? event_id : null,
+            delivery_id: context.clock.newId("whd"),
+          })),
+        );
+        const shown = rejected.find(({ id }) => id === met.id) ?? rejected[0];
+        if (!shown) return undefined;
+        if (shown.id !== standing.latest?.id) {
+          await nameLatest(tx, [{ ...key, generation: shown.generation, trigger_id: shown.id }]);
+        }
+        const besides = await decideGroups(context, tx, rejected);
+        return { settled: [...settled, ...rejected, ...besides], answer: { ...wire(shown), disposition: "delivered" } };
       }
       const disposition: Disposition | null = decision.kind === "refuse" ? decision.record : "duplicate";
       if (disposition !== null) {
-        const { id: trigger_id, generation } = latest;
-        const met = { environment_id, event_key, trigger_id, generation, is_rejection: true, for_next: false };
-        const row: events.NewEvent = { ...event, ...met, id: event_id, disposition, ttl_secs: null };
-        await events.insert(tx, [row]);
+        const { id: trigger_id, generation } = met;
+        const row = { ...event, id: event_id, environment_id, event_key, trigger_id, generation, is_rejection: true };
+        const refusal = { disposition, for_next: false, ttl_secs: null, issues: null, dead_letter_reason: null };
+        await events.insert(tx, [{ ...row, ...refusal }]);
       }
       return decision.kind === "refuse"
         ? { settled, error: decision.error }
-        : { settled, answer: { ...wire(latest), disposition: "duplicate" } };
+        : { settled, answer: { ...wire(met), disposition: "duplicate" } };
     }),
   );
   announceSettled(context, settled);

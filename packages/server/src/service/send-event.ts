@@ -2,10 +2,13 @@ import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
 import { type StraitError, unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import { type EventKey, lockKeys, nameLatest } from "../store/key-waits.ts";
 import { json } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
+import { markDecisive } from "../store/wait-groups.ts";
 import type { Context } from "./context.ts";
-import { decide } from "./decide.ts";
+import { decide, hears } from "./decide.ts";
+import { lockStandings, metBy, NOBODY } from "./key-standing.ts";
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
 import { answerTwins, idOf, releaseKeys, storeAnswers, takeKeys } from "./send-once.ts";
 import {
@@ -19,7 +22,8 @@ import {
   type Sending,
   wire,
 } from "./sending.ts";
-import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
+import { announceSettled } from "./settle-waits.ts";
+import { decideGroups } from "./wait-groups.ts";
 
 /**
  * Delivers events to the triggers that wait for them, in batches. A send first tries the conditional update of the waiting
@@ -129,7 +133,7 @@ async function decideMisses(
           answers,
         );
         let open = sends.filter((send) => send.idempotency === null || fresh.has(send));
-        await triggers.lockKeys(tx, open);
+        await lockKeys(tx, open);
         if (repeated) open = await withoutRecorded(tx, open, answers);
         const ended = await settleRounds(context, tx, open, reserved, answers);
         await storeAnswers(tx, [...fresh], (send) => {
@@ -166,7 +170,7 @@ export async function sendWithin(
   const reserved = new Map(sends.map((send) => [send, context.worker.reserve(send.project_id)]));
   let settled: triggers.SettledTrigger[] = [];
   try {
-    await triggers.lockKeys(tx, sends);
+    await lockKeys(tx, sends);
     settled = await settleRounds(context, tx, sends, reserved, outcomes);
   } finally {
     giveBack(context, sends, reserved, settled);
@@ -175,59 +179,62 @@ export async function sendWithin(
     for (const outcome of outcomes.values()) context.metrics.sent(outcome);
   });
   tx.afterRollback(() => {
-    for (const { claimed } of settled) if (claimed !== null) context.worker.release(claimed.project_id, 1);
+    for (const { claimed } of settled.filter(isOfKey)) {
+      if (claimed !== null) context.worker.release(claimed.project_id, 1);
+    }
   });
   return { outcomes, settled };
 }
 
 /**
  * Works off the sends of each key in the order of their arrival: one winner, and the others are answered as if they had
- * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit.
+ * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit. Waits
+ * that share a key are answered together: all that an event is meant for take it, or refuse it. Sends to members of groups
+ * follow each other, since each may close the waits of the next.
  */
 async function settleRounds(
   context: Context,
   tx: Transaction,
-  sends: readonly Sending[],
+  all: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
   answers: Map<Sending, Outcome<SendAnswer>>,
 ): Promise<triggers.SettledTrigger[]> {
-  await triggers.lockWaiting(tx, sends);
+  const { standings, ended } = await lockStandings(context, tx, all);
+  const isGrouped = (send: Sending) => standings.get(keyOf(send))?.waiting.some(({ group_id }) => group_id !== null);
+  const grouped = all.length > 1 ? all.filter(isGrouped) : [];
+  const sends = grouped.length === 0 ? all : all.filter((send) => !grouped.includes(send));
   const states = new Map<string, LatestTrigger>();
-  for (const state of await triggers.latestOf(tx, sends)) states.set(keyOf(state), state);
-
-  const overdue = [...states.values()].filter((state) => state.overdue);
-  const ended = await settleWaits(
-    context,
-    tx,
-    "timeOut",
-    true,
-    overdue.map((state) => timedOut(state.project_id, state.id)),
-  );
-  for (const trigger of ended) states.set(keyOf(trigger), { ...trigger, overdue: false });
-
   const decisions = new Map<Sending, SendDecision>();
-  const deliveries: Sending[] = [];
+  const deliveries: Delivery[] = [];
   for (const send of sends) {
-    const state = states.get(keyOf(send));
-    const decision = decide(state, send);
+    const standing = standings.get(keyOf(send)) ?? NOBODY;
+    const isNamed = send.generation !== null || send.trigger_id !== null;
+    const hearing = isNamed ? standing.waiting : standing.waiting.filter((member) => hears(member, send));
+    const state = metBy(hearing.length > 0 ? { ...standing, waiting: hearing } : standing, send.trigger_id);
+    if (state) states.set(keyOf(send), state);
+    const others = hearing.filter((member) => member !== state);
+    const decision = decideAll(state, others, send);
     decisions.set(send, decision);
     if (decision.kind === "deliver" && state) {
-      deliveries.push(send);
-      states.set(keyOf(send), { ...state, status: "received", response_payload: send.payload });
+      deliveries.push({ send, met: state, others, latest: standing.latest });
+      const answered = (trigger: LatestTrigger): LatestTrigger => ({
+        ...trigger,
+        status: "received",
+        response_payload: send.payload,
+      });
+      const latest = answered(state);
+      const deaf = standing.waiting.filter((member) => !hearing.includes(member));
+      standings.set(keyOf(send), { waiting: deaf, latest, named: others.map(answered) });
+      states.set(keyOf(send), latest);
     }
   }
 
-  const received = await triggers.settle(
-    tx,
-    "receive",
-    deliveries.map((send) => ({
-      ...settlement(context, send, reserved.get(send)),
-      id: states.get(keyOf(send))?.id ?? "",
-      due: false,
-    })),
-  );
-  for (const trigger of received) states.set(keyOf(trigger), { ...trigger, overdue: false });
+  const received = await settleDeliveries(context, tx, deliveries, reserved);
+  const met = new Set(deliveries.map((delivery) => delivery.met.id));
+  for (const trigger of received) if (met.has(trigger.id)) states.set(keyOf(trigger), { ...trigger, overdue: false });
   const receivedKeys = new Set(received.map(keyOf));
+  const besides = await decideGroups(context, tx, received);
+  const decided = new Set(besides.flatMap(({ id, status }) => (status === "received" ? [id] : [])));
 
   const buffered = await record(tx, sends, states, decisions);
   for (const send of sends) {
@@ -237,13 +244,77 @@ async function settleRounds(
     else if (decision?.kind === "buffer")
       answers.set(send, done(bufferedAnswer(send, buffered.get(send.event_id) ?? "")));
     else if (decision && state && receivedKeys.has(keyOf(send)) && decision.kind === "deliver") {
-      answers.set(send, done(delivered(state)));
+      const isEnough = state.group_id === null || decided.has(state.group_id);
+      answers.set(send, done(delivered(state, isEnough ? "delivered" : "recorded")));
+      if (state.group_id !== null && isEnough) await markDecisive(tx, send.project_id, send.event_id);
     } else if (decision?.kind === "duplicate" && state) {
       answers.set(send, done({ status: 200, body: { ...wire(state), disposition: "duplicate" } }));
     }
   }
-  return [...ended, ...received];
+  const settled = [...ended, ...received, ...besides];
+  for (const send of grouped) settled.push(...(await settleRounds(context, tx, [send], reserved, answers)));
+  return settled;
 }
+
+/** What becomes of an event that several waits would take: what all of them agree to. */
+function decideAll(met: LatestTrigger | undefined, others: readonly LatestTrigger[], send: Sending): SendDecision {
+  const decision = decide(met, send);
+  if (decision.kind !== "deliver") return decision;
+  const unnamed = { ...send, trigger_id: null };
+  return others.map((other) => decide(other, unnamed)).find(({ kind }) => kind !== "deliver") ?? decision;
+}
+
+/** An event, and the waits that it ends. */
+interface Delivery {
+  readonly send: Sending;
+  /** The one that the answer shows. */
+  readonly met: LatestTrigger;
+  readonly others: readonly LatestTrigger[];
+  readonly latest: LatestTrigger | undefined;
+}
+
+/** More in one statement gains nothing; every wait carries the payload to it. */
+const MAX_ROWS = 500;
+const MAX_BYTES = 4 * 1024 * 1024;
+
+async function settleDeliveries(
+  context: Context,
+  tx: Transaction,
+  deliveries: readonly Delivery[],
+  reserved: ReadonlyMap<Sending, number | null>,
+): Promise<triggers.SettledTrigger[]> {
+  const settled: triggers.SettledTrigger[] = [];
+  let rows: triggers.Settlement[] = [];
+  let bytes = 0;
+  const flush = async () => {
+    settled.push(...(await triggers.settle(tx, "receive", rows)));
+    rows = [];
+    bytes = 0;
+  };
+  for (const { send, met, others } of deliveries) {
+    for (const { id } of [met, ...others]) {
+      const isMet = id === met.id;
+      const row = { ...settlement(context, send, isMet ? reserved.get(send) : null), id, due: false };
+      rows.push(isMet ? row : { ...row, event_id: null });
+      bytes += send.payload_text.length;
+      if (rows.length === MAX_ROWS || bytes > MAX_BYTES) await flush();
+    }
+  }
+  if (rows.length > 0) await flush();
+  // A repeat of the event has to meet an answer, not a wait that was called off by itself.
+  const renamed = deliveries.filter(({ met, latest }) => met.id !== latest?.id);
+  await nameLatest(
+    tx,
+    renamed.map(({ met, send }) => ({ ...keyIn(send), generation: met.generation, trigger_id: met.id })),
+  );
+  return settled;
+}
+
+const keyIn = ({ project_id, environment_id, event_key }: EventKey): EventKey => ({
+  project_id,
+  environment_id,
+  event_key,
+});
 
 const deadLetterReasons = { conflict: "conflict", late: "late", rejected: "payload_mismatch" } as const;
 const issuesOf = ({ details }: StraitError): string | null => json(details.issues);
@@ -358,13 +429,16 @@ function firstOfEachKey(sends: readonly Sending[]): Sending[] {
   });
 }
 
+/** Of other triggers, such as the group that an answer decides, the runs start on reservations of their own. */
+const isOfKey = ({ trigger_type }: triggers.SettledTrigger): boolean => trigger_type === "event";
+
 function giveBack(
   { worker }: Context,
   sends: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
   settled: readonly triggers.SettledTrigger[],
 ): void {
-  const started = new Set(settled.filter((trigger) => trigger.claimed !== null).map(keyOf));
+  const started = new Set(settled.filter((trigger) => trigger.claimed !== null && isOfKey(trigger)).map(keyOf));
   for (const send of sends) {
     const used = started.delete(keyOf(send));
     if (!used && reserved.get(send) != null) worker.release(send.project_id, 1);

@@ -6,8 +6,7 @@ import type { IdempotencyKey } from "../store/idempotency.ts";
 import * as inboxes from "../store/inboxes.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { digestOf } from "./sending.ts";
-import { announceSettled } from "./settle-waits.ts";
+import { announceSettled, receiveOne } from "./settle-waits.ts";
 
 /** A message on its way to a run. */
 export interface SendMessage {
@@ -88,9 +87,9 @@ function repeated(
   return { answer: { status: message.disposition === "delivered" ? 200 : 202, body: message, replayed: true } };
 }
 
-/** Ends the wait with the message, unless it has ended otherwise meanwhile. The run goes on here if there is room. */
+/** Ends the wait with the message, unless it has ended otherwise meanwhile. */
 async function wake(
-  { clock, worker }: Context,
+  context: Context,
   tx: Transaction,
   { project_id, actor }: SendMessage,
   waiterId: string,
@@ -98,30 +97,6 @@ async function wake(
 ): Promise<triggers.SettledTrigger[]> {
   // Waited for: whoever holds the row may give it up, and nobody would look again.
   await triggers.lockAll(tx, project_id, [waiterId]);
-  const checkpoint = { messages: [{ ...message, disposition: "delivered" }] };
-  const lease = worker.reserve(project_id);
-  let claimed = 0;
-  try {
-    const settled = await triggers.settle(tx, "receive", [
-      {
-        project_id,
-        id: waiterId,
-        payload: JSON.stringify(checkpoint),
-        payload_digest: digestOf(checkpoint),
-        actor,
-        channel: "api",
-        event_id: null,
-        idempotency_key: null,
-        delivery_id: clock.newId("whd"),
-        error: null,
-        due: false,
-        lease_id: lease,
-      },
-    ]);
-    claimed = settled.filter((trigger) => trigger.claimed !== null).length;
-    tx.afterRollback(() => worker.release(project_id, claimed));
-    return settled;
-  } finally {
-    if (lease !== null) worker.release(project_id, 1 - claimed);
-  }
+  const payload = JSON.stringify({ messages: [{ ...message, disposition: "delivered" }] });
+  return receiveOne(context, tx, { project_id, id: waiterId, payload, actor }, { evenIfDue: false });
 }

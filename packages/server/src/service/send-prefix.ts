@@ -1,16 +1,18 @@
 import type { ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
 import type { SendDecision } from "../domain/decide-send.ts";
-import { expectationFailed, type StraitError } from "../domain/errors.ts";
+import { expectationFailed, StraitError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import * as keyWaits from "../store/key-waits.ts";
 import { json } from "../store/sql.ts";
 import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
 import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
 import { decide, misfits } from "./decide.ts";
-import { refused } from "./lane.ts";
-import { digestOf, wire } from "./sending.ts";
+import { done, refused } from "./lane.ts";
+import { sendWithin } from "./send-event.ts";
+import { digestOf, prepared, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 
 /** An event on its way to every wait under a prefix. */
@@ -67,7 +69,7 @@ async function sendPage(
     return { dry_run: true, ...summary, keys: page.data.map((member) => member.event_key), has_more, next_cursor };
   }
   if (send.mode === "atomic" && has_more) throw tooManyForOne(page.data.length);
-  if (isWhole) await triggers.lockAll(context.db, caller.projectId, idsOf(page.data));
+  if (isWhole) await lockPage(context, caller, page.data);
 
   const event: Event = {
     caller,
@@ -83,17 +85,29 @@ async function sendPage(
     const answers = await deliver(context, event, members);
     for (const { id: trigger_id, event_key } of members) {
       const found = answers.get(trigger_id);
-      if (found?.error) context.metrics.sent(refused(found.error));
-      else if (found) context.metrics.sentAs(found.trigger.disposition);
       if (found?.trigger) answer.triggers.push(found.trigger);
       if (!found?.error) continue;
       if (send.mode === "atomic") throw found.error;
       answer.skipped.push({ event_key, trigger_id, code: found.error.code, message: found.error.message });
     }
   }
-  answer.resolved = answer.triggers.filter(({ disposition }) => disposition === "delivered").length;
+  answer.resolved = answer.triggers.filter(({ disposition }) => disposition !== "duplicate").length;
   return answer;
 }
+
+/** Locks all that the page can end, from the top down: the rows of shared keys, then waits (K1). */
+async function lockPage({ db }: Context, caller: Caller, members: readonly WaitingTrigger[]): Promise<void> {
+  const shared = members.filter((member) => member.is_shared).map((member) => keyIn(caller, member));
+  if (shared.length > 0) await keyWaits.lockKeys(db, shared);
+  const beside = shared.length > 0 ? await keyWaits.waitingOn(db, shared) : [];
+  await triggers.lockAll(db, caller.projectId, [...new Set(idsOf([...members, ...beside]))]);
+}
+
+const keyIn = ({ projectId, environmentId }: Caller, { event_key }: WaitingTrigger): keyWaits.EventKey => ({
+  project_id: projectId,
+  environment_id: environmentId,
+  event_key,
+});
 
 const atLeastOne = (count: number): number => Math.max(1, Math.floor(count));
 const idsOf = (members: readonly { readonly id: string }[]): string[] => members.map(({ id }) => id);
@@ -132,14 +146,46 @@ type Answer =
 async function deliver(
   context: Context,
   event: Event,
-  members: readonly WaitingTrigger[],
+  all: readonly WaitingTrigger[],
 ): Promise<ReadonlyMap<string, Answer>> {
+  const shared = all.filter((member) => member.is_shared);
+  const members = all.filter((member) => !member.is_shared);
   const fitting = members.filter((member) => fits(member, event));
   const settled = await context.db.transaction((tx) => settle(context, tx, event, fitting));
   announceSettled(context, settled);
   const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
   const missed = members.filter((member) => !answers.has(member.id));
   if (missed.length > 0) for (const [id, answer] of await lookAgain(context, event, missed)) answers.set(id, answer);
+  for (const answer of answers.values()) {
+    context.metrics.sent(answer.trigger ? done({ body: answer.trigger }) : refused(answer.error));
+  }
+  if (shared.length > 0) for (const [id, answer] of await sendShared(context, event, shared)) answers.set(id, answer);
+  return answers;
+}
+
+/** Answers keys that several wait on as a single send does: all of a key or none, and no other generation. */
+async function sendShared(
+  context: Context,
+  event: Event,
+  members: readonly WaitingTrigger[],
+): Promise<ReadonlyMap<string, Answer>> {
+  const { caller } = event;
+  const sends = new Map(
+    members.map((member) => {
+      const meant = { ...keyIn(caller, member), generation: member.generation, trigger_id: null };
+      const send = { ...meant, payload: event.payload, if_no_waiter: "fail", for_next: false, ttl_secs: 0 } as const;
+      return [member.id, prepared(context, { ...send, actor: caller.actor, channel: "batch", idempotency: null })];
+    }),
+  );
+  const { outcomes, settled } = await context.db.transaction((tx) => sendWithin(context, tx, [...sends.values()]));
+  announceSettled(context, settled);
+  const answers = new Map<string, Answer>();
+  for (const [id, send] of sends) {
+    const outcome = outcomes.get(send);
+    if (outcome?.ok && outcome.value.status === 200) answers.set(id, { trigger: outcome.value.body });
+    else if (!outcome?.ok && outcome?.error instanceof StraitError) answers.set(id, { error: outcome.error });
+    else throw new Error("an event was not decided", { cause: outcome });
+  }
   return answers;
 }
 

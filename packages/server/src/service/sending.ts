@@ -5,7 +5,8 @@ import type { LatestTrigger, Send } from "../domain/decide-send.ts";
 import { alreadyResolved, payloadMismatch, waitClosed } from "../domain/errors.ts";
 import type { RecordedEvent } from "../store/events.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
-import type { EventKey, SettledTrigger } from "../store/triggers.ts";
+import type { EventKey } from "../store/key-waits.ts";
+import type { SettledTrigger } from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { done, type Outcome, refused } from "./lane.ts";
 
@@ -16,7 +17,7 @@ export interface SendEvent extends Send {
   /** Seconds that the event is kept when nobody waits yet. */
   readonly ttl_secs: number;
   readonly actor: string;
-  readonly channel: "api" | "emit" | "retarget";
+  readonly channel: "api" | "emit" | "batch" | "retarget";
   readonly idempotency: IdempotencyKey | null;
 }
 
@@ -62,8 +63,11 @@ export function wire(trigger: LatestTrigger | SettledTrigger): Omit<SentEvent, "
   return rest;
 }
 
-export function delivered(trigger: LatestTrigger | SettledTrigger): SendAnswer {
-  return { status: 200, body: { ...wire(trigger), disposition: "delivered" } };
+export function delivered(
+  trigger: LatestTrigger | SettledTrigger,
+  disposition: "delivered" | "recorded" = "delivered",
+): SendAnswer {
+  return { status: 200, body: { ...wire(trigger), disposition } };
 }
 
 export function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {
@@ -90,6 +94,7 @@ export function recordedAnswer(
   if (!trigger) return undefined;
   switch (event.disposition) {
     case "delivered":
+    case "recorded":
     case "duplicate":
       return done({ status: 200, body: { ...trigger, disposition: event.disposition } });
     case "conflict":

@@ -2,6 +2,7 @@ import type { Cancellation, CancellationKind } from "@strait/contract";
 import type { TriggerMove } from "@strait/core";
 import type { Topic } from "../store/channel.ts";
 import { crashPoint } from "../store/crash-points.ts";
+import type { Transaction } from "../store/database.ts";
 import type { Queryable } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import { type Context, SYSTEM } from "./context.ts";
@@ -63,6 +64,49 @@ export function settleWaits(
       lease_id: null,
     })),
   );
+}
+
+/** An answer of our own making to a wait that no key finds. */
+export interface OwnAnswer {
+  readonly project_id: string;
+  readonly id: string;
+  /** JSON text. */
+  readonly payload: string;
+  readonly actor: string;
+}
+
+/** Ends a wait that no key finds, whose row the caller holds. The run goes on here if there is room. */
+export async function receiveOne(
+  { clock, worker }: Pick<Context, "clock" | "worker">,
+  tx: Transaction,
+  { project_id, id, payload, actor }: OwnAnswer,
+  options: { readonly evenIfDue: boolean } = { evenIfDue: true },
+): Promise<triggers.SettledTrigger[]> {
+  const lease = worker.reserve(project_id);
+  let claimed = 0;
+  try {
+    const item = {
+      project_id,
+      id,
+      payload,
+      payload_digest: null,
+      actor,
+      channel: "api",
+      event_id: null,
+      idempotency_key: null,
+      delivery_id: clock.newId("whd"),
+      error: null,
+      lease_id: lease,
+    };
+    let settled = await triggers.settle(tx, "receive", [{ ...item, due: false }]);
+    if (settled.length === 0 && options.evenIfDue)
+      settled = await triggers.settle(tx, "receive", [{ ...item, due: true }]);
+    claimed = settled.filter((trigger) => trigger.claimed !== null).length;
+    tx.afterRollback(() => worker.release(project_id, claimed));
+    return settled;
+  } finally {
+    if (lease !== null) worker.release(project_id, 1 - claimed);
+  }
 }
 
 /** What is said about a wait whose deadline passed. */

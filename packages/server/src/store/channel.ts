@@ -21,6 +21,8 @@ export type Topic =
  */
 export interface Signals {
   publish(topics: readonly Topic[]): void;
+  /** For what concerns this process only, such as its room. */
+  tell(topics: readonly Topic[]): void;
   /** Calls `listener` on each hint for `topic`; returns how to stop. */
   subscribe(topic: Topic, listener: () => void): () => void;
   /** Whether other processes live on this database; while there are none, nothing is sent. */
@@ -105,6 +107,7 @@ export async function openSignals(db: Queryable, url: string, onError: (error: u
 
   await listen();
   return {
+    tell,
     publish(topics) {
       tell(topics);
       if (!peers || closed) return;

@@ -22,11 +22,11 @@ const waitMs = sql`(extract(epoch FROM open_until - strait_now()) * 1000)::float
 /** Counts failures of endpoints; the one that crosses the line opens the circuit, and a failed probe opens it again. */
 export function recordFailures(db: Queryable, endpoints: readonly Endpoint[]): Promise<OpenCircuit[]> {
   return db.query<OpenCircuit>(sql`
-    INSERT INTO endpoint_circuits AS c (project_id, endpoint, failures, open_until)
-    SELECT project_id, endpoint, count(*), CASE WHEN count(*) >= ${FAILURES} THEN ${reopening} END
+    INSERT INTO endpoint_circuits AS c (project_id, endpoint, failures, open_until, failed_at)
+    SELECT project_id, endpoint, count(*), CASE WHEN count(*) >= ${FAILURES} THEN ${reopening} END, strait_now()
     FROM ${records("i", endpointTypes, endpoints)}
     GROUP BY project_id, endpoint ORDER BY project_id, endpoint
-    ON CONFLICT (project_id, endpoint) DO UPDATE SET failures = c.failures + excluded.failures,
+    ON CONFLICT (project_id, endpoint) DO UPDATE SET failures = c.failures + excluded.failures, failed_at = excluded.failed_at,
       open_until = CASE WHEN c.failures + excluded.failures >= ${FAILURES} THEN ${reopening} ELSE c.open_until END
     RETURNING project_id, endpoint, ${waitMs}`);
 }
@@ -36,6 +36,18 @@ export async function recordSuccesses(db: Queryable, endpoints: readonly Endpoin
   await db.query(sql`
     DELETE FROM endpoint_circuits c USING ${records("i", endpointTypes, endpoints)}
     WHERE c.project_id = i.project_id AND c.endpoint = i.endpoint`);
+}
+
+/**
+ * Forgets endpoints whose last call failed more than a day ago, at most `limit`: nobody calls them any more. Returns how many.
+ */
+export async function purge(db: Queryable, limit: number): Promise<number> {
+  const rows = await db.query(sql`
+    DELETE FROM endpoint_circuits WHERE ctid = ANY(ARRAY(
+      SELECT ctid FROM endpoint_circuits WHERE failed_at <= strait_now() - interval '1 day'
+      LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+    RETURNING 1`);
+  return rows.length;
 }
 
 /** Every endpoint whose last call failed. */

@@ -1,8 +1,8 @@
 import type { Disposition, EventRecord, NearKey } from "@strait/contract";
 import { actorOf } from "../domain/actor.ts";
+import type { EventKey } from "./key-waits.ts";
 import { cutPage, fetchLimit, olderThan, type Page, type PageRequest } from "./page.ts";
 import { ifGiven, type Queryable, type Statement, sql } from "./sql.ts";
-import type { EventKey } from "./triggers.ts";
 
 type Row = Omit<EventRecord, "actor"> & { readonly actor: string };
 

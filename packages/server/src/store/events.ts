@@ -1,6 +1,6 @@
 import type { DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
+import type { EventKey } from "./key-waits.ts";
 import { type Queryable, records, sql } from "./sql.ts";
-import type { EventKey } from "./triggers.ts";
 
 /** One send, with what became of it. */
 export interface NewEvent {

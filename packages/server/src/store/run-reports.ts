@@ -1,6 +1,6 @@
 import type { Checkpoint, RunEvent, RunOutput, RunState } from "@strait/contract";
 import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
-import { largeCheckpoints, savesCheckpoint } from "./runs.ts";
+import { largeCheckpoints, savesCheckpoint, staleCheckpoints } from "./runs.ts";
 import { json, type Queryable, type Statement, sql } from "./sql.ts";
 
 /** A run that executes, and the dispatch that reports. Everything here is refused, by an empty answer, for another one. */
@@ -79,6 +79,7 @@ export async function saveCheckpoint(
         AND r.dispatch_seq = ${reporter.dispatch_seq} AND ${reporting}
       RETURNING r.*, i.checkpoint AS given_checkpoint),
     saved AS (${largeCheckpoints}),
+    stale AS (${staleCheckpoints}),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id, data)
       SELECT project_id, id, change_seq, 'checkpoint', ${reporter.actor}, workflow_run_id,

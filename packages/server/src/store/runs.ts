@@ -228,6 +228,12 @@ export const largeCheckpoints = sql`
       SELECT project_id, id, 'checkpoint', checkpoint_seq, given_checkpoint FROM moved
       WHERE octet_length(given_checkpoint) > ${INLINE_BYTES}`;
 
+/** A CTE body: removes the large checkpoints of `moved` that a newer one has replaced. */
+export const staleCheckpoints = sql`
+      DELETE FROM run_bodies b USING moved m
+      WHERE m.checkpoint_seq > 1 AND b.project_id = m.project_id AND b.run_id = m.id AND b.kind = 'checkpoint'
+        AND b.seq < m.checkpoint_seq`;
+
 /** Columns that a move sets besides the status, by where it leads. */
 function changesOf(name: RunMove): Statement {
   const { to } = runMoves[name];
@@ -247,10 +253,12 @@ function changesOf(name: RunMove): Statement {
         snooze_count = r.snooze_count + (i.delay_ms IS NOT NULL)::int,
         next_retry_at = strait_now() + make_interval(secs => i.delay_ms / 1000),`;
     case "retry":
-      return sql`${ended} attempt = r.attempt + 1, resume_reason = 'retry', detached = false,
+      return sql`${ended} ${answered} attempt = r.attempt + 1, resume_reason = 'retry', detached = false,
         next_retry_at = strait_now() + make_interval(secs => i.delay_ms / 1000),`;
+    case "wait":
+      return answered;
     case "replay":
-      return sql`attempt = 1, finished_at = NULL, resume_reason = 'retry',`;
+      return sql`${answered} attempt = 1, finished_at = NULL, resume_reason = 'retry',`;
     default:
       return isTerminal(to)
         ? sql`${ended} finished_at = strait_now(), next_retry_at = NULL,
@@ -258,6 +266,9 @@ function changesOf(name: RunMove): Statement {
         : none;
   }
 }
+
+/** Only what goes wrong in a row counts: the endpoint was there, and so was this process. */
+const answered = sql`lost_count = 0, snooze_count = 0,`;
 
 const started = sql`lease_id = i.lease_id, dispatch_seq = r.dispatch_seq + 1, started_at = strait_now(), heartbeat_at = NULL,
   detached = false, next_retry_at = NULL,`;
@@ -283,6 +294,7 @@ function effectsOf(name: RunMove): Statement {
       INSERT INTO run_bodies (project_id, run_id, kind, seq, body)
       SELECT project_id, id, 'result', 0, given_result FROM moved WHERE octet_length(given_result) > ${INLINE_BYTES}
       ON CONFLICT (project_id, run_id, kind, seq) DO NOTHING),
+    stale AS (${staleCheckpoints}),
     key AS (
       UPDATE run_idempotency k SET expires_at = strait_now() + ${KEY_KEPT}
       FROM moved m WHERE m.idempotency_key IS NOT NULL

@@ -8,6 +8,9 @@ import { type Queryable, sql } from "./sql.ts";
 export interface WaitingTrigger {
   readonly id: string;
   readonly event_key: string;
+  readonly generation: number;
+  /** Whether others depend on its answer: those that wait on its key too, for which it stands, or those of its group. */
+  readonly is_shared: boolean;
   readonly job_run_id: string | null;
   /** The schema that an answer must fit; null for none. */
   readonly payload_schema: EventTrigger["payload_schema"];
@@ -45,8 +48,8 @@ const at = (micros: number) => sql`(timestamptz 'epoch' + ${micros}::float8 * in
 const micros = (time: ReturnType<typeof sql>) => sql`(extract(epoch FROM ${time}) * 1000000)::int8`;
 
 /**
- * The exclusive waits under a prefix, as one snapshot has them: a range of the index of what waits, so that others do not
- * count. Later pages leave out what has opened since the first, or a set that answers make grow would never end.
+ * The waits under a prefix, as one snapshot has them: a range of the index of what waits, so that others do not count. Of
+ * those that share a key the first stands for all. Later pages leave out what has opened since the first, or a set that answers make grow would never end.
  *
  * @throws {StraitError} `validation_error` when the cursor is not one of this prefix.
  */
@@ -58,12 +61,15 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
   const end = endOfPrefix(prefix);
   const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
     WITH member AS (
-      SELECT id, event_key, job_run_id, payload_schema, filter, requested_at FROM event_triggers
-      WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND slot = '' AND status = 'waiting'
+      SELECT id, event_key, generation, (slot <> '' OR group_id IS NOT NULL) AS is_shared, job_run_id, payload_schema, filter, requested_at FROM event_triggers t
+      WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND status = 'waiting'
+        AND (slot = '' OR slot = (
+          SELECT o.slot FROM event_triggers o WHERE o.project_id = t.project_id AND o.environment_id = t.environment_id
+            AND o.event_key = t.event_key AND o.status = 'waiting' AND o.trigger_type = 'event' ORDER BY o.slot LIMIT 1))
         AND trigger_type = 'event' AND event_key >= ${prefix} ${end === undefined ? NONE : sql`AND event_key < ${end}`}
         ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
     page AS (SELECT * FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
-    SELECT p.id, p.event_key, p.job_run_id, p.payload_schema, p.filter, ${micros(sql`p.requested_at`)} AS opened_us,
+    SELECT p.id, p.event_key, p.generation, p.is_shared, p.job_run_id, p.payload_schema, p.filter, ${micros(sql`p.requested_at`)} AS opened_us,
       ${micros(sql`strait_now()`)} AS now_us, s.count, s.digest
     FROM ${withSummary ? SUMMARY : NO_SUMMARY} s LEFT JOIN page p ON true
     ORDER BY p.requested_at, p.id`);

@@ -5,10 +5,11 @@ import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** A trigger as the wire has it, from the row `t`. */
 export const columns = sql`
-  t.id, t.event_key, t.generation, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
+  t.id, t.event_key, t.generation, t.broadcast, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
-  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout, t.on_cancel, t.tags`;
+  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout, t.on_cancel, t.tags,
+  t.group_id`;
 
 /** One end for one trigger. */
 export interface Settlement {
@@ -20,7 +21,7 @@ export interface Settlement {
   readonly payload_digest: string | null;
   readonly actor: string;
   readonly channel: string | null;
-  /** The id of the event that settles it; null when none does (a timeout, a cancellation). */
+  /** Its event's id, to be recorded: null without one (a timeout), or where another wait records it, which it ends too. */
   readonly event_id: string | null;
   readonly idempotency_key: string | null;
   /** For the delivery to `notify_url`, where there is one. */
@@ -112,7 +113,7 @@ export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Pro
       WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
         AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
         AND (t.expires_at IS NULL OR t.expires_at > strait_now())
-        AND t.payload_schema IS NULL AND t.filter IS NULL
+        AND t.payload_schema IS NULL AND t.filter IS NULL AND t.group_id IS NULL
         AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
       FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
@@ -140,7 +141,7 @@ export const resumeReasons = {
 function effectsOf(name: TriggerMove): { readonly answer: Statement; readonly resumes: Statement } {
   if (name === "receive")
     return { answer: sql`received_at = strait_now(), response_payload = g.payload`, resumes: sql`true` };
-  if (name === "timeOut") return { answer: sql`response_payload = NULL`, resumes: sql`t.on_timeout = 'resume'` };
+  if (name === "timeOut") return { answer: sql`response_payload = g.payload`, resumes: sql`t.on_timeout = 'resume'` };
   return { answer: sql`cancellation = g.payload::json`, resumes: sql`t.on_cancel = 'resume'` };
 }
 
@@ -168,7 +169,7 @@ async function settleTargets(
       SELECT r.project_id, r.id AS run_id, s.id AS trigger_id, s.payload AS checkpoint,
         'event_trigger'::text AS checkpoint_source, s.resume_reason, s.lease_id, s.actor
       FROM settled s JOIN runs r ON r.project_id = s.project_id AND r.id = s.job_run_id
-      WHERE s.resume_reason IS NOT NULL AND r.status = ANY(${runMoves.resume.from})
+      WHERE s.resume_reason IS NOT NULL AND s.group_id IS NULL AND r.status = ANY(${runMoves.resume.from})
       ORDER BY r.project_id, r.id FOR NO KEY UPDATE OF r SKIP LOCKED),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = i.resume_reason, detached = false,
@@ -185,7 +186,7 @@ async function settleTargets(
     wake AS (
       INSERT INTO run_wakes (project_id, run_id, trigger_id)
       SELECT s.project_id, s.job_run_id, s.id FROM settled s
-      WHERE s.job_run_id IS NOT NULL AND s.id NOT IN (SELECT trigger_id FROM moved)
+      WHERE s.job_run_id IS NOT NULL AND s.group_id IS NULL AND s.id NOT IN (SELECT trigger_id FROM moved)
       RETURNING trigger_id),
     step AS (
       UPDATE step_runs p SET status = ${stepMoves[stepMove].to}, finished_at = strait_now(), change_seq = p.change_seq + 1,
@@ -202,7 +203,8 @@ async function settleTargets(
     event AS (
       INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
         payload_digest, actor, channel, idempotency_key, is_rejection)
-      SELECT project_id, event_id, environment_id, event_key, id, generation, 'delivered', payload, payload_digest, actor,
+      SELECT project_id, event_id, environment_id, event_key, id, generation,
+        CASE WHEN group_id IS NULL OR ${name === "reject"} THEN 'delivered' ELSE 'recorded' END, payload, payload_digest, actor,
         channel, idempotency_key, ${name === "reject"}
       FROM settled WHERE event_id IS NOT NULL),
     delivery AS (
@@ -251,6 +253,11 @@ export interface NewTrigger {
   readonly environment_id: string;
   readonly event_key: string;
   readonly generation: number;
+  /** Empty for a wait that has its key to itself, else its id. */
+  readonly slot: string;
+  readonly broadcast: boolean;
+  /** The group that it is a member of. */
+  readonly group_id?: string | null;
   readonly source_type: string;
   readonly trigger_type: string;
   readonly workflow_run_id: string | null;
@@ -280,6 +287,9 @@ const newTriggerTypes = {
   environment_id: "text",
   event_key: "text",
   generation: "int4",
+  slot: "text",
+  broadcast: "bool",
+  group_id: "text",
   source_type: "text",
   trigger_type: "text",
   workflow_run_id: "text",
@@ -309,11 +319,11 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
         AND e.disposition || '' = 'buffered' -- by the primary key: a plan from an empty table would read all that is buffered
       RETURNING e.id, e.payload, e.actor),
     opened AS (
-      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
-        workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema, filter,
-        timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
-      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.source_type, i.trigger_type,
-        i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
+      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id,
+        source_type, trigger_type, workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
+        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
+      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.group_id,
+        i.source_type, i.trigger_type, i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
         i.request_payload, e.payload, i.payload_schema, i.filter, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
         coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
@@ -395,75 +405,23 @@ export async function findNumbered(
   return { row, sequence: change_seq };
 }
 
-/** The trigger of a key: the latest generation, which is the waiting one if any waits. */
-export async function findByKey(
-  db: Queryable,
-  projectId: string,
-  environmentId: string,
-  eventKey: string,
-): Promise<EventTrigger | undefined> {
-  const [trigger] = await db.query<EventTrigger>(sql`
-    SELECT ${columns} FROM event_keys k
-    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
-    WHERE k.project_id = ${projectId} AND k.environment_id = ${environmentId} AND k.event_key = ${eventKey}`);
-  return trigger;
-}
-
-export interface EventKey {
-  readonly project_id: string;
-  readonly environment_id: string;
-  readonly event_key: string;
-}
-
-const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
-
-export interface LockedKey extends EventKey {
-  readonly generation: number;
-}
-
-/** Locks the rows of keys, making those that are missing; in the order of the keys, so that two callers cannot deadlock. */
-export function lockKeys(tx: Queryable, keys: readonly EventKey[]): Promise<LockedKey[]> {
-  return tx.query<LockedKey>(sql`
-    INSERT INTO event_keys AS k (project_id, environment_id, event_key)
-    SELECT DISTINCT project_id, environment_id, event_key FROM ${records("i", eventKeyTypes, keys)}
-    ORDER BY project_id, environment_id, event_key
-    ON CONFLICT (project_id, environment_id, event_key) DO UPDATE SET updated_at = strait_now()
-    RETURNING k.project_id, k.environment_id, k.event_key, k.generation`);
-}
-
-/** Makes `trigger_id` the latest of its key, as the given generation. The key's row is locked. */
-export async function nameLatest(
-  tx: Queryable,
-  rows: readonly (EventKey & { readonly generation: number; readonly trigger_id: string })[],
-): Promise<void> {
-  await tx.query(sql`
-    UPDATE event_keys k SET generation = i.generation, latest_trigger_id = i.trigger_id, updated_at = strait_now()
-    FROM ${records("i", { ...eventKeyTypes, generation: "int4", trigger_id: "text" }, rows)}
-    WHERE k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key`);
-}
-
 export interface KeyState extends EventTrigger {
   /** Whether the deadline has passed, by the database's clock, of a trigger that still waits. */
   readonly overdue: boolean;
 }
 
 /**
- * Locks the latest triggers of the keys, which are what waits on them if anything does; the caller holds the keys' rows:
- * owners before owned.
+ * Locks triggers that still wait, in the order of their ids, so that two callers cannot deadlock. The group of a member is
+ * locked with it, and before it: its id is smaller.
  */
-export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
-  await tx.query(sql`
-    SELECT t.id FROM ${records("i", eventKeyTypes, keys)}
-    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
-    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id
-    ORDER BY t.project_id, t.id FOR NO KEY UPDATE OF t`);
-}
-
-/** Locks triggers that still wait, in the order of their ids, so that two callers cannot deadlock. */
 export async function lockAll(tx: Queryable, projectId: string, ids: readonly string[]): Promise<void> {
   await tx.query(sql`
-    SELECT 1 FROM event_triggers WHERE project_id = ${projectId} AND id = ANY(${ids}) AND status = 'waiting'
-    ORDER BY id FOR NO KEY UPDATE`);
+    WITH w AS MATERIALIZED (
+      SELECT DISTINCT m.id FROM event_triggers t CROSS JOIN LATERAL unnest(ARRAY[t.id, t.group_id]) AS m (id)
+      WHERE t.project_id = ${projectId} AND t.id = ANY(${ids}) AND m.id IS NOT NULL ORDER BY m.id)
+    SELECT l.id FROM w CROSS JOIN LATERAL (
+      SELECT t.id FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = w.id AND t.status = 'waiting'
+      FOR NO KEY UPDATE) l`);
 }
 
 /** How triggers stand. Read in a statement after the locks, so that the deadline is decided now. */
@@ -471,15 +429,6 @@ export function statesOf(tx: Queryable, projectId: string, ids: readonly string[
   return tx.query<KeyState>(sql`
     SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
-}
-
-/** The latest trigger of each key. Read in a statement after the locks, so that the deadline is decided now. */
-export function latestOf(tx: Queryable, keys: readonly EventKey[]): Promise<KeyState[]> {
-  return tx.query<KeyState>(sql`
-    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
-    FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys)}) i
-    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
-    JOIN event_triggers t ON t.project_id = k.project_id AND t.id = k.latest_trigger_id`);
 }
 
 export interface DueTrigger {
@@ -492,12 +441,13 @@ export interface DueTrigger {
   readonly now: string;
 }
 
-/** Triggers whose time has come, in the order of their deadlines; not locked. */
+/** Triggers whose time has come, in the order of their deadlines; not locked. Members end with their groups. */
 export function due(db: Queryable, limit: number): Promise<DueTrigger[]> {
   return db.query<DueTrigger>(sql`
     SELECT project_id, id, trigger_type, job_run_id, workflow_run_id,
       extract(epoch FROM strait_now() - requested_at)::float8 AS slept_secs, strait_now() AS now
-    FROM event_triggers WHERE status = 'waiting' AND expires_at <= strait_now() ORDER BY expires_at LIMIT ${limit}`);
+    FROM event_triggers WHERE status = 'waiting' AND expires_at <= strait_now() AND group_id IS NULL
+    ORDER BY expires_at LIMIT ${limit}`);
 }
 
 /** Milliseconds until the next deadline, at most `horizonMs`; negative when one has passed. */

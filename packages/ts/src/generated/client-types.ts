@@ -43,6 +43,7 @@ import type {
   JsonValue,
   LogRun,
   OpenedEventTrigger,
+  OpenedWaitGroup,
   PrefixDryRun,
   Project,
   ProjectPage,
@@ -85,6 +86,7 @@ import type {
   UpdateProject,
   UpdateWorkflow,
   WaitForEvent,
+  WaitForEvents,
   WebhookDelivery,
   WebhookDeliveryPage,
   Workflow,
@@ -164,6 +166,11 @@ export interface DeleteV1EventsByEventKeyInput extends Call {
     eventKey: EventKey;
   };
   readonly query?: {
+    /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
     /**
      * Why; kept with the object as its error text.
      * @example The customer withdrew the application
@@ -504,6 +511,13 @@ export interface GetV1EventsByEventKeyInput extends Call {
      */
     eventKey: EventKey;
   };
+  readonly query?: {
+    /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
+  } | undefined;
 }
 
 /** What `getV1EventsByEventKey` answers. */
@@ -590,6 +604,11 @@ export interface GetV1EventsByEventKeyStreamInput extends Subscription {
     eventKey: EventKey;
   };
   readonly query?: {
+    /**
+     * The event trigger that is meant, where several wait on the key.
+     * @example trg_01k0000000e008000000000am1
+     */
+    trigger_id?: Reference;
     /**
      * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
      * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or
@@ -1356,6 +1375,28 @@ export type PostSdkV1RunsByRunIDWaitForEventError =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
+/** What `postSdkV1RunsByRunIDWaitForEvents` takes. */
+export interface PostSdkV1RunsByRunIDWaitForEventsInput extends Call {
+  readonly pathParams: {
+    /**
+     * The id of the run.
+     * @example run_01k0000000e00800000000exec
+     */
+    runID: Reference;
+  };
+  readonly body: WaitForEvents;
+}
+
+/** What `postSdkV1RunsByRunIDWaitForEvents` answers. */
+export type PostSdkV1RunsByRunIDWaitForEventsResult = OpenedWaitGroup;
+
+/** How `postSdkV1RunsByRunIDWaitForEvents` is refused. */
+export type PostSdkV1RunsByRunIDWaitForEventsError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `postV1ApiKeys` takes. */
 export interface PostV1ApiKeysInput extends Call {
   readonly body: CreateApiKey;
@@ -1749,7 +1790,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Cancel an event trigger.
    *
    * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+   * share the key all end, or the one that `trigger_id` names.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<DeleteV1EventsByEventKeyResult>;
   /**
@@ -1801,8 +1843,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
   /**
    * Get an event trigger.
    *
-   * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-   * buffered for it.
+   * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+   * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
   /**
@@ -1954,7 +1996,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
    * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
   /**
@@ -1972,6 +2015,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * | the latest wait has an answer | 409 `already_resolved` |
    * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
    * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   *
+   * Waits that share the key are rejected together.
    */
   postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<PostV1EventsByEventKeyRejectResult>;
   /**
@@ -1991,6 +2036,9 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+   *
+   * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+   * or that opened last.
    */
   postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<PostV1EventsByEventKeySendResult>;
   /**
@@ -2002,7 +2050,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
    * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
    *
-   * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+   * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
    * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
    * page is 409 `expectation_failed`.
    *
@@ -2256,6 +2304,24 @@ export interface OnlyRunTokenOperationsPromise {
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
   postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<PostSdkV1RunsByRunIDWaitForEventResult>;
+  /**
+   * Wait for several events.
+   *
+   * Parks the run until enough of several keys have been answered: one of them (`any`), all, or `at_least` as many as `count`. Each wait is one like that of
+   * wait-for-event and is answered by its key; an answer that is not yet enough has the disposition `recorded`. The answer that is the last one needed
+   * also closes the waits that are still open, as `canceled`, and wakes the run, in one transaction. A wait that was closed takes no event: one that comes
+   * later is 409 `wait_closed`.
+   *
+   * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
+   * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+   *
+   * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
+   * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
+   *
+   * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
+   * older dispatch 409 `stale_dispatch`. Then no wait is opened.
+   */
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<PostSdkV1RunsByRunIDWaitForEventsResult>;
 }
 
 /** The operations that need no credential. */
@@ -2295,7 +2361,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Cancel an event trigger.
    *
    * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+   * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+   * share the key all end, or the one that `trigger_id` names.
    */
   deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<DeleteV1EventsByEventKeyResult, DeleteV1EventsByEventKeyError>>;
   /**
@@ -2347,8 +2414,8 @@ export interface OnlyBearerOrInternalSecretOperations {
   /**
    * Get an event trigger.
    *
-   * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-   * buffered for it.
+   * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+   * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
   getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<GetV1EventsByEventKeyResult, GetV1EventsByEventKeyError>>;
   /**
@@ -2500,7 +2567,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
    * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<PostV1EventsByEventKeyExtendResult, PostV1EventsByEventKeyExtendError>>;
   /**
@@ -2518,6 +2586,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    * | the latest wait has an answer | 409 `already_resolved` |
    * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
    * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+   *
+   * Waits that share the key are rejected together.
    */
   postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<PostV1EventsByEventKeyRejectResult, PostV1EventsByEventKeyRejectError>>;
   /**
@@ -2537,6 +2607,9 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+   *
+   * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+   * or that opened last.
    */
   postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<Answer<PostV1EventsByEventKeySendResult, PostV1EventsByEventKeySendError>>;
   /**
@@ -2548,7 +2621,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
    * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
    *
-   * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+   * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
    * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
    * page is 409 `expectation_failed`.
    *
@@ -2802,6 +2875,24 @@ export interface OnlyRunTokenOperations {
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
   postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<Answer<PostSdkV1RunsByRunIDWaitForEventResult, PostSdkV1RunsByRunIDWaitForEventError>>;
+  /**
+   * Wait for several events.
+   *
+   * Parks the run until enough of several keys have been answered: one of them (`any`), all, or `at_least` as many as `count`. Each wait is one like that of
+   * wait-for-event and is answered by its key; an answer that is not yet enough has the disposition `recorded`. The answer that is the last one needed
+   * also closes the waits that are still open, as `canceled`, and wakes the run, in one transaction. A wait that was closed takes no event: one that comes
+   * later is 409 `wait_closed`.
+   *
+   * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
+   * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+   *
+   * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
+   * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
+   *
+   * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
+   * older dispatch 409 `stale_dispatch`. Then no wait is opened.
+   */
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<Answer<PostSdkV1RunsByRunIDWaitForEventsResult, PostSdkV1RunsByRunIDWaitForEventsError>>;
 }
 
 /** The operations that need no credential. */
@@ -2834,7 +2925,7 @@ export interface OnlyBearerOrInternalSecretStreams {
   /**
    * Follow an event trigger.
    *
-   * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did. `status`: the whole trigger, first as it is
+   * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did; with `trigger_id` about that one. `status`: the whole trigger, first as it is
    * and then after each change, with an `id`. `keepalive`: `{}` every 15 seconds. `reset`: the whole trigger, when the cursor is too old to go on from.
    * `end`: `{}`, the last frame once the wait has ended. A later wait on the same key is another stream.
    *

@@ -338,6 +338,38 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/sdk/v1/runs/{runID}/wait-for-events": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    get?: never;
+    put?: never;
+    /**
+     * Wait for several events
+     * Parks the run until enough of several keys have been answered: one of them (`any`), all, or `at_least` as many as `count`. Each wait is one like that of
+     * wait-for-event and is answered by its key; an answer that is not yet enough has the disposition `recorded`. The answer that is the last one needed
+     * also closes the waits that are still open, as `canceled`, and wakes the run, in one transaction. A wait that was closed takes no event: one that comes
+     * later is 409 `wait_closed`.
+     *
+     * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
+     * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+     *
+     * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
+     * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
+     *
+     * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
+     * older dispatch 409 `stale_dispatch`. Then no wait is opened.
+     */
+    post: operations["postSdkV1RunsByRunIDWaitForEvents"];
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/api-keys": {
     parameters: {
       query?: never;
@@ -503,7 +535,7 @@ export interface paths {
      * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
      * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
      *
-     * Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
+     * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
      * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
      * page is 409 `expectation_failed`.
      *
@@ -571,8 +603,8 @@ export interface paths {
     };
     /**
      * Get an event trigger
-     * The trigger that waits on this key or, when none does, the latest one that did. A key that nobody ever waited on is 404, also while an event is
-     * buffered for it.
+     * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
+     * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
      */
     get: operations["getV1EventsByEventKey"];
     put?: never;
@@ -580,7 +612,8 @@ export interface paths {
     /**
      * Cancel an event trigger
      * Ends the wait on this key as `canceled`, and tells who did it and why in its `cancellation` and its `error`. A workflow step fails and its `on_failure`
-     * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`.
+     * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
+     * share the key all end, or the one that `trigger_id` names.
      */
     delete: operations["deleteV1EventsByEventKey"];
     options?: never;
@@ -626,7 +659,8 @@ export interface paths {
      * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
      *
      * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time.
+     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+     * `trigger_id`, or it is 409 `conflict`.
      */
     post: operations["postV1EventsByEventKeyExtend"];
     delete?: never;
@@ -658,6 +692,8 @@ export interface paths {
      * | the latest wait has an answer | 409 `already_resolved` |
      * | the latest wait timed out, was superseded, canceled, or rejected otherwise | 409 `wait_closed` |
      * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
+     *
+     * Waits that share the key are rejected together.
      */
     post: operations["postV1EventsByEventKeyReject"];
     delete?: never;
@@ -691,6 +727,9 @@ export interface paths {
      *
      * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
      * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
+     *
+     * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
+     * or that opened last.
      */
     post: operations["postV1EventsByEventKeySend"];
     delete?: never;
@@ -730,7 +769,7 @@ export interface paths {
     };
     /**
      * Follow an event trigger
-     * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did. `status`: the whole trigger, first as it is
+     * Server-sent events about the trigger that waits on this key or, when none does, the latest one that did; with `trigger_id` about that one. `status`: the whole trigger, first as it is
      * and then after each change, with an `id`. `keepalive`: `{}` every 15 seconds. `reset`: the whole trigger, when the cursor is too old to go on from.
      * `end`: `{}`, the last frame once the wait has ended. A later wait on the same key is another stream.
      *
@@ -1746,7 +1785,10 @@ export interface components {
       /** The id of this exchange, also in the `X-Request-Id` header. Quote it when asking for help. */
       request_id: string;
     };
-    /** How the event came in: by a request, or from a step with `event_emit_key`. */
+    /**
+     * How the event came in. `api`: sent to its key. `batch`: sent to a prefix. `emit`: from a step with `event_emit_key`. `retarget`: a dead letter that was
+     * sent again.
+     */
     EventChannel: string;
     /**
      * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
@@ -1839,8 +1881,10 @@ export interface components {
     EventTrigger: {
       id: string;
       event_key: string;
-      /** Counts the waits on this key, from 1. */
+      /** Counts the waits on this key, from 1. Waits that share the key at the same time, and so one answer, have the same. */
       generation: number;
+      /** Whether the wait shares its key with every other wait that does. */
+      broadcast: boolean;
       project_id: string;
       environment_id: string;
       source_type: components["schemas"]["SourceType"];
@@ -1883,6 +1927,8 @@ export interface components {
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
       on_cancel: components["schemas"]["WaitPolicy"] | null;
       tags: components["schemas"]["Tags"];
+      /** The trigger of the group that it is a member of; null for a wait of its own. */
+      group_id: string | null;
     };
     EventTriggerPage: {
       data: components["schemas"]["EventTrigger"][];
@@ -1931,6 +1977,31 @@ export interface components {
      * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
      */
     Filter: string;
+    /** One wait of a group. The deadline is that of the group. */
+    GroupedWait: {
+      event_key: components["schemas"]["EventKey"];
+      /**
+       * Called by POST when the wait opens and when it ends.
+       * @default null
+       */
+      notify_url?: components["schemas"]["EndpointUrl"] | null;
+      /** @default any */
+      accept_buffered?: components["schemas"]["AcceptBuffered"];
+      /**
+       * As for a single wait.
+       * @default null
+       */
+      payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
+      /** @default null */
+      filter?: components["schemas"]["Filter"] | null;
+      /**
+       * Shown to whoever has to answer.
+       * @default null
+       */
+      request_payload?: components["schemas"]["JsonValueInput"];
+      /** @default {} */
+      tags?: components["schemas"]["Tags"];
+    };
     /** Whether another page follows. */
     HasMore: boolean;
     Health: {
@@ -2100,6 +2171,17 @@ export interface components {
       requested_at: components["schemas"]["Timestamp"];
     };
     /**
+     * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+     * waits beside them for the same answer.
+     */
+    OnConflict: string;
+    /**
+     * What a wait does when somebody waits on its key already. `fail` is 409 `key_in_use`, with who that is. `replace` ends the others as `superseded`. `join`
+     * waits beside them for the same answer.
+     * @enum {string}
+     */
+    OnConflictInput: "fail" | "replace" | "join";
+    /**
      * What a failed, timed-out or canceled step means: `fail_workflow` fails the workflow run; `skip_dependents` skips everything behind the step and lets
      * other branches go on; `continue` goes on as if the step had succeeded.
      */
@@ -2121,6 +2203,21 @@ export interface components {
     OpenedEventTrigger: components["schemas"]["EventTrigger"] & {
       /** The same as `id`. */
       trigger_id: string;
+    };
+    /** The group that was opened. */
+    OpenedWaitGroup: {
+      /** The event trigger that stands for the group; no key finds it. */
+      trigger_id: string;
+      /** `received` at once when buffered events were enough, else `waiting`. */
+      status: components["schemas"]["TriggerStatus"];
+      mode: components["schemas"]["WaitGroupMode"];
+      /** How many answers are needed. */
+      count: number;
+      /** The deadline; null for none. */
+      expires_at: components["schemas"]["Timestamp"] | null;
+      /** In the order of the request. */
+      waits: components["schemas"]["EventTrigger"][];
+      result: components["schemas"]["WaitGroupResult"] | null;
     };
     /** What a send would reach. */
     PrefixDryRun: {
@@ -2513,7 +2610,7 @@ export interface components {
     SkippedTrigger: {
       event_key: string;
       trigger_id: string;
-      /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved` or `payload_mismatch`. */
+      /** The error that a send to this wait alone would have: `wait_closed`, `already_resolved`, `payload_mismatch` or, where waits share a key, `stale_generation`. */
       code: components["schemas"]["ErrorCode"];
       message: string;
     };
@@ -2614,8 +2711,8 @@ export interface components {
      */
     TriggerStatusInput: "waiting" | "received" | "timed_out" | "canceled" | "superseded";
     /**
-     * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run. The last two are not found by
-     * a key.
+     * `event` waits for an event with its key. For `sleep`, reaching `expires_at` is success. `inbox` waits for a message to its run, and
+     * `group` until enough of several waits are answered. Only `event` is found by a key.
      */
     TriggerType: string;
     TriggerWorkflow: {
@@ -2694,6 +2791,14 @@ export interface components {
       on_timeout?: components["schemas"]["WaitPolicyInput"];
       /** @default fail */
       on_cancel?: components["schemas"]["WaitPolicyInput"];
+      /** @default fail */
+      on_conflict?: components["schemas"]["OnConflictInput"];
+      /**
+       * Wait beside every other wait on the key: one event answers all that are open when it comes. All waits on a key have to say the same; another one is
+       * 409 `key_in_use`. Cannot be combined with `on_conflict`.
+       * @default false
+       */
+      broadcast?: boolean;
       /** @default any */
       accept_buffered?: components["schemas"]["AcceptBuffered"];
       /**
@@ -2711,6 +2816,46 @@ export interface components {
       request_payload?: components["schemas"]["JsonValueInput"];
       /** @default {} */
       tags?: components["schemas"]["Tags"];
+    };
+    WaitForEvents: {
+      mode: components["schemas"]["WaitGroupModeInput"];
+      /** How many answers `at_least` needs, at most as many as there are waits. Only with that mode. */
+      count?: number;
+      /** Each with a key of its own. */
+      waits: components["schemas"]["GroupedWait"][];
+      /** Seconds until the group times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
+      timeout_secs?: number | null;
+      /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+      deadline?: components["schemas"]["Timestamp"];
+      /** @default fail */
+      on_timeout?: components["schemas"]["WaitPolicyInput"];
+      /** @default fail */
+      on_cancel?: components["schemas"]["WaitPolicyInput"];
+    };
+    /** How one wait of the group has ended, or that it still waited. */
+    WaitGroupEntry: {
+      event_key: string;
+      trigger_id: string;
+      status: components["schemas"]["TriggerStatus"];
+      /** The answer; null unless the status is `received`. */
+      payload: components["schemas"]["JsonValue"];
+    };
+    /** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
+    WaitGroupMode: string;
+    /**
+     * `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says.
+     * @enum {string}
+     */
+    WaitGroupModeInput: "any" | "all" | "at_least";
+    /** What became of a group. It is the checkpoint of the run that goes on, and the `response_payload` of the group's trigger. */
+    WaitGroupResult: {
+      mode: components["schemas"]["WaitGroupMode"];
+      /** How many answers were needed. */
+      count: number;
+      /** The key whose answer was the last that was needed; null when the group timed out. */
+      winner: string | null;
+      /** In the order of the request. */
+      results: components["schemas"]["WaitGroupEntry"][];
     };
     /**
      * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
@@ -2848,6 +2993,8 @@ export interface components {
       payload_schema: components["schemas"]["JsonSchema"] | null;
       /** The expression that has to be true of the event; null for none. */
       filter: string | null;
+      on_conflict: components["schemas"]["OnConflict"] | null;
+      broadcast: boolean | null;
       sleep_duration: string | null;
       /** A template. */
       event_emit_key: string | null;
@@ -2888,6 +3035,10 @@ export interface components {
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
       filter?: components["schemas"]["Filter"] | null;
+      /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
+      on_conflict?: components["schemas"]["OnConflictInput"] | null;
+      /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
+      broadcast?: boolean | null;
       sleep_duration?: components["schemas"]["SleepDuration"] | null;
       /** Another name of `sleep_duration`, in seconds. */
       sleep_duration_secs?: components["schemas"]["DurationSecs"];
@@ -3812,6 +3963,57 @@ export interface operations {
       503: components["responses"]["Unavailable"];
     };
   };
+  postSdkV1RunsByRunIDWaitForEvents: {
+    parameters: {
+      query?: never;
+      header?: {
+        /**
+         * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
+         * Keys count per operation and target, and are kept for at least 24 hours.
+         */
+        "Idempotency-Key"?: string;
+        /** Another name of `Idempotency-Key`. Both with different values are refused. */
+        "X-Idempotency-Key"?: string;
+      };
+      path: {
+        /**
+         * The id of the run.
+         * @example run_01k0000000e00800000000exec
+         */
+        runID: components["schemas"]["Reference"];
+      };
+      cookie?: never;
+    };
+    requestBody: {
+      content: {
+        "application/json": components["schemas"]["WaitForEvents"];
+      };
+    };
+    responses: {
+      /** The group that was opened. */
+      200: {
+        headers: {
+          /** `true` when this is the stored answer to an earlier request with the same idempotency key. */
+          "Idempotency-Replayed"?: "true";
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["OpenedWaitGroup"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
+      404: components["responses"]["NotFound"];
+      409: components["responses"]["Conflict"];
+      413: components["responses"]["PayloadTooLarge"];
+      415: components["responses"]["UnsupportedMediaType"];
+      422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
   getV1ApiKeys: {
     parameters: {
       query?: {
@@ -4314,7 +4516,13 @@ export interface operations {
   };
   getV1EventsByEventKey: {
     parameters: {
-      query?: never;
+      query?: {
+        /**
+         * The event trigger that is meant, where several wait on the key.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
+      };
       header?: never;
       path: {
         /**
@@ -4348,6 +4556,11 @@ export interface operations {
   deleteV1EventsByEventKey: {
     parameters: {
       query?: {
+        /**
+         * The event trigger that is meant, where several wait on the key.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
         /**
          * Why; kept with the object as its error text.
          * @example The customer withdrew the application
@@ -4640,6 +4853,11 @@ export interface operations {
   getV1EventsByEventKeyStream: {
     parameters: {
       query?: {
+        /**
+         * The event trigger that is meant, where several wait on the key.
+         * @example trg_01k0000000e008000000000am1
+         */
+        trigger_id?: components["schemas"]["Reference"];
         /**
          * A credential for browsers, whose `EventSource` cannot send headers: a token of `POST /v1/stream-tokens`, which opens this one stream for minutes, or
          * an API key, which anybody who sees the address can use for everything that the key may do. Ignored when the request has an `Authorization` or

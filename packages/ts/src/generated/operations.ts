@@ -22,6 +22,7 @@ POST /sdk/v1/runs/{runID}/state 2
 DELETE /sdk/v1/runs/{runID}/state/{key} 2
 GET /sdk/v1/runs/{runID}/state/{key} 2
 POST /sdk/v1/runs/{runID}/wait-for-event 2
+POST /sdk/v1/runs/{runID}/wait-for-events 2
 GET /v1/api-keys 21
 POST /v1/api-keys 5
 DELETE /v1/api-keys/{keyID} 5

@@ -67,6 +67,7 @@ export type RunTokenPaths = Pick<
   | "/sdk/v1/runs/{runID}/state"
   | "/sdk/v1/runs/{runID}/state/{key}"
   | "/sdk/v1/runs/{runID}/wait-for-event"
+  | "/sdk/v1/runs/{runID}/wait-for-events"
 >;
 
 /** The paths that a client with the credential `internalSecret` can call. */

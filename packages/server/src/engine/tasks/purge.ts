@@ -1,3 +1,4 @@
+import * as circuits from "../../store/circuits.ts";
 import type { Database } from "../../store/database.ts";
 import * as idempotency from "../../store/idempotency.ts";
 import * as leases from "../../store/leases.ts";
@@ -15,6 +16,7 @@ export function purge(db: Database): Task {
         await idempotency.purge(db, BATCH),
         await idempotency.purgeRunKeys(db, BATCH),
         await leases.purge(db, BATCH),
+        await circuits.purge(db, BATCH),
       ];
       return { handled: deleted.filter((count) => count === BATCH).length };
     },

@@ -1,5 +1,6 @@
 import { type Context, SYSTEM } from "../../service/context.ts";
 import { announceSettled, settleWaits, timedOut, type WaitEnd } from "../../service/settle-waits.ts";
+import { timeOutGroup } from "../../service/wait-groups.ts";
 import * as triggers from "../../store/triggers.ts";
 import type { Task } from "../loop.ts";
 
@@ -15,12 +16,15 @@ export function settleDueWaits(context: Context): Task {
       const due = await triggers.due(context.db, BATCH);
       const sleeps = due.filter((trigger) => trigger.trigger_type === "sleep").map(slept);
       const waits = due
-        .filter((trigger) => trigger.trigger_type !== "sleep")
+        .filter((trigger) => trigger.trigger_type !== "sleep" && trigger.trigger_type !== "group")
         .map((wait) => timedOut(wait.project_id, wait.id));
       const settled = [
         ...(sleeps.length > 0 ? await settleWaits(context, context.db, "receive", true, sleeps) : []),
         ...(waits.length > 0 ? await settleWaits(context, context.db, "timeOut", true, waits) : []),
       ];
+      for (const group of due.filter((trigger) => trigger.trigger_type === "group")) {
+        settled.push(...(await timeOutGroup(context, group.project_id, group.id)));
+      }
       announceSettled(context, settled);
       return { handled: settled.length, nextMs: await triggers.msUntilDue(context.db, HORIZON_MS) };
     },

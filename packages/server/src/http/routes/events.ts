@@ -1,15 +1,16 @@
-import type { TriggerStatus } from "@strait/contract";
+import type { EventTrigger, TriggerStatus } from "@strait/contract";
 import { checkEventKey, checkEventKeyPrefix, isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
-import type { Caller } from "../../service/context.ts";
+import type { Caller, Context } from "../../service/context.ts";
 import { explainEvent } from "../../service/explain-event.ts";
 import { extendEvent } from "../../service/extend-event.ts";
 import { purgeEvents } from "../../service/purge-events.ts";
 import { rejectEvent } from "../../service/reject-event.ts";
 import { sendPrefix } from "../../service/send-prefix.ts";
 import * as eventRecords from "../../store/event-records.ts";
+import * as keyWaits from "../../store/key-waits.ts";
 import * as triggerLists from "../../store/trigger-lists.ts";
 import * as triggerStats from "../../store/trigger-stats.ts";
 import * as triggers from "../../store/triggers.ts";
@@ -47,7 +48,21 @@ function prefixOf(text: string, allowShort: boolean): string {
   return checked.value;
 }
 
-const keyOf = ({ projectId, environmentId }: Caller, text: string): triggers.EventKey => ({
+/** The trigger of a key, or the one of them that is named. */
+async function triggerOf(
+  { db }: Context,
+  caller: Caller,
+  text: string,
+  triggerId: string | undefined,
+): Promise<EventTrigger> {
+  const key = keyOf(caller, text);
+  const found = triggerId === undefined ? keyWaits.findByKey(db, key) : keyWaits.findOfKey(db, key, triggerId);
+  const trigger = await found;
+  if (!trigger) throw notFound("event trigger", triggerId ?? key.event_key);
+  return trigger;
+}
+
+const keyOf = ({ projectId, environmentId }: Caller, text: string): keyWaits.EventKey => ({
   project_id: projectId,
   environment_id: environmentId,
   event_key: eventKeyOf(text, IN_PATH),
@@ -76,15 +91,14 @@ export const eventsRoutes: HandlersOf<"events"> = {
       expect: body.expect ?? {},
     }),
 
-  async getV1EventsByEventKey({ context, caller, path }) {
-    const key = eventKeyOf(path.eventKey, IN_PATH);
-    const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
-    if (!trigger) throw notFound("event trigger", key);
-    return trigger;
-  },
+  getV1EventsByEventKey: ({ context, caller, path, query }) =>
+    triggerOf(context, caller, path.eventKey, query.trigger_id),
 
-  deleteV1EventsByEventKey: ({ context, caller, path, query }) =>
-    cancelEvent(context, caller, eventKeyOf(path.eventKey, IN_PATH), query.reason ?? null),
+  deleteV1EventsByEventKey({ context, caller, path, query }) {
+    const event_key = eventKeyOf(path.eventKey, IN_PATH);
+    const meant = { event_key, generation: null, trigger_id: query.trigger_id ?? null };
+    return cancelEvent(context, caller, meant, query.reason ?? null);
+  },
 
   getV1EventsByEventKeySends: ({ context, caller, path, query }) =>
     eventRecords.list(context.db, keyOf(caller, path.eventKey), query, pageOf(query)),
@@ -151,9 +165,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
   },
 
   async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
-    const key = eventKeyOf(path.eventKey, IN_PATH);
-    const trigger = await triggers.findByKey(context.db, caller.projectId, caller.environmentId, key);
-    if (!trigger) throw notFound("event trigger", key);
+    const trigger = await triggerOf(context, caller, path.eventKey, query.trigger_id);
     const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
       read: () => triggers.findNumbered(context.db, caller.projectId, trigger.id),
       isTerminal: (row) => isTerminalTriggerStatus(row.status),

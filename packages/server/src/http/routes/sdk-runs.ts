@@ -1,8 +1,13 @@
+import type { GroupedWait } from "@strait/contract";
+import { neededBy } from "../../domain/decide-group.ts";
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
+import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
+import type { Context } from "../../service/context.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
+import { waitForEvents } from "../../service/wait-for-events.ts";
 import { waitIssues } from "../../service/wait-issues.ts";
 import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
@@ -73,22 +78,44 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
 
   async postSdkV1RunsByRunIDWaitForEvent({ context, caller, body }) {
     const end = endOf(body);
-    const checked = {
-      notify_url: body.notify_url ?? null,
-      payload_schema: body.payload_schema ?? null,
-      filter: body.filter ?? null,
-    };
-    const [first, ...others] = waitIssues(checked, "", context.allowPrivateEndpoints);
-    if (first) throw validationError([first, ...others]);
+    const { on_conflict: onConflict = "fail", broadcast = false } = body;
+    if (broadcast && onConflict !== "fail") {
+      throw validationError([{ field: "/on_conflict", rule: "notWithBroadcast", fix: ON_CONFLICT_OR_BROADCAST }]);
+    }
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       ...end,
-      ...checked,
+      ...checkedOf(context, body, ""),
       on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
       tags: body.tags ?? {},
+      on_conflict: onConflict,
+      broadcast,
+    });
+  },
+
+  async postSdkV1RunsByRunIDWaitForEvents({ context, caller, body }) {
+    const { mode, count } = body;
+    if ((mode === "at_least") !== (count !== undefined) || (count ?? 1) > body.waits.length) {
+      const fix = `send from 1 to ${body.waits.length} with mode "at_least", and no count with another mode`;
+      throw validationError([{ field: "/count", rule: "countOfMode", fix }]);
+    }
+    const waits = body.waits.map((wait, index) => groupedWaitOf(context, wait, `/waits/${index}`));
+    const keys = waits.map(({ event_key }) => event_key);
+    const twice = keys.findIndex((key, index) => keys.indexOf(key) !== index);
+    if (twice !== -1) {
+      const fix = "give each wait of the group a key of its own";
+      throw validationError([{ field: `/waits/${twice}/event_key`, rule: "uniqueItems", fix }]);
+    }
+    return waitForEvents(context, caller, {
+      ...endOf(body),
+      mode,
+      needed: neededBy(mode, count, waits.length),
+      waits,
+      on_timeout: body.on_timeout ?? "fail",
+      on_cancel: body.on_cancel ?? "fail",
     });
   },
 
@@ -109,4 +136,30 @@ function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?
   checkOneDeadline(body);
   const timeout_secs = body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs;
   return { timeout_secs, deadline: body.deadline ?? null };
+}
+
+/** What a wait asks of its answers and where it tells of itself; refused here where it would fail later. */
+function checkedOf(
+  { allowPrivateEndpoints }: Pick<Context, "allowPrivateEndpoints">,
+  wait: Pick<GroupedWait, "notify_url" | "payload_schema" | "filter">,
+  at: string,
+) {
+  const checked = {
+    notify_url: wait.notify_url ?? null,
+    payload_schema: wait.payload_schema ?? null,
+    filter: wait.filter ?? null,
+  };
+  const [first, ...others] = waitIssues(checked, at, allowPrivateEndpoints);
+  if (first) throw validationError([first, ...others]);
+  return checked;
+}
+
+function groupedWaitOf(context: Context, wait: GroupedWait, at: string) {
+  return {
+    ...checkedOf(context, wait, at),
+    event_key: eventKeyOf(wait.event_key, `${at}/event_key`),
+    accept_buffered: wait.accept_buffered ?? "any",
+    request_payload: wait.request_payload ?? null,
+    tags: wait.tags ?? {},
+  };
 }

@@ -1,0 +1,134 @@
+import pg from "pg";
+import { startMeasuring } from "./cpu.ts";
+import { type ApiClient, apiClient } from "./http.ts";
+import { type OurServer, startOurs } from "./ours.ts";
+import { atMost, type Finding, type Probe } from "./probe.ts";
+import { median } from "./statistics.ts";
+
+const FEW = 1_000;
+const BATCH = 10_000;
+const TIMES = 100;
+
+/** What a send, a page and a scan cost when very many wait, beside what they cost when few do. */
+export const waiting: Probe = {
+  title: "very many that wait",
+  async run({ store, nodeArgs, isQuick }) {
+    const many = isQuick ? 100_000 : 1_000_000;
+    return store.withDatabase(async (databaseUrl) => {
+      // Nothing is dispatched: only what a request costs is of interest.
+      const server = await startOurs(databaseUrl, nodeArgs, { MODE: "api" });
+      const api = apiClient(server.origin, `Bearer ${server.apiKey}`, false);
+      const db = new pg.Client({ connectionString: databaseUrl });
+      await db.connect();
+      try {
+        const { id: jobId } = JSON.parse(
+          await api.post("/v1/jobs", { name: "Bench", slug: "bench", endpoint_url: "http://127.0.0.1:1/" }),
+        );
+        await park(db, server, jobId, "point", 0, FEW);
+        const withFew = await costs(db, server, api, 0);
+        await park(db, server, jobId, "point", FEW, many - BATCH);
+        await park(db, server, jobId, "batch", 0, BATCH);
+        const withMany = await costs(db, server, api, FEW);
+
+        const stop = startMeasuring(store.pid);
+        const sent = JSON.parse(await api.post("/v1/events/prefix/batch:/send", { payload: { ok: 1 }, limit: BATCH }));
+        const { seconds, cpu } = stop();
+        if (sent.has_more) throw new Error("a page of the prefix was not enough");
+        const storeMs = (cpu?.store ?? Number.NaN) * 1_000;
+        return [
+          ...ratios(many, withFew, withMany),
+          { label: "scan for deadlines, none due", value: ms(withMany.due), bar: atMost(withMany.due, 1, " ms") },
+          { label: `send to a prefix of ${BATCH.toLocaleString("en-US")}, until answered`, value: ms(seconds * 1_000) },
+          { label: "  of which CPU of the store", value: ms(storeMs), bar: atMost(storeMs, 300, " ms") },
+        ];
+      } finally {
+        await db.end();
+        await api.close();
+        await server.stop();
+      }
+    });
+  },
+};
+
+interface Costs {
+  readonly send: number;
+  readonly page: number;
+  readonly due: number;
+}
+
+/** Milliseconds, medians. */
+async function costs(db: pg.Client, { origin, apiKey }: OurServer, api: ApiClient, from: number): Promise<Costs> {
+  const headers = { authorization: `Bearer ${apiKey}` };
+  const page = async () => {
+    const answer = await fetch(`${origin}/v1/events?status=waiting&prefix=point:&limit=50`, { headers });
+    if (!answer.ok) throw new Error(`a page answered ${answer.status}`);
+    await answer.arrayBuffer();
+  };
+  let next = from;
+  return {
+    send: await timed(() => api.post(`/v1/events/point:${next++}/send`, { payload: { ok: 1 } })),
+    page: await timed(page),
+    // As `settle-due-waits` looks.
+    due: await timed(() =>
+      db.query(
+        "SELECT id FROM event_triggers WHERE status = 'waiting' AND expires_at <= strait_now() ORDER BY expires_at LIMIT 100",
+      ),
+    ),
+  };
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < TIMES; i++) {
+    const startedAt = performance.now();
+    await work();
+    times.push(performance.now() - startedAt);
+  }
+  return median(times);
+}
+
+function ratios(many: number, few: Costs, all: Costs): Finding[] {
+  const rows = [
+    ["send to one of them", few.send, all.send],
+    ["a page of a list", few.page, all.page],
+  ] as const;
+  return rows.map(([label, before, after]) => ({
+    label: `${label}, ${many.toLocaleString("en-US")} waiting beside ${FEW.toLocaleString("en-US")}`,
+    value: `${(after / before).toFixed(2)} (${ms(after)})`,
+    bar: atMost(after / before, 1.5),
+  }));
+}
+
+const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+
+/** Runs that wait for `<kind>:<from>` and so on, as if each had asked. */
+async function park(
+  db: pg.Client,
+  { projectId, environmentId }: OurServer,
+  jobId: string,
+  kind: string,
+  from: number,
+  to: number,
+): Promise<void> {
+  const values = [projectId, environmentId, kind, from, to - 1];
+  await db.query(
+    `INSERT INTO runs (project_id, id, environment_id, job_id, job_version, status, max_attempts, dispatch_seq, payload, triggered_by)
+     SELECT $1, 'run_' || $3 || n, $2, $6, 1, 'waiting', 3, 1, '{}', 'manual' FROM generate_series($4::int, $5::int) AS n`,
+    [...values, jobId],
+  );
+  await db.query(
+    `INSERT INTO event_keys (project_id, environment_id, event_key, generation, latest_trigger_id)
+     SELECT $1, $2, $3 || ':' || n, 1, 'trg_' || $3 || n FROM generate_series($4::int, $5::int) AS n`,
+    values,
+  );
+  await db.query(
+    `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id,
+       timeout_secs, expires_at, on_timeout, on_cancel)
+     SELECT $1, 'trg_' || $3 || n, $2, $3 || ':' || n, 1, 'job_run', 'event', 'run_' || $3 || n, 86400,
+       strait_now() + interval '1 day', 'fail', 'fail' FROM generate_series($4::int, $5::int) AS n`,
+    values,
+  );
+  await db.query("VACUUM ANALYZE runs, event_keys, event_triggers");
+  // So that what was written here is not written out during a measurement.
+  await db.query("CHECKPOINT");
+}

@@ -1,0 +1,88 @@
+import type { EventTrigger, WaitGroupMode } from "@strait/contract";
+import { type Queryable, sql } from "./sql.ts";
+import { columns, type KeyState } from "./triggers.ts";
+
+/** The deadline of a group, which its members share: fixed before any of them opens. */
+export async function deadlineOf(
+  tx: Queryable,
+  timeoutSecs: number | null,
+  deadline: string | null,
+): Promise<string | null> {
+  const [row] = await tx.query<{ expires_at: string | null }>(sql`
+    SELECT coalesce(${deadline}::timestamptz, strait_now() + make_interval(secs => ${timeoutSecs}::int4)) AS expires_at`);
+  return row?.expires_at ?? null;
+}
+
+export interface NewGroup {
+  readonly project_id: string;
+  /** Sorts before the ids of its members: locks are taken in the order of ids. */
+  readonly id: string;
+  readonly environment_id: string;
+  readonly job_run_id: string;
+  readonly mode: WaitGroupMode;
+  readonly needed: number;
+  readonly timeout_secs: number | null;
+  readonly expires_at: string | null;
+  readonly on_timeout: string;
+  readonly on_cancel: string;
+  readonly actor: string;
+  /** JSON text; what a group is told that is met already. Null opens a waiting one. */
+  readonly result: string | null;
+}
+
+export async function insert(tx: Queryable, group: NewGroup): Promise<EventTrigger> {
+  const [row] = await tx.query<EventTrigger>(sql`
+    WITH opened AS (
+      INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id,
+        group_mode, group_needed, status, request_payload, response_payload, timeout_secs, received_at, finished_at,
+        expires_at, on_timeout, on_cancel)
+      SELECT ${group.project_id}, ${group.id}, ${group.environment_id}, 'group:' || ${group.id}::text, 1, 'job_run', 'group',
+        ${group.job_run_id}, i.mode, i.needed, CASE WHEN i.result IS NULL THEN 'waiting' ELSE 'received' END,
+        json_build_object('mode', i.mode, 'count', i.needed), i.result, ${group.timeout_secs}::int4,
+        CASE WHEN i.result IS NOT NULL THEN strait_now() END, CASE WHEN i.result IS NOT NULL THEN strait_now() END,
+        ${group.expires_at}::timestamptz, ${group.on_timeout}, ${group.on_cancel}
+      FROM (SELECT ${group.mode}::text AS mode, ${group.needed}::int4 AS needed, ${group.result}::text AS result) i
+      RETURNING *),
+    change AS (
+      INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor)
+      SELECT project_id, id, 1, 'status', status, ${group.actor} FROM opened)
+    SELECT ${columns} FROM opened t`);
+  if (!row) throw new Error("a group of waits was not inserted");
+  return row;
+}
+
+export interface GroupState extends KeyState {
+  readonly group_mode: WaitGroupMode;
+  readonly group_needed: number;
+}
+
+/** Locks a group unless somebody holds it; whether it is locked now. */
+export async function tryLock(tx: Queryable, projectId: string, id: string): Promise<boolean> {
+  const rows = await tx.query(sql`
+    SELECT 1 FROM event_triggers WHERE project_id = ${projectId} AND id = ${id} AND status = 'waiting'
+    FOR NO KEY UPDATE SKIP LOCKED`);
+  return rows.length > 0;
+}
+
+/** A group and its members, in the order in which they opened. Read in a statement after the group is locked. */
+export async function stateOf(
+  tx: Queryable,
+  projectId: string,
+  id: string,
+): Promise<{ group: GroupState; members: KeyState[] } | undefined> {
+  const overdue = sql`t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue`;
+  const [group] = await tx.query<GroupState>(sql`
+    SELECT ${columns}, t.group_mode, t.group_needed, ${overdue}
+    FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ${id}`);
+  if (!group) return undefined;
+  const members = await tx.query<KeyState>(sql`
+    SELECT ${columns}, ${overdue}
+    FROM event_triggers t WHERE t.project_id = ${projectId} AND t.group_id = ${id} ORDER BY t.id`);
+  return { group, members };
+}
+
+/** Notes that the event was the last one that its group needed. */
+export async function markDecisive(tx: Queryable, projectId: string, eventId: string): Promise<void> {
+  await tx.query(sql`
+    UPDATE events SET disposition = 'delivered' WHERE project_id = ${projectId} AND id = ${eventId}`);
+}
