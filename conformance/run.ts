@@ -4,7 +4,7 @@ import { checks } from "./src/checks/all.ts";
 import { startLocalServer } from "./src/local-server.ts";
 import { help, readOptions, UsageError } from "./src/options.ts";
 import { summary, table } from "./src/report.ts";
-import { type Result, runSuite, type Target } from "./src/suite.ts";
+import { type Result, runSuite, type Target, Unusable } from "./src/suite.ts";
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2), process.env);
@@ -45,6 +45,6 @@ try {
   await main();
 } catch (error) {
   if (error instanceof UsageError) console.error(`${error.message} See npm run conformance -- --help.`);
-  else console.error(error);
+  else console.error(error instanceof Unusable ? error.message : error);
   process.exitCode = 2;
 }

@@ -30,10 +30,10 @@ export const eventRules = [
     id: "B3",
     says: "An event that comes after the end of a wait is refused, and kept for the next only if it says so.",
   },
-  { id: "B4", says: "Late events stay readable from the run that they were too late for." },
+  { id: "B4", says: "Late events stay on record beside the wait that they were too late for." },
   { id: "B5", says: "A step that completes sends its event as any other sender does, also before anybody waits." },
   { id: "B6", says: "A wait that opens while its event arrives receives it, in every order." },
-  { id: "B7", says: "An event that has outlived its lifetime is never delivered, noticed or not." },
+  { id: "B7", says: "An event that has outlived its lifetime is never delivered, and goes to the dead letters." },
   {
     id: "B8",
     says: "A kept event that does not fit the wait's schema goes to the dead letters, and the wait stays open.",

@@ -29,6 +29,11 @@ export interface Result {
   readonly ms: number;
 }
 
+/** A server that cannot be tested. The message is all that its operator needs to see. */
+export class Unusable extends Error {
+  override readonly name = "Unusable";
+}
+
 /** They wait more than they work. */
 const AT_A_TIME = 12;
 const CHECK_LIMIT_MS = 45_000;
@@ -37,7 +42,7 @@ const CHECK_LIMIT_MS = 45_000;
  * Runs the checks against a server, a dozen at a time, each on keys of its own, and ends the runs that they leave behind.
  *
  * @param onResult - Told of each as it ends.
- * @throws {Error} When the server cannot be reached, or does not take the API key.
+ * @throws {Unusable} When the server cannot be reached, or does not take the API key.
  */
 export async function runSuite(
   target: Target,
@@ -46,10 +51,7 @@ export async function runSuite(
 ): Promise<Result[]> {
   const { urls, apiKey, internalSecret, listen = { host: "127.0.0.1", port: 0 }, executorUrl } = target;
   const api = openApi(urls, apiKey);
-  for (const _ of urls) {
-    const { status, body } = await api.request("GET", "/v1/events?limit=1");
-    if (status !== 200) throw new Error(`the server answered ${status} to the API key: ${JSON.stringify(body)}`);
-  }
+  for (const url of urls) await expectWelcome(url, apiKey);
   const executor = await startExecutor({ ...listen, publicUrl: executorUrl });
   const suite = `cf-${Date.now().toString(36)}`;
   const ends: (() => Promise<unknown>)[] = [];
@@ -82,6 +84,15 @@ export async function runSuite(
   }
   const order = new Map(checks.map(({ rule }, index) => [rule, index]));
   return results.sort((a, b) => (order.get(a.rule) ?? 0) - (order.get(b.rule) ?? 0));
+}
+
+async function expectWelcome(url: string, apiKey: string): Promise<void> {
+  const { status, body } = await openApi([url], apiKey)
+    .request("GET", "/v1/events?limit=1")
+    .catch((error: Error) => {
+      throw new Unusable(error.message, { cause: error });
+    });
+  if (status !== 200) throw new Unusable(`${url} answers ${status} to the API key: ${JSON.stringify(body)}`);
 }
 
 async function judge(running: Promise<void>): Promise<Verdict> {

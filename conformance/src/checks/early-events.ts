@@ -72,6 +72,22 @@ export const earlyEvents = [
     }
   }),
 
+  check("B4", async (world) => {
+    const key = world.name("key");
+    const run = await world.parked(key);
+    await world.cancel(key);
+    await world.send(key, { late: 1 });
+    await world.send(key, { late: 2 });
+
+    const path = `/v1/events/${encodeURIComponent(key)}/sends?disposition=late`;
+    const { status, body } = await world.request("GET", path);
+
+    same(status, 200, "the status of the list of late events");
+    const [second, first] = body.data;
+    has(first, { disposition: "late", payload: { late: 1 }, trigger_id: run.trigger.id }, "the first late event");
+    has(second, { disposition: "late", payload: { late: 2 }, generation: 1 }, "the second one");
+  }),
+
   check("B5", async (world) => {
     const payload = { early: world.name("early"), late: world.name("late") };
     const emitter = await world.job(() => ({ body: { rows: 1_000 } }));
@@ -124,5 +140,10 @@ export const earlyEvents = [
     const opened = await run.wait(key);
 
     same(opened.body.status, "waiting", "the status of a wait after the lifetime of its event");
+    const letters = await eventually("a dead letter", async () => {
+      const { body } = await world.request("GET", `/v1/event-dead-letters?prefix=${encodeURIComponent(key)}`);
+      return body.data.length > 0 ? body.data : undefined;
+    });
+    has(letters, [{ event_key: key, reason: "expired", payload: "stale" }], "the dead letters of the key");
   }),
 ];

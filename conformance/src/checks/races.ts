@@ -2,6 +2,7 @@ import type { Answer } from "../api.ts";
 import { check } from "../check.ts";
 import { has, same, that } from "../expect.ts";
 import { sleep } from "../patience.ts";
+import type { Run } from "../world.ts";
 
 const ROUNDS = 10;
 const rounds = (name: (suffix: string) => string) => Array.from({ length: ROUNDS }, (_, n) => name(`key-${n}`));
@@ -63,12 +64,12 @@ export const races = [
 
   check("R3", async (world) => {
     const key = world.name("key");
-    const run = await world.parked(key, { timeout_secs: 1 });
+    const run = await world.parked(key, { timeout_secs: 3 });
     await world.send(key, "in time");
     const { runToken } = await run.dispatch(2);
     const again = await run.wait(key, { timeout_secs: 60 }, runToken);
 
-    await sleep(2_500);
+    await sleep(3_500);
 
     same(again.body.generation, 2, "the generation of the second wait");
     has((await world.event(key)).body, { status: "waiting", generation: 2 }, "it after the first one's deadline");
@@ -79,18 +80,16 @@ export const races = [
     const [longer, shorter, ended] = [world.name("longer"), world.name("shorter"), world.name("ended")];
     const extend = (key: string, body: object) =>
       world.request("POST", `/v1/events/${encodeURIComponent(key)}/extend`, { body });
-    const waits = [
-      await world.parked(longer, { timeout_secs: 1 }),
-      await world.parked(shorter),
-      await world.parked(ended),
-    ];
+    const timing = await world.parked(shorter);
+    await world.parked(ended);
     await world.send(ended, 1);
+    const { version } = (await world.parked(longer, { timeout_secs: 3 })).trigger;
 
-    const extended = await extend(longer, { timeout_secs: 600, version: waits[0]?.trigger.version });
-    const stale = await extend(longer, { timeout_secs: 5, version: waits[0]?.trigger.version });
+    const extended = await extend(longer, { timeout_secs: 600, version });
+    const stale = await extend(longer, { timeout_secs: 5, version });
     const shortened = await extend(shorter, { timeout_secs: 1 });
     const late = await extend(ended, { timeout_secs: 600 });
-    await sleep(1_500);
+    await sleep(3_500);
 
     same([extended.status, shortened.status], [200, 200], "the statuses of two new deadlines");
     has(stale, { status: 409, body: { error: { code: "expectation_failed" } } }, "a change of an older version");
@@ -100,7 +99,7 @@ export const races = [
       { status: "waiting", expires_at: extended.body.expires_at },
       "the longer wait",
     );
-    await waits[1]?.is("timed_out");
+    await timing.is("timed_out");
   }),
 
   check("R5", async (world) => {
@@ -142,7 +141,7 @@ export const races = [
 
   check("R7", async (world) => {
     const keys = rounds(world.name);
-    const runs = await Promise.all(keys.map((key) => world.parked(key, { timeout_secs: 2 })));
+    const runs = await Promise.all(keys.map((key) => world.parked(key, { timeout_secs: 60 })));
 
     const answers = await race(
       keys,
@@ -157,6 +156,28 @@ export const races = [
       that(allowed.includes(outcome), `a send against the cancellation of its run: ${outcome}`);
       await runs[n]?.is("canceled");
     }
+  }),
+
+  check("R8", async (world) => {
+    const keys = [world.name("a"), world.name("b"), world.name("c")];
+    const waits = keys.map((event_key) => ({ event_key }));
+    const ask = (run: Run, body: object) => run.report("POST", "wait-for-events", { body });
+    const run = await world.run();
+    same((await ask(run, { mode: "any", waits })).status, 200, "the status of a race of three");
+
+    const answers = await Promise.all(keys.map((key) => world.send(key, key)));
+
+    const winner = answers.findIndex(({ status }) => status === 200);
+    const codes = answers.map(({ body }) => body.disposition ?? body.error.code).sort();
+    same(codes, ["delivered", "wait_closed", "wait_closed"], "what three sends at once got");
+    for (const [n, key] of keys.entries()) {
+      same((await world.event(key)).body.status, n === winner ? "received" : "canceled", "the status of a wait");
+    }
+    const resumed = await run.dispatch(2);
+    const told = JSON.parse(String(resumed.headers["x-last-checkpoint"]));
+    has(told, { mode: "any", winner: keys[winner] }, "what the run is told");
+    const next = await run.wait(keys[(winner + 1) % 3] ?? "", {}, resumed.runToken);
+    has(next.body, { status: "waiting", generation: 2 }, "a later wait on the key of a loser");
   }),
 
   check("R9", async (world) => {

@@ -15,6 +15,44 @@ export const uniqueness = [
     same(next.trigger.generation, 2, "the generation of a wait after the end of the first");
   }),
 
+  check("U2", async (world) => {
+    const key = world.name("key");
+    const first = await world.parked(key, { on_cancel: "resume" });
+    const runs = [await world.run(), await world.run(), await world.run()] as const;
+
+    const refused = await runs[0].wait(key);
+    const replaced = await runs[1].wait(key, { on_conflict: "replace" });
+    const joined = await runs[2].wait(key, { on_conflict: "join" });
+    const sent = await world.send(key, { approved: true });
+
+    has(refused, { status: 409, body: { error: { code: "key_in_use" } } }, "a wait that is to fail");
+    same(refused.body.error.details.trigger_id, first.trigger.id, "the wait that it names");
+    has(replaced.body, { status: "waiting", generation: 2 }, "a wait that replaces");
+    const ended = await first.dispatch(2);
+    has(JSON.parse(String(ended.headers["x-last-checkpoint"])), { kind: "superseded" }, "what the first run is told");
+    same([joined.body.status, sent.body.disposition], ["waiting", "delivered"], "a wait that joins, and the answer");
+    for (const run of [runs[1], runs[2]]) {
+      const { headers } = await run.dispatch(2);
+      same(JSON.parse(String(headers["x-last-checkpoint"])), { approved: true }, "what both runs are told");
+    }
+  }),
+
+  check("U3", async (world) => {
+    const [key, exclusive] = [world.name("key"), world.name("exclusive")];
+    const runs = await Promise.all(Array.from({ length: 4 }, () => world.parked(key, { broadcast: true })));
+    await world.parked(exclusive);
+
+    const mixed = [await (await world.run()).wait(key), await (await world.run()).wait(exclusive, { broadcast: true })];
+    const sent = await world.send(key, "for all");
+
+    for (const answer of mixed) has(answer, { status: 409, body: { error: { code: "key_in_use" } } }, "a mixed wait");
+    has(sent, { status: 200, body: { disposition: "delivered" } }, "the one send");
+    for (const run of runs) {
+      const { headers } = await run.dispatch(2);
+      same(JSON.parse(String(headers["x-last-checkpoint"])), "for all", "what each run is told");
+    }
+  }),
+
   check("U4", async (world) => {
     const key = world.name("key");
     const first = await world.parked(key);

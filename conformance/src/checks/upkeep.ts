@@ -17,6 +17,9 @@ export const upkeep = [
     const fit = await world.send(key, { approved: true });
 
     same(opened.body.status, "waiting", "the status of a wait whose early event does not fit");
+    const letters = await world.request("GET", `/v1/event-dead-letters?prefix=${encodeURIComponent(key)}`);
+    const letter = { reason: "payload_mismatch", payload: { approved: "perhaps" }, trigger_id: opened.body.id };
+    has(letters.body.data, [letter], "the dead letters of the key");
     has(unfit, { status: 422, body: { error: { code: "payload_mismatch" } } }, "an answer that does not fit");
     same(unfit.body.error.details.issues[0].field.endsWith("/approved"), true, "that the issue points to the member");
     has(fit.body, { disposition: "delivered", response_payload: { approved: true } }, "an answer that fits");

@@ -150,6 +150,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     circuits,
     webhooks,
     leaseMs: config.worker.leaseMs,
+    eventRetentionMs: config.retention.eventsMs,
     drainTimeoutMs: config.worker.drainTimeoutMs,
     onError: (error, task) => onError(task)(error),
   });

@@ -44,6 +44,7 @@ describe("the configuration", () => {
         maxResultBytes: 1_048_576,
         allowPrivateEndpoints: true,
       },
+      retention: { eventsMs: 2_592_000_000 },
       secrets: { internalSecret: undefined, jwtSigningKey: undefined },
       files: { dataDir: "/project/.strait", fallbackDir: "/var/lib/strait" },
       crashAt: undefined,
@@ -71,6 +72,7 @@ describe("the configuration", () => {
         HEARTBEAT_INTERVAL: "1s",
         MAX_RESULT_SIZE: "4096",
         STRAIT_ALLOW_PRIVATE_ENDPOINTS: "true",
+        EVENT_TRIGGER_RETENTION: "8760h",
         STRAIT_DATA_DIR: "data",
       },
       "/project",
@@ -98,6 +100,7 @@ describe("the configuration", () => {
         maxResultBytes: 4_096,
         allowPrivateEndpoints: true,
       },
+      retention: { eventsMs: 31_536_000_000 },
       secrets: { internalSecret: production.INTERNAL_SECRET, jwtSigningKey: production.JWT_SIGNING_KEY },
       files: { dataDir: "/project/data", fallbackDir: undefined },
       warnings: [],
@@ -124,6 +127,22 @@ describe("the configuration", () => {
     ["when forbidden", { STRAIT_ALLOW_PRIVATE_ENDPOINTS: "FALSE" }, false],
   ])("allows private endpoints or not %s", (_, env, allowed) => {
     expect(readConfig(env).worker.allowPrivateEndpoints).toBe(allowed);
+  });
+
+  test.each<[Environment, number, readonly string[]]>([
+    [{ EVENT_TRIGGER_RETENTION: "8760h" }, 365, []],
+    [{ EVENT_TRIGGER_RETENTION: "90d" }, 90, []],
+    [{ EVENT_TRIGGER_RETENTION_DAYS: "365" }, 365, []],
+    [
+      { EVENT_TRIGGER_RETENTION: "48h", EVENT_TRIGGER_RETENTION_DAYS: "365" },
+      2,
+      ["EVENT_TRIGGER_RETENTION_DAYS is not heard, since EVENT_TRIGGER_RETENTION is set; remove it"],
+    ],
+  ])("ST-22 keeps events for as long as %j says", (env, days, warnings) => {
+    const config = readConfig(env);
+
+    expect(config.retention.eventsMs).toBe(days * 86_400_000);
+    expect(config.warnings).toEqual(warnings);
   });
 
   test("takes an order to crash only in a test", () => {
@@ -157,6 +176,14 @@ describe("a bad variable", () => {
     [
       { STRAIT_ALLOW_PRIVATE_ENDPOINTS: "constructor" },
       'STRAIT_ALLOW_PRIVATE_ENDPOINTS is "constructor"; set it to true or false.',
+    ],
+    [
+      { EVENT_TRIGGER_RETENTION: "30" },
+      'EVENT_TRIGGER_RETENTION is "30"; set it to a duration of at most 36500d, such as "720h" or "30d".',
+    ],
+    [
+      { EVENT_TRIGGER_RETENTION_DAYS: "0" },
+      'EVENT_TRIGGER_RETENTION_DAYS is "0"; set it to a whole number from 1 to 36500, such as 30.',
     ],
     [{ REQUEST_TIMEOUT: "30" }, `REQUEST_TIMEOUT is "30"; ${duration}`],
     [{ REQUEST_TIMEOUT: "0" }, `REQUEST_TIMEOUT is "0"; ${duration}`],

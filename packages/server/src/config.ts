@@ -41,6 +41,10 @@ export interface Config {
     /** Whether runs may be sent to loopback and private addresses. */
     readonly allowPrivateEndpoints: boolean;
   };
+  readonly retention: {
+    /** How long triggers and events are kept after they have ended. */
+    readonly eventsMs: number;
+  };
   /** Undefined in development: take them from `readSecrets`, which makes them up. */
   readonly secrets: {
     readonly internalSecret: string | undefined;
@@ -114,6 +118,7 @@ export function readConfig(env: Environment = process.env, folder: string = proc
       maxResultBytes: read.integer("MAX_RESULT_SIZE", { otherwise: MIB, min: 1024, max: 64 * MIB }),
       allowPrivateEndpoints: read.flag("STRAIT_ALLOW_PRIVATE_ENDPOINTS", development && isLoopback(host)),
     },
+    retention: { eventsMs: eventRetention(read) },
     secrets: {
       internalSecret: secret(read, "INTERNAL_SECRET", 16, development),
       jwtSigningKey: secret(read, "JWT_SIGNING_KEY", 32, development),
@@ -123,7 +128,7 @@ export function readConfig(env: Environment = process.env, folder: string = proc
       fallbackDir: dataDir === undefined ? "/var/lib/strait" : undefined,
     },
     crashAt: nodeEnv === "test" ? crashAt(read) : undefined,
-    warnings: misspelled(env, read.known),
+    warnings: [...misspelled(env, read.known), ...twoRetentions(read)],
   };
 
   if (!development && read.text("DATABASE_URL") === undefined) {
@@ -167,6 +172,20 @@ function lease(read: EnvironmentReader): { leaseMs: number; heartbeatMs: number 
     );
   }
   return { leaseMs, heartbeatMs };
+}
+
+const DAY_MS = 86_400_000;
+
+/** The original's older setting counts days, and is heard only where the newer one is not set. */
+function eventRetention(read: EnvironmentReader): number {
+  const days = read.integer("EVENT_TRIGGER_RETENTION_DAYS", { otherwise: 30, min: 1, max: 36_500 });
+  return read.longDurationMs("EVENT_TRIGGER_RETENTION", days * DAY_MS);
+}
+
+function twoRetentions(read: EnvironmentReader): string[] {
+  const isTwice =
+    read.text("EVENT_TRIGGER_RETENTION") !== undefined && read.text("EVENT_TRIGGER_RETENTION_DAYS") !== undefined;
+  return isTwice ? ["EVENT_TRIGGER_RETENTION_DAYS is not heard, since EVENT_TRIGGER_RETENTION is set; remove it"] : [];
 }
 
 /** `STRAIT_CRASH_AT=before-commit:12`: die there, after it was passed twelve times. */

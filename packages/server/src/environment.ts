@@ -14,6 +14,8 @@ export interface EnvironmentReader {
   choice<Choice extends string>(name: string, choices: readonly Choice[], otherwise: Choice): Choice;
   /** A duration in Go's grammar, in milliseconds. */
   durationMs(name: string, otherwiseMs: number): number;
+  /** The same, for times that no timer holds. */
+  longDurationMs(name: string, otherwiseMs: number): number;
   /** Values between commas. */
   list(name: string, otherwise: readonly string[]): readonly string[];
 }
@@ -27,6 +29,7 @@ const FLAGS: ReadonlyMap<string, boolean> = new Map([
 
 /** What timers of Node can hold; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_LONG_MS = 36_500 * 86_400_000;
 
 export function environmentReader(env: Environment): EnvironmentReader {
   const problems: string[] = [];
@@ -68,18 +71,19 @@ export function environmentReader(env: Environment): EnvironmentReader {
     choice: (name, choices, otherwise) =>
       parsed(name, otherwise, (value) => choices.find((choice) => choice === value), `one of ${choices.join(", ")}`),
     durationMs: (name, otherwiseMs) =>
-      parsed(
-        name,
-        otherwiseMs,
-        (value) => {
-          const duration = parsePositiveDuration(value);
-          return duration.ok && duration.value >= 1 && duration.value <= MAX_TIMER_MS ? duration.value : undefined;
-        },
-        'a duration from 1ms to 24d, such as "30s" or "1m30s"',
-      ),
+      parsed(name, otherwiseMs, durationUpTo(MAX_TIMER_MS), 'a duration from 1ms to 24d, such as "30s" or "1m30s"'),
+    longDurationMs: (name, otherwiseMs) =>
+      parsed(name, otherwiseMs, durationUpTo(MAX_LONG_MS), 'a duration of at most 36500d, such as "720h" or "30d"'),
     list: (name, otherwise) => {
       const values = text(name)?.split(",");
       return values?.map((value) => value.trim()).filter((value) => value !== "") ?? otherwise;
     },
+  };
+}
+
+function durationUpTo(maxMs: number): (value: string) => number | undefined {
+  return (value) => {
+    const duration = parsePositiveDuration(value);
+    return duration.ok && duration.value >= 1 && duration.value <= maxMs ? duration.value : undefined;
   };
 }

@@ -24,7 +24,8 @@ describe("races of sends, cancellations, deadlines and crashes", () => {
 
       const { findings, deaths, outcomes } = await explore({ seed, count, only }, env, db);
 
-      console.info(`${count} schedules of seed ${seed}; crashes: ${deaths.join(", ")}; outcomes:`, outcomes);
+      const ends = Object.entries(outcomes).map(([end, waits]) => `${waits} ${end}`);
+      console.info(`${count} schedules of seed ${seed}: ${ends.join(", ")}; died: ${deaths.join(", ")}`);
       expect(findings, `npm run explore -- --schedules ${count} --seed ${seed}`).toEqual([]);
     },
     LIMIT_MS,

@@ -275,6 +275,22 @@ describe("a broadcast", () => {
     expect(await send(strait, "k", {})).toMatchObject({ status: 200 });
   });
 
+  test("U3 goes to those whose filter is true of it, and leaves the others waiting", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("k", { broadcast: true, filter: "payload.team == 'a'" });
+    await stage.parked("k", { broadcast: true, filter: "payload.team == 'b'" });
+    await stage.parked("k", { broadcast: true });
+
+    const first = await send(strait, "k", { team: "a" });
+    const second = await send(strait, "k", { team: "b" });
+
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect(await strait.db.query(sql`SELECT response_payload FROM event_triggers ORDER BY id`)).toEqual(
+      ["a", "b", "a"].map((team) => ({ response_payload: JSON.stringify({ team }) })),
+    );
+  });
+
   test("U3 P2 by prefix answers all of a key, which counts once", async () => {
     const strait = await startServer();
     const stage = await startStage(strait);

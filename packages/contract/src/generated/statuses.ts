@@ -30,10 +30,13 @@ import type {
   RunEventType,
   RunOrigin,
   RunStatus,
+  RunTimeoutPolicy,
   Scope,
   SourceType,
   StepStatus,
+  StepTimeoutPolicy,
   StepType,
+  TimeoutPolicy,
   TriggerStatus,
   TriggerType,
   WaitGroupMode,
@@ -227,6 +230,12 @@ export const runStatuses = [
   "dead_letter",
 ] as const satisfies readonly RunStatus[];
 
+/**
+ * What a timeout means for the run that waits: `fail` ends it as `timed_out`; `resume` dispatches it again with `X-Resume-Reason: timeout`; `resolve` does so with
+ * the `timeout_payload` as its checkpoint.
+ */
+export const runTimeoutPolicies = ["fail", "resume", "resolve"] as const satisfies readonly RunTimeoutPolicy[];
+
 /** What an API key may do. `*` is everything within the key's project. */
 export const scopes = [
   "*",
@@ -251,8 +260,17 @@ export const sourceTypes = ["workflow_step", "job_run"] as const satisfies reado
 /** `pending`: its dependencies are open. `waiting`: parked on an event or a sleep. `running`: its job runs. The others are final. */
 export const stepStatuses = ["pending", "waiting", "running", "completed", "failed", "skipped", "canceled"] as const satisfies readonly StepStatus[];
 
+/**
+ * What the timeout of a wait means: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on as if the event had come, without
+ * its output; `resolve` completes the step with `timeout_payload` as its output; `step` runs the `timeout_step`, and skips everything else behind the wait.
+ */
+export const stepTimeoutPolicies = ["fail", "skip_dependents", "continue", "resolve", "step"] as const satisfies readonly StepTimeoutPolicy[];
+
 /** `job` runs a job, `wait_for_event` waits for an event, `sleep` waits for time to pass. */
 export const stepTypes = ["job", "wait_for_event", "sleep"] as const satisfies readonly StepType[];
+
+/** `fail`, `resume` and `resolve` as for the wait of a run; `fail`, `skip_dependents`, `continue`, `resolve` and `step` as for a step. */
+export const timeoutPolicies = ["fail", "resume", "resolve", "skip_dependents", "continue", "step"] as const satisfies readonly TimeoutPolicy[];
 
 /** `waiting` is the only status that changes. The others are final; `superseded` means that a later wait took the key over. */
 export const triggerStatuses = ["waiting", "received", "timed_out", "canceled", "superseded"] as const satisfies readonly TriggerStatus[];

@@ -575,8 +575,10 @@ export interface EventTrigger {
   payload_schema: JsonSchema | null;
   /** The expression that has to be true of an answer; null for none. */
   filter: string | null;
-  /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
-  on_timeout: WaitPolicy | null;
+  /** Null for the wait of a workflow step that follows the step's `on_failure`. */
+  on_timeout: TimeoutPolicy | null;
+  /** What the wait resolves to when nobody answers in time, under `on_timeout: resolve`; then it is the `response_payload` of a trigger that is `timed_out`. */
+  timeout_payload: JsonValue;
   /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
   on_cancel: WaitPolicy | null;
   tags: Tags;
@@ -1169,6 +1171,12 @@ export interface RunSummary {
   created_at: Timestamp;
 }
 
+/**
+ * What a timeout means for the run that waits: `fail` ends it as `timed_out`; `resume` dispatches it again with `X-Resume-Reason: timeout`; `resolve` does so with
+ * the `timeout_payload` as its checkpoint.
+ */
+export type RunTimeoutPolicy = "fail" | "resume" | "resolve";
+
 export interface SaveCheckpoint {
   /**
    * A name for what saved it.
@@ -1317,6 +1325,8 @@ export interface StepRun {
   /** What the step gave: the result of its run or the payload of its event. Null until it is completed. */
   output: JsonValue;
   error: string | null;
+  /** Whether the step's wait reached its deadline. Under `on_timeout: resolve` the step is completed all the same. */
+  timed_out: boolean;
   /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
   emit_error: string | null;
   created_at: Timestamp;
@@ -1332,6 +1342,12 @@ export interface StepRunPage {
 
 /** `pending`: its dependencies are open. `waiting`: parked on an event or a sleep. `running`: its job runs. The others are final. */
 export type StepStatus = "pending" | "waiting" | "running" | "completed" | "failed" | "skipped" | "canceled";
+
+/**
+ * What the timeout of a wait means: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on as if the event had come, without
+ * its output; `resolve` completes the step with `timeout_payload` as its output; `step` runs the `timeout_step`, and skips everything else behind the wait.
+ */
+export type StepTimeoutPolicy = "fail" | "skip_dependents" | "continue" | "resolve" | "step";
 
 /** `job` runs a job, `wait_for_event` waits for an event, `sleep` waits for time to pass. */
 export type StepType = "job" | "wait_for_event" | "sleep";
@@ -1349,6 +1365,9 @@ export interface StreamToken {
 export interface Tags {
   [key: string]: string;
 }
+
+/** `fail`, `resume` and `resolve` as for the wait of a run; `fail`, `skip_dependents`, `continue`, `resolve` and `step` as for a step. */
+export type TimeoutPolicy = "fail" | "resume" | "resolve" | "skip_dependents" | "continue" | "step";
 
 /** RFC 3339, such as `2025-07-12T18:57:36.768000Z`. Answers are in UTC with microseconds; requests may use any offset. */
 export type Timestamp = string;
@@ -1464,7 +1483,9 @@ export interface WaitForEvent {
    */
   notify_url?: EndpointUrl | null;
   /** @default fail */
-  on_timeout?: WaitPolicy;
+  on_timeout?: RunTimeoutPolicy;
+  /** What the wait resolves to when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`. */
+  timeout_payload?: JsonValue;
   /** @default fail */
   on_cancel?: WaitPolicy;
   /** @default fail */
@@ -1668,6 +1689,11 @@ export interface WorkflowStep {
   payload_schema: JsonSchema | null;
   /** The expression that has to be true of the event; null for none. */
   filter: string | null;
+  /** Null for a timeout that is a failure like any other, which `on_failure` decides. */
+  on_timeout: StepTimeoutPolicy | null;
+  timeout_payload: JsonValue;
+  /** The step that runs when nobody has answered in time. */
+  timeout_step: string | null;
   on_conflict: OnConflict | null;
   broadcast: boolean | null;
   sleep_duration: string | null;
@@ -1711,6 +1737,15 @@ export interface WorkflowStepInput {
    */
   payload_schema?: JsonSchema | null;
   filter?: Filter | null;
+  /** Absent, a timeout is a failure like any other, and `on_failure` decides. */
+  on_timeout?: StepTimeoutPolicy | null;
+  /** The output of the step when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`, and is taken as it is. */
+  timeout_payload?: JsonValue;
+  /**
+   * The step that runs when nobody answers in time, and never if an event came first; for `on_timeout: step`, which needs it. It depends on the wait, whether or not its `depends_on`
+   * says so.
+   */
+  timeout_step?: StepRef | null;
   /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
   on_conflict?: OnConflict | null;
   /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */

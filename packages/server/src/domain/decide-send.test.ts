@@ -42,6 +42,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     payload_schema: null,
     filter: null,
     on_timeout: null,
+    timeout_payload: null,
     on_cancel: null,
     tags: {},
     group_id: null,

@@ -26,10 +26,15 @@ export function explainEvent(event: EventRecord, met: EventTrigger | undefined):
             rule: "B3",
             text: `It was sent with for_next, so it is kept until ${event.expires_at} for the next wait on the key.`,
           }
-        : {
-            rule: "B1",
-            text: `Nobody had waited on the key, so it is kept until ${event.expires_at} for the first wait.`,
-          };
+        : event.trigger_id !== null
+          ? {
+              rule: "B1",
+              text: `The filter of ${wait} is not true of it, so it is kept until ${event.expires_at} for another wait on the key.`,
+            }
+          : {
+              rule: "B1",
+              text: `Nobody had waited on the key, so it is kept until ${event.expires_at} for the first wait.`,
+            };
     case "conflict":
       return {
         rule: "S1",
@@ -72,7 +77,9 @@ export function explainNow(latest: LatestTrigger | undefined): SendOutlook {
     return { status: 202, disposition: "buffered", code: null, explanation: { rule: "B1", text } };
   }
   if (latest.status === "waiting" && !latest.overdue) {
-    const fits = latest.payload_schema === null ? "" : ", if its payload fits the payload_schema of the wait";
+    const heard = latest.filter === null ? "" : ", if the filter of the wait is true of it";
+    const fits =
+      latest.payload_schema === null ? heard : `${heard}, if its payload fits the payload_schema of the wait`;
     const until = latest.expires_at === null ? "It has no deadline" : `Its deadline is ${latest.expires_at}`;
     const text = `The wait of generation ${latest.generation} is open, and an event ends it${fits}. ${until}.`;
     return { status: 200, disposition: "delivered", code: null, explanation: { rule: "R1", text } };

@@ -34,13 +34,30 @@ export type NormalizedSteps =
 export function normalizeSteps(inputs: readonly WorkflowStepInput[]): NormalizedSteps {
   const issues: ErrorIssue[] = [];
   const steps = inputs.map((input, index) => normalize(input, reporter(issues, index)));
-  // As written, so that a pointer to a dependency counts repeated ones.
-  const graph = graphProblems(inputs.map(({ step_ref, depends_on = [] }) => ({ step_ref, depends_on })));
+  addTimeoutEdges(steps, issues);
+  // As written, so that a pointer to a dependency counts repeated ones; what was added comes behind.
+  const graph = graphProblems(
+    inputs.map(({ step_ref, depends_on = [] }, index) => {
+      const added = (steps[index]?.depends_on ?? []).filter((ref) => !depends_on.includes(ref));
+      return { step_ref, depends_on: [...depends_on, ...added] };
+    }),
+  );
   issues.push(...graph.map(({ rule, pointer, fix }) => ({ field: `/steps${pointer}`, rule, fix })));
   // Which outputs a step can use is known once the graph is one.
   if (graph.length === 0) checkOutputs(steps, issues);
   const [first, ...others] = issues;
   return first ? { ok: false, issues: [first, ...others] } : { ok: true, steps };
+}
+
+/** The step that runs on a timeout comes after the wait, whether or not it says so. */
+function addTimeoutEdges(steps: readonly WorkflowStep[], issues: ErrorIssue[]): void {
+  for (const [index, { step_ref, timeout_step }] of steps.entries()) {
+    if (timeout_step === null) continue;
+    const target = steps.find((step) => step.step_ref === timeout_step);
+    if (target === undefined || timeout_step === step_ref) {
+      reporter(issues, index)("timeout_step", "knownStep", "name another step of this workflow");
+    } else if (!target.depends_on.includes(step_ref)) target.depends_on.push(step_ref);
+  }
 }
 
 /**
@@ -79,6 +96,9 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   event_notify_url: "wait_for_event",
   payload_schema: "wait_for_event",
   filter: "wait_for_event",
+  on_timeout: "wait_for_event",
+  timeout_payload: "wait_for_event",
+  timeout_step: "wait_for_event",
   on_conflict: "wait_for_event",
   broadcast: "wait_for_event",
   sleep_duration: "sleep",
@@ -103,6 +123,9 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     notify_url: null,
     payload_schema: null,
     filter: null,
+    on_timeout: null,
+    timeout_payload: null,
+    timeout_step: null,
     on_conflict: null,
     broadcast: null,
     sleep_duration: null,
@@ -131,6 +154,15 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
   step.payload_schema = input.payload_schema ?? null;
   step.filter = input.filter ?? null;
+  step.on_timeout = input.on_timeout ?? null;
+  step.timeout_payload = input.timeout_payload ?? null;
+  step.timeout_step = input.timeout_step ?? null;
+  if (step.on_timeout === "step" && step.timeout_step === null) {
+    report("timeout_step", "required", "name the step that runs when nobody has answered in time");
+  }
+  if (step.on_timeout !== "step" && step.timeout_step !== null) {
+    report("timeout_step", "onlyWithStep", 'remove it, or set on_timeout to "step"');
+  }
   step.on_conflict = input.on_conflict ?? "fail";
   step.broadcast = input.broadcast ?? false;
   if (step.broadcast && step.on_conflict !== "fail")

@@ -1,11 +1,11 @@
-import { onFailures } from "@strait/contract";
+import { onFailures, stepTimeoutPolicies } from "@strait/contract";
 import { expect, test } from "vitest";
 import { standing } from "./on-failure.ts";
 
 test.each(["failed", "canceled"] as const)("a %s step means what its on_failure says", (status) => {
-  expect(standing(status, "fail_workflow")).toBe("fatal");
-  expect(standing(status, "skip_dependents")).toBe("blocking");
-  expect(standing(status, "continue")).toBe("satisfied");
+  expect(standing({ status }, { on_failure: "fail_workflow" })).toBe("fatal");
+  expect(standing({ status }, { on_failure: "skip_dependents" })).toBe("blocking");
+  expect(standing({ status }, { on_failure: "continue" })).toBe("satisfied");
 });
 
 test.each([
@@ -14,6 +14,28 @@ test.each([
   ["running", "open"],
   ["completed", "satisfied"],
   ["skipped", "blocking"],
-] as const)("a %s step is %s whatever its on_failure says", (status, expected) => {
-  for (const onFailure of onFailures) expect(standing(status, onFailure)).toBe(expected);
+] as const)("a %s step is %s whatever its policies say", (status, expected) => {
+  for (const on_failure of onFailures) {
+    for (const on_timeout of [null, ...stepTimeoutPolicies]) {
+      expect(standing({ status }, { on_failure, on_timeout })).toBe(expected);
+    }
+  }
+});
+
+test.each([
+  ["fail", "fatal"],
+  ["skip_dependents", "blocking"],
+  ["continue", "satisfied"],
+  ["step", "blocking"],
+] as const)("a step that timed out under on_timeout %s is %s whatever its on_failure says", (on_timeout, expected) => {
+  for (const on_failure of onFailures) {
+    expect(standing({ status: "failed", timed_out: true }, { on_failure, on_timeout })).toBe(expected);
+  }
+});
+
+test("ST-18 a timeout is a failure like any other where on_timeout is absent, and another failure is no timeout", () => {
+  const timedOut = { status: "failed", timed_out: true } as const;
+  expect(standing(timedOut, { on_failure: "continue" })).toBe("satisfied");
+  expect(standing(timedOut, { on_failure: "fail_workflow", on_timeout: null })).toBe("fatal");
+  expect(standing({ status: "canceled" }, { on_failure: "fail_workflow", on_timeout: "continue" })).toBe("fatal");
 });

@@ -1,4 +1,4 @@
-import type { OnFailure, StepStatus } from "@strait/contract";
+import type { OnFailure, StepStatus, StepTimeoutPolicy } from "@strait/contract";
 
 /** What a step means to the steps that depend on it, and to the workflow run. */
 export type StepStanding =
@@ -11,20 +11,40 @@ export type StepStanding =
   /** The workflow run fails. */
   | "fatal";
 
+/** What a timeout means where the step says so itself; `resolve` completes the step instead. */
+const afterTimeout: Readonly<Record<StepTimeoutPolicy, StepStanding>> = {
+  fail: "fatal",
+  skip_dependents: "blocking",
+  continue: "satisfied",
+  resolve: "satisfied",
+  // What goes on is the step that is named, and nothing else behind the wait.
+  step: "blocking",
+};
+
 const afterFailure: Readonly<Record<OnFailure, StepStanding>> = {
   fail_workflow: "fatal",
   skip_dependents: "blocking",
   continue: "satisfied",
 };
 
+/** What a step says about its own failure. */
+export interface FailurePolicies {
+  readonly on_failure: OnFailure;
+  /** Null, or absent in older definitions: a timeout is a failure like any other. */
+  readonly on_timeout?: StepTimeoutPolicy | null;
+}
+
 /**
- * Applies a step's `on_failure`. A timeout is a `failed` step, and a step that was canceled on its own counts as failed
+ * Applies a step's `on_timeout`, and its `on_failure` (ST-18). A timeout is a `failed` step, and a step that was canceled on its own counts as failed
  * too (a canceled wait fails its step).
  *
  * A skipped step blocks whatever its `on_failure` says: it did not fail, and what was skipped is everything behind the
  * step that did, through any number of steps.
  */
-export function standing(status: StepStatus, onFailure: OnFailure): StepStanding {
+export function standing(
+  { status, timed_out }: { readonly status: StepStatus; readonly timed_out?: boolean },
+  { on_failure, on_timeout = null }: FailurePolicies,
+): StepStanding {
   switch (status) {
     case "pending":
     case "waiting":
@@ -36,6 +56,6 @@ export function standing(status: StepStatus, onFailure: OnFailure): StepStanding
       return "blocking";
     case "failed":
     case "canceled":
-      return afterFailure[onFailure];
+      return timed_out && on_timeout !== null ? afterTimeout[on_timeout] : afterFailure[on_failure];
   }
 }

@@ -66,6 +66,62 @@ describe("the plan of a workflow run", () => {
   });
 });
 
+describe("GR-08 a wait with a step for its timeout", () => {
+  const steps: PlannedStep[] = [
+    { ...step("approval", [], "fail_workflow"), on_timeout: "step", timeout_step: "escalate" },
+    step("publish", ["approval"]),
+    step("escalate", ["approval"]),
+    step("report", ["escalate"]),
+    step("both", ["publish", "escalate"]),
+  ];
+  const states = (approval: { status: StepStatus; timed_out?: boolean }) =>
+    steps.map(({ step_ref }) => ({
+      step_ref,
+      status: "pending" as StepStatus,
+      error: null,
+      ...(step_ref === "approval" ? approval : {}),
+    }));
+
+  test("starts neither while it waits", () => {
+    expect(planSteps({ steps }, states({ status: "waiting" }))).toEqual([]);
+  });
+
+  test("starts that step on the timeout, and skips what is behind the wait", () => {
+    expect(planSteps({ steps }, states({ status: "failed", timed_out: true }))).toEqual([
+      skip("publish", "approval"),
+      skip("both", "approval"),
+      start("escalate"),
+    ]);
+  });
+
+  test("skips that step, and what is behind it, when an event came first", () => {
+    expect(planSteps({ steps }, states({ status: "completed" }))).toEqual([
+      skip("escalate", "approval"),
+      skip("report", "approval"),
+      skip("both", "approval"),
+      start("publish"),
+    ]);
+  });
+
+  test("skips both when the wait itself is skipped, and fails the run when it is canceled", () => {
+    expect(planSteps({ steps }, states({ status: "skipped" })).map(({ kind }) => kind)).toEqual([
+      ...Array.from({ length: 4 }, () => "skip"),
+      "complete_run",
+    ]);
+    expect(planSteps({ steps }, states({ status: "failed" })).at(-1)).toMatchObject({ kind: "fail_run" });
+  });
+
+  test("never starts that step without the timeout, also where a failure is ignored", () => {
+    const lenient = steps.map((each) => ({ ...each, on_failure: "continue" as const }));
+    expect(planSteps({ steps: lenient }, states({ status: "failed" }))).toEqual([
+      skip("escalate", "approval"),
+      skip("report", "approval"),
+      skip("both", "approval"),
+      start("publish"),
+    ]);
+  });
+});
+
 describe("a failed step", () => {
   test("fails the workflow by default, and everything that has not ended is canceled", () => {
     const steps = [step("done"), step("failed"), step("running"), step("parked"), step("open", ["running"])];

@@ -4,11 +4,14 @@ import { type StepStanding, standing } from "./on-failure.ts";
 
 /** What the plan depends on in a workflow's definition; its graph has been checked when it was saved. */
 export interface PlannedWorkflow {
-  readonly steps: readonly Readonly<Pick<WorkflowStep, "step_ref" | "depends_on" | "on_failure">>[];
+  readonly steps: readonly Readonly<
+    Pick<WorkflowStep, "step_ref" | "depends_on" | "on_failure"> &
+      Partial<Pick<WorkflowStep, "on_timeout" | "timeout_step">>
+  >[];
 }
 
 /** How a step stands now. */
-export type StepState = Readonly<Pick<StepRun, "step_ref" | "status" | "error">>;
+export type StepState = Readonly<Pick<StepRun, "step_ref" | "status" | "error"> & Partial<Pick<StepRun, "timed_out">>>;
 
 export type StepAction =
   | { readonly kind: "start"; readonly step_ref: string }
@@ -25,6 +28,8 @@ export type StepAction =
  *
  * - A pending step starts when each of its dependencies is satisfied. Parked and running steps are never candidates.
  * - A pending step is skipped as soon as one dependency blocks it, even while others still run.
+ * - The step that a wait names for its timeout starts when that has happened, and is skipped when the wait ended in any
+ *   other way; whatever else is behind the wait is skipped then (GR-08).
  * - A fatal failure cancels every step that has not ended, and fails the run; nothing else happens then.
  * - The run completes when every step has ended, in the plan that skips the last ones.
  *
@@ -41,13 +46,14 @@ export function planSteps(workflow: PlannedWorkflow, states: readonly StepState[
   if (fatal) return failRun(steps, fatal);
 
   const causes = blockingCauses(steps);
-  const satisfied = new Set(steps.filter((step) => step.standing === "satisfied").map((step) => step.step_ref));
+  const byRef = new Map(steps.map((step) => [step.step_ref, step]));
+  const satisfies = (dependency: string, ref: string) => byRef.get(dependency)?.towards(ref) === "satisfied";
   const skips: StepAction[] = [];
   const starts: StepAction[] = [];
   for (const { step_ref, status, depends_on } of steps) {
     const because = causes.get(step_ref);
     if (because !== undefined) skips.push({ kind: "skip", step_ref, because });
-    else if (status === "pending" && depends_on.every((dependency) => satisfied.has(dependency))) {
+    else if (status === "pending" && depends_on.every((dependency) => satisfies(dependency, step_ref))) {
       starts.push({ kind: "start", step_ref });
     }
   }
@@ -58,14 +64,20 @@ export function planSteps(workflow: PlannedWorkflow, states: readonly StepState[
 interface Step extends StepState {
   readonly depends_on: readonly string[];
   readonly standing: StepStanding;
+  /** What it means to one step that depends on it. */
+  towards(ref: string): StepStanding;
 }
 
 function join(workflow: PlannedWorkflow, states: readonly StepState[]): Step[] {
   const byRef = new Map(states.map((state) => [state.step_ref, state]));
-  return workflow.steps.map(({ step_ref, depends_on, on_failure }) => {
+  return workflow.steps.map((definition) => {
+    const { step_ref, depends_on, timeout_step = null } = definition;
     const state = byRef.get(step_ref);
     if (!state) throw new RangeError(`step "${step_ref}" has no state`);
-    return { ...state, depends_on, standing: standing(state.status, on_failure) };
+    const general = standing(state, definition);
+    const hasTimedOut = state.status === "failed" && state.timed_out === true;
+    const onTimeout = !isTerminalStepStatus(state.status) ? "open" : hasTimedOut ? "satisfied" : "blocking";
+    return { ...state, depends_on, standing: general, towards: (ref) => (ref === timeout_step ? onTimeout : general) };
   });
 }
 
@@ -86,12 +98,14 @@ function blockingCauses(steps: readonly Step[]): Map<string, string> {
     if (status !== "pending") continue;
     for (const dependency of depends_on) pendingDependents.get(dependency)?.push(step_ref);
   }
+  const dependentsOf = (ref: string) => pendingDependents.get(ref) as string[];
   const causes = new Map<string, string>();
-  for (const { step_ref: cause, standing } of steps) {
-    if (standing !== "blocking") continue;
-    const reached = [cause];
+  for (const step of steps) {
+    const cause = step.step_ref;
+    const reached = dependentsOf(cause).filter((ref) => step.towards(ref) === "blocking" && !causes.has(ref));
+    for (const ref of reached) causes.set(ref, cause);
     for (const ref of reached) {
-      for (const dependent of pendingDependents.get(ref) as string[]) {
+      for (const dependent of dependentsOf(ref)) {
         if (causes.has(dependent)) continue;
         causes.set(dependent, cause);
         reached.push(dependent);

@@ -4,6 +4,7 @@ import type { Circuits } from "./circuits.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import { startLoop, type Task } from "./loop.ts";
+import { deleteOldEvents } from "./tasks/delete-old-events.ts";
 import type { DeliverWebhooks } from "./tasks/deliver-webhooks.ts";
 import { dispatchRuns } from "./tasks/dispatch-runs.ts";
 import { emitDueEvents } from "./tasks/emit-due-events.ts";
@@ -22,6 +23,7 @@ export interface EngineOptions {
   readonly circuits: Circuits;
   readonly webhooks: DeliverWebhooks;
   readonly leaseMs: number;
+  readonly eventRetentionMs: number;
   readonly drainTimeoutMs: number;
   readonly onError: (error: unknown, task: string) => void;
 }
@@ -51,6 +53,7 @@ export function createEngine(options: EngineOptions): Engine {
     circuits,
     webhooks,
     purge(db),
+    deleteOldEvents(context, options.eventRetentionMs),
   ];
   /** Which hints wake which task. */
   const wakes: readonly (readonly [Topic, string])[] = [

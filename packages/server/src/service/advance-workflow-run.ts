@@ -187,7 +187,8 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       timeout_secs: step.timeout_secs,
       deadline: null,
       notify_url: step.notify_url,
-      on_timeout: null,
+      on_timeout: step.on_timeout ?? null,
+      timeout_payload: step.timeout_payload ?? null,
       on_cancel: null,
       request_payload: null,
       // Absent in versions that were saved before these fields existed.

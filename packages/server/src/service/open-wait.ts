@@ -1,4 +1,4 @@
-import type { EventTrigger, OnConflict } from "@strait/contract";
+import type { EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
 import { keyInUse, mixedKey } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
@@ -23,7 +23,9 @@ export interface Wait {
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
   readonly notify_url: string | null;
-  readonly on_timeout: "fail" | "resume" | null;
+  readonly on_timeout: TimeoutPolicy | null;
+  /** What the wait resolves to when nobody answers, under `resolve`. */
+  readonly timeout_payload?: unknown;
   readonly on_cancel: "fail" | "resume" | null;
   readonly request_payload: unknown;
   /** A JSON Schema that was checked; null takes any payload. */
@@ -95,6 +97,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
       deadline: wait.deadline,
       notify_url: wait.notify_url,
       on_timeout: wait.on_timeout,
+      timeout_payload: wait.on_timeout === "resolve" ? JSON.stringify(wait.timeout_payload) : null,
       on_cancel: wait.on_cancel,
       tags: JSON.stringify(wait.tags),
       actor: wait.actor,

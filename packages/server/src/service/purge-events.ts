@@ -50,7 +50,10 @@ export async function purgeEvents(
   return { dry_run: false, count, digest, has_more };
 }
 
-function cutoffOf({ older_than_days, before }: PurgeEvents): purge.Cutoff {
+function cutoffOf({
+  older_than_days,
+  before,
+}: PurgeEvents): Exclude<purge.Cutoff, { readonly older_than_secs: number }> {
   if (older_than_days !== undefined && before === undefined) return { older_than_days };
   if (before !== undefined && older_than_days === undefined) return { before };
   throw validationError([

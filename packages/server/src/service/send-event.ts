@@ -223,7 +223,8 @@ async function settleRounds(
         response_payload: send.payload,
       });
       const latest = answered(state);
-      const deaf = standing.waiting.filter((member) => !hearing.includes(member));
+      const heard = new Set(hearing);
+      const deaf = standing.waiting.filter((member) => !heard.has(member));
       standings.set(keyOf(send), { waiting: deaf, latest, named: others.map(answered) });
       states.set(keyOf(send), latest);
     }

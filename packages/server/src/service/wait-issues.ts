@@ -1,10 +1,13 @@
 import type { ErrorIssue, EventTrigger } from "@strait/contract";
 import { endpointIssue } from "./endpoint-rules.ts";
 import { filterIssue } from "./filter.ts";
-import { schemaIssue } from "./payload-schema.ts";
+import { payloadIssues, schemaIssue } from "./payload-schema.ts";
 
 /** What of a wait is checked when it is written down: by a run that opens it, or in a step of a workflow. */
-type Checked = Pick<EventTrigger, "notify_url" | "payload_schema" | "filter">;
+interface Checked extends Pick<EventTrigger, "notify_url" | "payload_schema" | "filter" | "on_timeout"> {
+  /** Undefined: there is none. */
+  readonly timeout_payload: unknown;
+}
 
 /**
  * What is wrong with a wait beyond the contract's schema.
@@ -13,9 +16,26 @@ type Checked = Pick<EventTrigger, "notify_url" | "payload_schema" | "filter">;
  */
 export function waitIssues(wait: Checked, base: string, allowPrivate: boolean): ErrorIssue[] {
   const { notify_url, payload_schema, filter } = wait;
-  return [
+  const schemaProblem = payload_schema === null ? undefined : schemaIssue(payload_schema, `${base}/payload_schema`);
+  const issues = [
     notify_url === null ? undefined : endpointIssue(`${base}/notify_url`, notify_url, allowPrivate),
-    payload_schema === null ? undefined : schemaIssue(payload_schema, `${base}/payload_schema`),
+    schemaProblem,
     filter === null ? undefined : filterIssue(filter, `${base}/filter`),
   ].filter((issue) => issue !== undefined);
+  return [...issues, ...timeoutIssues(wait, `${base}/timeout_payload`, schemaProblem === undefined)];
+}
+
+/** What the wait resolves to when nobody answers is an answer, so it has to fit the schema. */
+function timeoutIssues(
+  { on_timeout, timeout_payload, payload_schema }: Checked,
+  field: string,
+  isSchemaUsable: boolean,
+): ErrorIssue[] {
+  if (on_timeout !== "resolve") {
+    if (timeout_payload === undefined) return [];
+    return [{ field, rule: "onlyWithResolve", fix: 'remove it, or set on_timeout to "resolve"' }];
+  }
+  if (timeout_payload === undefined)
+    return [{ field, rule: "required", fix: "add what the wait resolves to when nobody answers" }];
+  return payload_schema === null || !isSchemaUsable ? [] : payloadIssues(payload_schema, timeout_payload, field);
 }

@@ -53,7 +53,7 @@ export async function wakeOwner({ db, signals, metrics }: Context, projectId: st
 /** What the end of a wait means for the run that waited: it goes on, or it ends. */
 function effectOf(ended: wakes.EndedWait): { move: RunMove; resume_reason: ResumeReason | null } {
   const [cause, end, policy] = causeOf(ended);
-  return policy === "resume"
+  return policy === "resume" || policy === "resolve"
     ? { move: "resume", resume_reason: triggers.resumeReasons[cause] }
     : { move: end, resume_reason: null };
 }

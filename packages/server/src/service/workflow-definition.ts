@@ -39,7 +39,9 @@ export async function checkSteps(
   const ids = await jobs.resolve(db, projectId, references);
   const issues: ErrorIssue[] = [];
   const resolved = steps.map((step, index) => {
-    issues.push(...waitIssues(step, `/steps/${index}`, allowPrivate));
+    issues.push(
+      ...waitIssues({ ...step, timeout_payload: inputs[index]?.timeout_payload }, `/steps/${index}`, allowPrivate),
+    );
     if (step.job_id === null) return step;
     const id = ids.get(step.job_id);
     if (id === undefined) {

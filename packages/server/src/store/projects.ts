@@ -82,3 +82,9 @@ export async function hasEnvironment(db: Queryable, projectId: string, id: strin
   const rows = await db.query(sql`SELECT 1 FROM environments WHERE project_id = ${projectId} AND id = ${id}`);
   return rows.length > 0;
 }
+
+/** The ids of projects behind one, in their order: for what is done to each in turn. */
+export async function idsAfter(db: Queryable, id: string, limit: number): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`SELECT id FROM projects WHERE id > ${id} ORDER BY id LIMIT ${limit}`);
+  return rows.map((row) => row.id);
+}

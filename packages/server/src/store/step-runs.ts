@@ -5,7 +5,7 @@ import { type Queryable, records, sql } from "./sql.ts";
 
 const columns = sql`
   id, workflow_run_id, step_ref, type, status, attempt, depends_on, job_run_id, event_trigger_id, output::json AS output,
-  error, emit_error, created_at, started_at, finished_at`;
+  error, emit_error, timed_out, created_at, started_at, finished_at`;
 
 export interface NewStepRun {
   readonly id: string;

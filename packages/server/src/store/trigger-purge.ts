@@ -9,7 +9,10 @@ export interface PurgeRequest {
 }
 
 /** What ended before it is old. */
-export type Cutoff = { readonly before: string } | { readonly older_than_days: number };
+export type Cutoff =
+  | { readonly before: string }
+  | { readonly older_than_days: number }
+  | { readonly older_than_secs: number };
 
 export interface PurgeSet {
   /** Oldest first. */
@@ -18,10 +21,11 @@ export interface PurgeSet {
   readonly has_more: boolean;
 }
 
-const timeOf = (cutoff: Cutoff): Statement =>
-  "before" in cutoff
-    ? sql`${cutoff.before}::timestamptz`
-    : sql`strait_now() - make_interval(days => ${cutoff.older_than_days}::int4)`;
+function timeOf(cutoff: Cutoff): Statement {
+  if ("before" in cutoff) return sql`${cutoff.before}::timestamptz`;
+  if ("older_than_secs" in cutoff) return sql`strait_now() - ${cutoff.older_than_secs}::float8 * interval '1 second'`;
+  return sql`strait_now() - make_interval(days => ${cutoff.older_than_days}::int4)`;
+}
 
 /**
  * Triggers that ended before a time and that nothing needs any more: a run or a workflow run that goes on may still have to
@@ -45,8 +49,15 @@ export async function find(db: Queryable, request: PurgeRequest, endId: string):
   return { ids, digest: hash("sha256", ids.join(" ")), has_more: rows.length > limit };
 }
 
+/** Locks triggers that are to be deleted; those that somebody has at hand are left for another time. */
+export async function lockFree(tx: Queryable, projectId: string, ids: readonly string[]): Promise<string[]> {
+  const rows = await tx.query<{ id: string }>(sql`
+    SELECT id FROM event_triggers WHERE project_id = ${projectId} AND id = ANY(${ids}) ORDER BY id FOR UPDATE SKIP LOCKED`);
+  return rows.map(({ id }) => id);
+}
+
 /**
- * Deletes triggers that have ended, what was sent to them, and what streams would tell of them. Their keys stay, and go on
+ * Deletes triggers that have ended, what was sent to them, whom that was told, and what streams would tell of them. Their keys stay, and go on
  * counting. Returns how many were there.
  */
 export async function remove(db: Queryable, projectId: string, ids: readonly string[]): Promise<number> {
@@ -58,7 +69,11 @@ export async function remove(db: Queryable, projectId: string, ids: readonly str
       DELETE FROM events e USING (SELECT DISTINCT environment_id, event_key FROM gone) k
       WHERE e.project_id = ${projectId} AND e.environment_id = k.environment_id AND e.event_key = k.event_key
         AND e.trigger_id = ANY(${ids})),
-    told AS (DELETE FROM changes WHERE project_id = ${projectId} AND subject_id = ANY(${ids}))
+    delivered AS (
+      DELETE FROM webhook_deliveries WHERE project_id = ${projectId} AND event_trigger_id = ANY(${ids}) RETURNING id),
+    told AS (
+      DELETE FROM changes WHERE project_id = ${projectId}
+        AND (subject_id = ANY(${ids}) OR subject_id IN (SELECT id FROM delivered)))
     SELECT count(*)::int4 AS n FROM gone`);
   return row?.n ?? 0;
 }

@@ -8,8 +8,8 @@ export const columns = sql`
   t.id, t.event_key, t.generation, t.broadcast, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
-  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout, t.on_cancel, t.tags,
-  t.group_id`;
+  t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout,
+  t.timeout_payload::json AS timeout_payload, t.on_cancel, t.tags, t.group_id`;
 
 /** One end for one trigger. */
 export interface Settlement {
@@ -137,12 +137,25 @@ export const resumeReasons = {
   supersede: "canceled",
 } as const satisfies Record<TriggerMove, ResumeReason>;
 
-/** What a move writes, and when the run that waited goes on: `t` is the trigger, `g` the settlement. */
-function effectsOf(name: TriggerMove): { readonly answer: Statement; readonly resumes: Statement } {
-  if (name === "receive")
-    return { answer: sql`received_at = strait_now(), response_payload = g.payload`, resumes: sql`true` };
-  if (name === "timeOut") return { answer: sql`response_payload = g.payload`, resumes: sql`t.on_timeout = 'resume'` };
-  return { answer: sql`cancellation = g.payload::json`, resumes: sql`t.on_cancel = 'resume'` };
+/** What a move writes, when the run that waited goes on, and when the step has succeeded: `t` is the trigger, `g` the settlement. */
+function effectsOf(name: TriggerMove): {
+  readonly answer: Statement;
+  readonly resumes: Statement;
+  readonly completes: Statement;
+} {
+  if (name === "receive") {
+    const answer = sql`received_at = strait_now(), response_payload = g.payload`;
+    return { answer, resumes: sql`true`, completes: sql`true` };
+  }
+  if (name === "timeOut") {
+    const completes = sql`t.on_timeout IS NOT DISTINCT FROM 'resolve'`;
+    return {
+      answer: sql`response_payload = coalesce(g.payload, t.timeout_payload)`,
+      resumes: sql`t.on_timeout IN ('resume', 'resolve')`,
+      completes,
+    };
+  }
+  return { answer: sql`cancellation = g.payload::json`, resumes: sql`t.on_cancel = 'resume'`, completes: sql`false` };
 }
 
 async function settleTargets(
@@ -152,8 +165,7 @@ async function settleTargets(
   targets: Statement,
 ): Promise<SettledTrigger[]> {
   const { from, to } = triggerMoves[name];
-  const stepMove = name === "receive" ? "complete" : "fail";
-  const { answer, resumes } = effectsOf(name);
+  const { answer, resumes, completes } = effectsOf(name);
   const rows = await db.query<SettledRow>(sql`
     WITH lease AS (SELECT id FROM leases WHERE id = ${leaseId} AND alive FOR KEY SHARE),
     target AS (${targets}),
@@ -164,9 +176,10 @@ async function settleTargets(
       FROM target g
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${from})
       RETURNING t.*, g.payload_digest, g.actor, g.channel, g.event_id, g.idempotency_key, g.delivery_id, g.lease_id,
-        g.payload, CASE WHEN ${resumes} THEN ${resumeReasons[name]}::text END AS resume_reason),
+        g.payload, CASE WHEN ${resumes} THEN ${resumeReasons[name]}::text END AS resume_reason,
+        ${completes} AS completes),
     owner AS (
-      SELECT r.project_id, r.id AS run_id, s.id AS trigger_id, s.payload AS checkpoint,
+      SELECT r.project_id, r.id AS run_id, s.id AS trigger_id, coalesce(s.payload, s.response_payload) AS checkpoint,
         'event_trigger'::text AS checkpoint_source, s.resume_reason, s.lease_id, s.actor
       FROM settled s JOIN runs r ON r.project_id = s.project_id AND r.id = s.job_run_id
       WHERE s.resume_reason IS NOT NULL AND s.group_id IS NULL AND r.status = ANY(${runMoves.resume.from})
@@ -189,14 +202,15 @@ async function settleTargets(
       WHERE s.job_run_id IS NOT NULL AND s.group_id IS NULL AND s.id NOT IN (SELECT trigger_id FROM moved)
       RETURNING trigger_id),
     step AS (
-      UPDATE step_runs p SET status = ${stepMoves[stepMove].to}, finished_at = strait_now(), change_seq = p.change_seq + 1,
-        output = CASE WHEN ${stepMove} = 'complete' THEN coalesce(s.response_payload, 'null') END,
-        error = CASE WHEN ${stepMove} = 'fail' THEN s.error END,
-        emit_due = CASE WHEN ${stepMove} = 'complete' AND p.event_emit_key IS NOT NULL THEN true END
+      UPDATE step_runs p SET finished_at = strait_now(), change_seq = p.change_seq + 1, timed_out = ${to === "timed_out"},
+        status = CASE WHEN s.completes THEN ${stepMoves.complete.to} ELSE ${stepMoves.fail.to} END,
+        output = CASE WHEN s.completes THEN coalesce(s.response_payload, 'null') END,
+        error = CASE WHEN NOT s.completes THEN s.error END,
+        emit_due = CASE WHEN s.completes AND p.event_emit_key IS NOT NULL THEN true END
       FROM settled s
       WHERE s.workflow_step_run_id IS NOT NULL AND p.project_id = s.project_id AND p.id = s.workflow_step_run_id
         AND p.workflow_run_id = s.workflow_run_id
-        AND p.status = ANY(${stepMoves[stepMove].from})
+        AND p.status = ANY(CASE WHEN s.completes THEN ${stepMoves.complete.from}::text[] ELSE ${stepMoves.fail.from}::text[] END)
       RETURNING p.*, s.actor),
     advance AS (
       INSERT INTO workflow_advances (project_id, workflow_run_id) SELECT project_id, workflow_run_id FROM step),
@@ -273,6 +287,8 @@ export interface NewTrigger {
   readonly deadline: string | null;
   readonly notify_url: string | null;
   readonly on_timeout: string | null;
+  /** JSON; there is one where `on_timeout` is `resolve`. */
+  readonly timeout_payload?: string | null;
   readonly on_cancel: string | null;
   readonly tags: string;
   readonly actor: string;
@@ -302,6 +318,7 @@ const newTriggerTypes = {
   deadline: "timestamptz",
   notify_url: "text",
   on_timeout: "text",
+  timeout_payload: "text",
   on_cancel: "text",
   tags: "json",
   actor: "text",
@@ -321,13 +338,14 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id,
         source_type, trigger_type, workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
-        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout, on_cancel, tags)
+        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout,
+        timeout_payload, on_cancel, tags)
       SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.group_id,
         i.source_type, i.trigger_type, i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
         i.request_payload, e.payload, i.payload_schema, i.filter, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
         coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
-        i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.on_cancel, i.tags
+        i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.timeout_payload, i.on_cancel, i.tags
       FROM item i LEFT JOIN taken e ON e.id = i.event_id
       RETURNING t.*),
     delivery AS (

@@ -40,7 +40,12 @@ export interface Evidence {
   readonly resumesOf: (runId: string) => readonly Dispatch[];
 }
 
-const reasons: Readonly<Record<string, string>> = { received: "event", timed_out: "timeout", canceled: "canceled" };
+const reasons: Readonly<Record<string, string>> = {
+  received: "event",
+  timed_out: "timeout",
+  canceled: "canceled",
+  superseded: "canceled",
+};
 const codeOf = ({ answer }: Played): string =>
   answer.body?.disposition ?? answer.body?.error?.code ?? String(answer.status);
 
@@ -57,29 +62,51 @@ export function violations(evidence: Evidence): string[] {
       ),
     ),
     ...evidence.played.flatMap((one) => ofAnswer(one, triggers)),
-    ...overlaps(triggers),
+    ...generationsOf(triggers).flatMap((waits, index) => ofGeneration(waits, index + 1, evidence)),
   ];
 }
 
 /** R1 R2 R4: one end, by one event at most, on the right side of its deadline. */
-function ofTrigger(trigger: TriggerRow, { played, buffered }: Evidence): string[] {
-  const { id, status, kind, is_in_time, deliveries, ends } = trigger;
+function ofTrigger(trigger: TriggerRow, { buffered }: Evidence): string[] {
+  const { id, status, is_in_time, ends } = trigger;
   const found: string[] = [];
   if (status === "waiting") return buffered > 0 ? [`${id} waits with an event beside it`] : [`${id} waits`];
   if (ends !== 1) found.push(`${id} has ended ${ends} times`);
-  const wanted = status === "received" || kind === "rejected" ? 1 : 0;
-  if (deliveries !== wanted) found.push(`${id} is ${status} with ${deliveries} delivered events`);
   if (status === "timed_out" && is_in_time !== false) found.push(`${id} timed out too early`);
   if (status === "received" && is_in_time === false) found.push(`${id} received too late`);
-  const winners = played.filter((one) => one.answer.status === 200 && wonBy(one) && one.answer.body.id === id);
-  if (winners.length > 1) found.push(`${id} has ${winners.length} winners`);
-  const extensions = played.filter(
-    ({ move, answer }) => move.act === "extend" && answer.body.id === id && answer.status === 200,
-  );
-  const counted = trigger.version - 1;
+  return found;
+}
+
+/** The waits on a key by their generations: those that share it are one. */
+function generationsOf(triggers: readonly TriggerRow[]): TriggerRow[][] {
+  const last = Math.max(0, ...triggers.map(({ generation }) => generation));
+  return Array.from({ length: last }, (_, index) => triggers.filter(({ generation }) => generation === index + 1));
+}
+
+/** U1 R1 R4: one event answers a generation at most, and all that still waited have it. */
+function ofGeneration(waits: readonly TriggerRow[], number: number, { played }: Evidence): string[] {
+  const [wait] = waits;
+  if (!wait) return [`there is no generation ${number}`];
+  const found: string[] = [];
+  const answered = waits.filter(({ status, kind }) => status === "received" || kind === "rejected");
+  const delivered = waits.reduce((sum, { deliveries }) => sum + deliveries, 0);
+  if (delivered !== Math.min(1, answered.length)) {
+    found.push(`generation ${number} has ${delivered} delivered events and ${answered.length} answered waits`);
+  }
+  if (new Set(answered.map(({ status, payload }) => `${status} ${payload}`)).size > 1) {
+    found.push(`generation ${number} has several answers`);
+  }
+  const here = played.filter(({ answer }) => answer.status === 200 && waits.some(({ id }) => id === answer.body?.id));
+  const winners = here.filter(wonBy);
+  const deliverers = winners.filter((one) => codeOf(one) === "delivered");
+  if (winners.length > waits.length || deliverers.length > 1)
+    found.push(`generation ${number} has ${winners.length} winners`);
+  const extensions = here.filter(({ move }) => move.act === "extend").length;
   const isCertain = !played.some(({ move, answer }) => move.act === "extend" && answer.isRetried);
-  if (isCertain && counted !== extensions.length)
-    found.push(`${id} has ${counted} extensions, not ${extensions.length}`);
+  const counted = waits.reduce((sum, { version }) => sum + version - 1, 0);
+  if (waits.length === 1 && isCertain && counted !== extensions) {
+    found.push(`${wait.id} has ${counted} extensions, not ${extensions}`);
+  }
   return found;
 }
 
@@ -97,7 +124,7 @@ function ofRun(run: RunRow, waits: readonly TriggerRow[], { played, resumesOf }:
   if (resumes.length > 1 + run.put_back) found.push(`${run.id} was resumed ${resumes.length} times`);
   const [wait] = waits;
   if (!wait) return found;
-  const isCanceled = wait.status === "canceled" && wait.kind !== "rejected" && !wait.resumes;
+  const isCanceled = ["canceled", "superseded"].includes(wait.status) && wait.kind !== "rejected" && !wait.resumes;
   const mayCancel = played.some(({ move }) => move.act === "cancelRun");
   if (run.status === "canceled" && !isCanceled && !mayCancel)
     found.push(`${run.id} is canceled: its wait is ${wait.status}`);
@@ -122,10 +149,12 @@ function ofAnswer(one: Played, triggers: readonly TriggerRow[]): string[] {
   const said = `${move.act} was answered ${answer.status} ${codeOf(one)}`;
   const took = triggers.filter((trigger) => trigger.payload === payload);
   if (move.act === "send") {
-    const isTaken = took.length === 1 && took[0]?.status === "received";
+    const isTaken =
+      took.length > 0 &&
+      took.every(({ status, generation }) => status === "received" && generation === took[0]?.generation);
     if (["delivered", "duplicate"].includes(codeOf(one))) return isTaken ? [] : [`${said}, and nobody has it`];
     if (codeOf(one) === "buffered" || (answer.isRetried && !move.isKeyed))
-      return took.length > 1 ? [`${said}, and two have it`] : [];
+      return new Set(took.map(({ generation }) => generation)).size > 1 ? [`${said}, and two have it`] : [];
     const isRefused = ["already_resolved", "wait_closed"].includes(codeOf(one));
     if (!isRefused) return [said];
     return took.length === 0 ? [] : [`${said}, and ${took[0]?.id} has it`];
@@ -133,7 +162,8 @@ function ofAnswer(one: Played, triggers: readonly TriggerRow[]): string[] {
   const allowed = {
     cancel: ["200", "wait_closed", "not_found"],
     reject: ["delivered", "duplicate", "wait_closed", "already_resolved", "not_found"],
-    extend: ["200", "wait_closed", "not_found", "validation_error"],
+    // Of several waits on the key it does not know which one is meant.
+    extend: ["200", "wait_closed", "not_found", "validation_error", "conflict"],
     cancelRun: ["200", "illegal_move"],
   }[move.act];
   if (!allowed.includes(codeOf(one))) return [said];
@@ -142,11 +172,4 @@ function ofAnswer(one: Played, triggers: readonly TriggerRow[]): string[] {
     return [`${said}, and it is ${met?.status}`];
   if (codeOf(one) === "delivered" && met?.kind !== "rejected") return [`${said}, and it is ${met?.status}`];
   return [];
-}
-
-/** U1: of two waits on the key the second begins after the end of the first. */
-function overlaps(triggers: readonly TriggerRow[]): string[] {
-  return triggers.flatMap(({ id, generation }, index) =>
-    generation === index + 1 ? [] : [`${id} is wait ${generation}`],
-  );
 }

@@ -63,6 +63,7 @@ export function createCode(fleet: () => Fleet): Code {
       const deadline = deadlineMs === null ? undefined : new Date(Date.now() + deadlineMs).toISOString();
       const body = {
         event_key: eventKey,
+        on_conflict: opening.onConflict,
         on_timeout,
         on_cancel,
         ...(deadline === undefined ? { timeout_secs: null } : { deadline }),

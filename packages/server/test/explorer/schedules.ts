@@ -7,6 +7,8 @@ export interface Opening {
   readonly afterMs: number;
   /** Milliseconds from the opening until the deadline; null for none. */
   readonly deadlineMs: number | null;
+  /** What it does when somebody waits on the key already. */
+  readonly onConflict: "fail" | "replace" | "join";
   readonly onTimeout: "fail" | "resume";
   readonly onCancel: "fail" | "resume";
 }
@@ -30,7 +32,7 @@ export interface Move {
 
 /** What happens to one key: runs that wait on it, and what is sent, canceled and extended meanwhile. */
 export interface Schedule {
-  /** One run, or two that want the same key. */
+  /** Up to three runs that want the same key. */
   readonly openings: readonly Opening[];
   readonly moves: readonly Move[];
 }
@@ -48,6 +50,7 @@ const moment = fc.oneof(
 const opening: fc.Arbitrary<Opening> = fc.record({
   afterMs: fc.nat({ max: 60 }),
   deadlineMs: fc.option(fc.integer({ min: 60, max: 260 }), { freq: 3 }),
+  onConflict: fc.constantFrom("fail" as const, "replace" as const, "join" as const),
   onTimeout: policy,
   onCancel: policy,
 });
@@ -73,7 +76,7 @@ const moves: fc.Arbitrary<readonly Move[]> = fc
   .map(([all, together]) => (together === null ? all : all.map((one) => ({ ...one, ...together }))));
 
 const schedule: fc.Arbitrary<Schedule> = fc.record({
-  openings: fc.array(opening, { minLength: 1, maxLength: 2, size: "max" }),
+  openings: fc.array(opening, { minLength: 1, maxLength: 3, size: "max" }),
   moves,
 });
 

@@ -1922,8 +1922,10 @@ export interface components {
       payload_schema: components["schemas"]["JsonSchema"] | null;
       /** The expression that has to be true of an answer; null for none. */
       filter: string | null;
-      /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
-      on_timeout: components["schemas"]["WaitPolicy"] | null;
+      /** Null for the wait of a workflow step that follows the step's `on_failure`. */
+      on_timeout: components["schemas"]["TimeoutPolicy"] | null;
+      /** What the wait resolves to when nobody answers in time, under `on_timeout: resolve`; then it is the `response_payload` of a trigger that is `timed_out`. */
+      timeout_payload: components["schemas"]["JsonValue"];
       /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
       on_cancel: components["schemas"]["WaitPolicy"] | null;
       tags: components["schemas"]["Tags"];
@@ -2500,6 +2502,12 @@ export interface components {
       expires_at: components["schemas"]["Timestamp"] | null;
       created_at: components["schemas"]["Timestamp"];
     };
+    /**
+     * What a timeout means for the run that waits: `fail` ends it as `timed_out`; `resume` dispatches it again with `X-Resume-Reason: timeout`; `resolve` does so with
+     * the `timeout_payload` as its checkpoint.
+     * @enum {string}
+     */
+    RunTimeoutPolicy: "fail" | "resume" | "resolve";
     SaveCheckpoint: {
       /**
        * A name for what saved it.
@@ -2643,6 +2651,8 @@ export interface components {
       /** What the step gave: the result of its run or the payload of its event. Null until it is completed. */
       output: components["schemas"]["JsonValue"];
       error: string | null;
+      /** Whether the step's wait reached its deadline. Under `on_timeout: resolve` the step is completed all the same. */
+      timed_out: boolean;
       /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
       emit_error: string | null;
       created_at: components["schemas"]["Timestamp"];
@@ -2656,6 +2666,17 @@ export interface components {
     };
     /** `pending`: its dependencies are open. `waiting`: parked on an event or a sleep. `running`: its job runs. The others are final. */
     StepStatus: string;
+    /**
+     * What the timeout of a wait means: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on as if the event had come, without
+     * its output; `resolve` completes the step with `timeout_payload` as its output; `step` runs the `timeout_step`, and skips everything else behind the wait.
+     */
+    StepTimeoutPolicy: string;
+    /**
+     * What the timeout of a wait means: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on as if the event had come, without
+     * its output; `resolve` completes the step with `timeout_payload` as its output; `step` runs the `timeout_step`, and skips everything else behind the wait.
+     * @enum {string}
+     */
+    StepTimeoutPolicyInput: "fail" | "skip_dependents" | "continue" | "resolve" | "step";
     /** `job` runs a job, `wait_for_event` waits for an event, `sleep` waits for time to pass. */
     StepType: string;
     /**
@@ -2675,6 +2696,8 @@ export interface components {
     Tags: {
       [key: string]: string;
     };
+    /** `fail`, `resume` and `resolve` as for the wait of a run; `fail`, `skip_dependents`, `continue`, `resolve` and `step` as for a step. */
+    TimeoutPolicy: string;
     /**
      * Format: date-time
      * RFC 3339, such as `2025-07-12T18:57:36.768000Z`. Answers are in UTC with microseconds; requests may use any offset.
@@ -2788,7 +2811,9 @@ export interface components {
        */
       notify_url?: components["schemas"]["EndpointUrl"] | null;
       /** @default fail */
-      on_timeout?: components["schemas"]["WaitPolicyInput"];
+      on_timeout?: components["schemas"]["RunTimeoutPolicy"];
+      /** What the wait resolves to when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`. */
+      timeout_payload?: components["schemas"]["JsonValueInput"];
       /** @default fail */
       on_cancel?: components["schemas"]["WaitPolicyInput"];
       /** @default fail */
@@ -2993,6 +3018,11 @@ export interface components {
       payload_schema: components["schemas"]["JsonSchema"] | null;
       /** The expression that has to be true of the event; null for none. */
       filter: string | null;
+      /** Null for a timeout that is a failure like any other, which `on_failure` decides. */
+      on_timeout: components["schemas"]["StepTimeoutPolicy"] | null;
+      timeout_payload: components["schemas"]["JsonValue"];
+      /** The step that runs when nobody has answered in time. */
+      timeout_step: string | null;
       on_conflict: components["schemas"]["OnConflict"] | null;
       broadcast: boolean | null;
       sleep_duration: string | null;
@@ -3035,6 +3065,15 @@ export interface components {
        */
       payload_schema?: components["schemas"]["JsonSchemaInput"] | null;
       filter?: components["schemas"]["Filter"] | null;
+      /** Absent, a timeout is a failure like any other, and `on_failure` decides. */
+      on_timeout?: components["schemas"]["StepTimeoutPolicyInput"] | null;
+      /** The output of the step when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`, and is taken as it is. */
+      timeout_payload?: components["schemas"]["JsonValueInput"];
+      /**
+       * The step that runs when nobody answers in time, and never if an event came first; for `on_timeout: step`, which needs it. It depends on the wait, whether or not its `depends_on`
+       * says so.
+       */
+      timeout_step?: components["schemas"]["StepRef"] | null;
       /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
       on_conflict?: components["schemas"]["OnConflictInput"] | null;
       /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */

@@ -1,4 +1,4 @@
-import type { GroupedWait } from "@strait/contract";
+import type { GroupedWait, WaitForEvent } from "@strait/contract";
 import { neededBy } from "../../domain/decide-group.ts";
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
 import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
@@ -87,6 +87,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       ...end,
       ...checkedOf(context, body, ""),
       on_timeout: body.on_timeout ?? "fail",
+      timeout_payload: body.timeout_payload,
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
       request_payload: body.request_payload ?? null,
@@ -141,15 +142,17 @@ function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?
 /** What a wait asks of its answers and where it tells of itself; refused here where it would fail later. */
 function checkedOf(
   { allowPrivateEndpoints }: Pick<Context, "allowPrivateEndpoints">,
-  wait: Pick<GroupedWait, "notify_url" | "payload_schema" | "filter">,
+  wait: Pick<GroupedWait, "notify_url" | "payload_schema" | "filter"> &
+    Pick<WaitForEvent, "on_timeout" | "timeout_payload">,
   at: string,
 ) {
+  const { on_timeout = "fail", timeout_payload } = wait;
   const checked = {
     notify_url: wait.notify_url ?? null,
     payload_schema: wait.payload_schema ?? null,
     filter: wait.filter ?? null,
   };
-  const [first, ...others] = waitIssues(checked, at, allowPrivateEndpoints);
+  const [first, ...others] = waitIssues({ ...checked, on_timeout, timeout_payload }, at, allowPrivateEndpoints);
   if (first) throw validationError([first, ...others]);
   return checked;
 }
