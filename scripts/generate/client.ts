@@ -12,6 +12,7 @@ export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
     typescriptFile(`${FOLDER}/openapi.ts`, importTypes(["JsonValue"], "./types.ts"), types.openapi),
     clientTypesFile(spec, types),
     pathsFile(spec),
+    opsFile(spec),
   ];
 }
 
@@ -35,6 +36,29 @@ function tableFile(spec: Spec): GeneratedFile {
  */
 export const operationTable = \`${lines.join("\n")}\`;
 `,
+  );
+}
+
+/** Each operation as a constant of its own, so that a bundler keeps only those that a program uses. */
+function opsFile({ operations }: Spec): GeneratedFile {
+  const callable = operations.filter(({ media }) => media !== "sse");
+  const names = callable.map(({ id }) => upperFirst(id)).flatMap((name) => [`${name}Input`, `${name}Result`]);
+  const constants = callable.map((operation) => {
+    const { id, auth, summary } = operation;
+    const name = upperFirst(id);
+    const type = auth.length === 0 ? "AuthType" : auth.map((credential) => JSON.stringify(credential)).join(" | ");
+    const optional = needsInput(operation) ? "" : "?";
+    return `${docComment(/[.?!]$/.test(summary) ? summary : `${summary}.`)}export const ${id}: (
+  connection: Connection<${type}>,
+  input${optional}: ${name}Input,
+) => Promise<${name}Result> = /* @__PURE__ */ standalone(${JSON.stringify(tableLine(operation))});
+`;
+  });
+  return typescriptFile(
+    `${FOLDER}/ops.ts`,
+    `import { type AuthType, type Connection, standalone } from "../runtime.ts";
+${importTypes(names, "./client-types.ts")}`,
+    ...constants,
   );
 }
 

@@ -257,11 +257,12 @@ describe("a token in the URL", () => {
 
   test.each(streams)("opens the stream %s, unless there is a header", async (id) => {
     const world = await startExampleWorld();
-    const path = `${examplePath(id)}?token=${world.apiKey}`;
+    const withToken = (token: string) => `${examplePath(id)}${examplePath(id).includes("?") ? "&" : "?"}token=${token}`;
+    const path = withToken(world.apiKey);
 
     const opened = await world.fetch("GET", path, { token: null });
     await opened.body?.cancel();
-    const wrong = await world.fetch("GET", `${examplePath(id)}?token=nonsense`, { token: null });
+    const wrong = await world.fetch("GET", withToken("nonsense"), { token: null });
     const overruled = await world.fetch("GET", path, { token: null, headers: { authorization: "Basic nonsense" } });
 
     expect([opened.status, wrong.status, overruled.status]).toEqual([200, 401, 401]);

@@ -59,7 +59,7 @@ describe("a dispatch", () => {
 
     expect((await strait.request("GET", `/sdk/v1/runs/${run.id}/payload`, asRun)).body).toBe(7);
     const other = await trigger(strait, await givenJob(strait, { endpoint_url: executor.url }));
-    expect((await strait.request("GET", `/sdk/v1/runs/${other.id}/payload`, asRun)).status).toBe(401);
+    expect((await strait.request("GET", `/sdk/v1/runs/${other.id}/payload`, asRun)).status).toBe(403);
   });
 
   test("is signed as Standard Webhooks and as X-Strait-Signature say", async () => {

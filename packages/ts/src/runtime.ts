@@ -114,3 +114,19 @@ export interface Paginator<Item, Page> extends AsyncIterable<Item> {
   /** The pages as they are answered. */
   pages(): AsyncIterable<Page>;
 }
+
+/** How functions of `@strait/ts/ops` reach a server, and as whom. */
+export interface Connection<Type extends AuthType> {
+  readonly type: Type;
+  call(operation: Operation, input: CallInput): Promise<Answer<unknown, Error>>;
+}
+
+/** Makes a function of one operation, which needs nothing of the others. Its generated type names input and result. */
+export function standalone(line: string): (connection: Connection<AuthType>, input?: CallInput) => Promise<never> {
+  const operation = readOperation(line);
+  return async (connection, input = {}) => {
+    const answer = await connection.call(operation, input);
+    if (!answer.ok) throw answer.error;
+    return answer.data as never;
+  };
+}

@@ -240,7 +240,13 @@ export class Dispatcher implements Worker {
     const isOnItsOwn = ended === "parked" || ended === "goes on";
     const what = isOnItsOwn
       ? await untilAnswered(() => runs.detach(context.db, ...dispatch, true))
-      : await this.#outcomes.add({ ...keyOf(run), ...ended, unless_detached: result.kind !== "answer" });
+      : await this.#outcomes.add({
+          ...ended,
+          project_id: run.project_id,
+          id: run.id,
+          dispatch_seq: run.dispatch_seq,
+          unless_detached: result.kind !== "answer",
+        });
     if (what === "taken") await untilAnswered(() => resumeTaken(context, ...dispatch));
   }
 
@@ -266,12 +272,6 @@ export class Dispatcher implements Worker {
       run.timeout_secs + TOKEN_GRACE_SECS,
     );
     const headers: Record<string, string> = {
-      "content-type": "application/json",
-      "x-run-id": run.id,
-      "x-job-id": run.job_id,
-      "x-attempt": String(run.attempt),
-      "x-dispatch": String(run.dispatch_seq),
-      "x-run-token": token,
       ...signer.headersFor({
         projectId: run.project_id,
         signingVersion: run.signing_version,
@@ -279,6 +279,12 @@ export class Dispatcher implements Worker {
         timestampSecs: Math.floor(nowMs / 1000),
         body: run.payload,
       }),
+      "content-type": "application/json",
+      "x-run-id": run.id,
+      "x-job-id": run.job_id,
+      "x-attempt": String(run.attempt),
+      "x-dispatch": String(run.dispatch_seq),
+      "x-run-token": token,
     };
     if (run.resume_reason !== null) headers["x-resume-reason"] = run.resume_reason;
     if (run.checkpoint !== null) {

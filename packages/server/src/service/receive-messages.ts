@@ -33,7 +33,7 @@ export async function receiveMessages(
     const fence = await runs.lockFence(tx, projectId, runId);
     checkFence(caller, fence);
     if (fence.status !== "executing") throw illegalMove("run", runId, fence.status, "wait");
-    const inbox = await inboxes.lock(tx, projectId, runId, 0);
+    const inbox = await inboxes.lock(tx, projectId, runId);
     if (!inbox) throw notFound("run", runId);
     const messages = await inboxes.take(tx, projectId, runId, receive.names, receive.max);
     if (messages.length === 0) {

@@ -47,7 +47,7 @@ export async function sendMessage(context: Context, send: SendMessage): Promise<
 
 async function sendWithin(context: Context, tx: Transaction, send: SendMessage): Promise<Sent> {
   const { project_id, run_id, name, idempotency } = send;
-  const inbox = await inboxes.lock(tx, project_id, run_id, 1);
+  const inbox = await inboxes.lock(tx, project_id, run_id);
   if (!inbox) throw notFound("run", run_id);
   const run = await inboxes.stateOf(tx, project_id, run_id, inbox.waiter_id);
   if (!run) throw notFound("run", run_id);
@@ -59,7 +59,6 @@ async function sendWithin(context: Context, tx: Transaction, send: SendMessage):
   const message = await inboxes.insert(tx, {
     project_id,
     run_id,
-    sequence: inbox.last_sequence,
     id: context.clock.newId("msg"),
     name,
     payload: JSON.stringify(send.payload),

@@ -22,21 +22,21 @@ export function signedTokens<Claims extends object>(
   issuer: string,
   nowMs: () => number,
 ): SignedTokens<Claims> {
-  const signatureOf = (content: string) => createHmac("sha256", key).update(content).digest();
+  const signatureOf = (content: string) => createHmac("sha256", key).update(content).digest("base64url");
 
   return {
     sign(claims, lifetimeSecs) {
       const iat = Math.floor(nowMs() / 1000);
       const exp = iat + lifetimeSecs;
-      const body = Buffer.from(JSON.stringify({ iss: issuer, ...claims, iat, exp })).toString("base64url");
+      const body = Buffer.from(JSON.stringify({ ...claims, iss: issuer, iat, exp })).toString("base64url");
       const content = `${HEADER}.${body}`;
-      return { token: `${content}.${signatureOf(content).toString("base64url")}`, expiresAt: exp };
+      return { token: `${content}.${signatureOf(content)}`, expiresAt: exp };
     },
     verify(token) {
       const [header, body, signature, ...rest] = token.split(".");
       if (header !== HEADER || body === undefined || signature === undefined || rest.length > 0) throw unauthorized();
-      const given = Buffer.from(signature, "base64url");
-      const expected = signatureOf(`${header}.${body}`);
+      const given = Buffer.from(signature);
+      const expected = Buffer.from(signatureOf(`${header}.${body}`));
       if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw unauthorized();
       const claims = JSON.parse(Buffer.from(body, "base64url").toString());
       if (claims.iss !== issuer) throw unauthorized();

@@ -12,28 +12,19 @@ const isUnread = sql`m.received_at IS NULL AND m.disposition <> 'late'`;
 
 /** The row that every send to a run and every receive of the run locks. */
 export interface Inbox {
-  readonly last_sequence: number;
   /** The trigger that a message may end; it may have ended otherwise. */
   readonly waiter_id: string | null;
   /** The names that the waiter accepts; null for any. */
   readonly accepts: readonly string[] | null;
 }
 
-/**
- * Locks the inbox of a run, and counts `messages` that the caller is about to add: their order is the order of this lock
- * (O1). Undefined when there is no such run.
- */
-export async function lock(
-  tx: Queryable,
-  projectId: string,
-  runId: string,
-  messages: 0 | 1,
-): Promise<Inbox | undefined> {
+/** Locks the inbox of a run: the order of its messages is the order of this lock (O1). Undefined when there is no such run. */
+export async function lock(tx: Queryable, projectId: string, runId: string): Promise<Inbox | undefined> {
   const [inbox] = await tx.query<Inbox>(sql`
     INSERT INTO run_inboxes AS b (project_id, run_id, last_sequence)
-    SELECT project_id, id, ${messages}::int FROM runs WHERE project_id = ${projectId} AND id = ${runId}
-    ON CONFLICT (project_id, run_id) DO UPDATE SET last_sequence = b.last_sequence + excluded.last_sequence
-    RETURNING b.last_sequence, b.waiter_id, b.accepts`);
+    SELECT project_id, id, 0 FROM runs WHERE project_id = ${projectId} AND id = ${runId}
+    ON CONFLICT (project_id, run_id) DO UPDATE SET last_sequence = b.last_sequence
+    RETURNING b.waiter_id, b.accepts`);
   return inbox;
 }
 
@@ -54,7 +45,6 @@ export async function stateOf(
 export interface NewMessage {
   readonly project_id: string;
   readonly run_id: string;
-  readonly sequence: number;
   readonly id: string;
   readonly name: string;
   /** JSON text. */
@@ -65,12 +55,16 @@ export interface NewMessage {
   readonly body_hash: string | null;
 }
 
+/** Adds the next message to an inbox, which is locked. */
 export async function insert(tx: Queryable, message: NewMessage): Promise<InboxMessage> {
   const [row] = await tx.query<InboxMessage>(sql`
+    WITH counted AS (
+      UPDATE run_inboxes SET last_sequence = last_sequence + 1
+      WHERE project_id = ${message.project_id} AND run_id = ${message.run_id} RETURNING last_sequence)
     INSERT INTO inbox_messages AS m (project_id, run_id, sequence, id, name, payload, disposition, actor, idempotency_key,
       body_hash)
-    VALUES (${message.project_id}, ${message.run_id}, ${message.sequence}, ${message.id}, ${message.name},
-      ${message.payload}, ${message.disposition}, ${message.actor}, ${message.idempotency_key}, ${message.body_hash})
+    SELECT ${message.project_id}, ${message.run_id}, last_sequence, ${message.id}, ${message.name}, ${message.payload},
+      ${message.disposition}, ${message.actor}, ${message.idempotency_key}, ${message.body_hash} FROM counted
     RETURNING ${columns}`);
   if (!row) throw new Error("a message was not inserted");
   return row;

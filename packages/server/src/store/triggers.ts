@@ -125,7 +125,7 @@ function leaseOf(items: readonly { readonly lease_id: number | null }[]): number
 
 /** As the statement answers: the runs that go on here all stand on one of the rows, not once per row. */
 interface SettledRow extends Omit<SettledTrigger, "claimed"> {
-  readonly claimed_here: readonly (ClaimedRun & { readonly trigger_id: string })[] | null;
+  readonly claimed: readonly (ClaimedRun & { readonly trigger_id: string })[] | null;
 }
 
 /** What a run is told that goes on after its wait has ended so. Why it was canceled is in the cancellation. */
@@ -234,10 +234,10 @@ async function settleTargets(
     SELECT ${columns}, t.id IN (SELECT trigger_id FROM wake) AS owner_pending,
       CASE WHEN t.id = (SELECT min(id) FROM settled) THEN (
         SELECT json_agg(c) FROM (
-          SELECT r.trigger_id, ${resumedColumns} FROM moved r ${claimedJoin} WHERE r.lease IS NOT NULL) c) END AS claimed_here
+          SELECT r.trigger_id, ${resumedColumns} FROM moved r ${claimedJoin} WHERE r.lease IS NOT NULL) c) END AS claimed
     FROM settled t`);
-  const claimed = new Map(rows.flatMap(({ claimed_here }) => claimed_here ?? []).map((run) => [run.trigger_id, run]));
-  return rows.map(({ claimed_here: _here, ...trigger }) => ({ ...trigger, claimed: claimed.get(trigger.id) ?? null }));
+  const claimed = new Map(rows.flatMap((row) => row.claimed ?? []).map((run) => [run.trigger_id, run]));
+  return rows.map((row) => Object.assign(row, { claimed: claimed.get(row.id) ?? null }));
 }
 
 /** For `to_char` of a time, in a session whose time zone is UTC. */

@@ -45,7 +45,8 @@ export const jobsRoutes: HandlersOf<"jobs"> = {
     return undefined;
   },
 
-  async postV1JobsByJobIDTrigger({ caller, path, body, idempotency, lanes, ...deps }) {
+  async postV1JobsByJobIDTrigger({ context, tokens, lanes, caller, path, body, idempotency }) {
+    const deps = { context, tokens };
     const input = inputOf(body, idempotency?.key);
     if (body?.dry_run) return { status: 200, body: await dryRunTrigger(deps, caller, path.jobID, input) };
     const run = await triggerJob(deps, lanes.enqueue, caller, path.jobID, input);
