@@ -17,6 +17,7 @@ import { STREAM_TOKEN_ISSUER, type StreamTokenClaims } from "./service/create-st
 import { enqueueRunLane } from "./service/enqueue-run.ts";
 import { finishRunLane } from "./service/finish-run.ts";
 import { jobCache } from "./service/job-cache.ts";
+import { createMetrics } from "./service/metrics.ts";
 import { runTokens } from "./service/run-token.ts";
 import { sendEventLane } from "./service/send-event.ts";
 import { signedTokens } from "./service/signed-token.ts";
@@ -25,6 +26,7 @@ import { triggerQuota } from "./service/trigger-quota.ts";
 import { openSignals } from "./store/channel.ts";
 import { databaseClock } from "./store/clock.ts";
 import { openDatabase } from "./store/database.ts";
+import { depth } from "./store/run-queue.ts";
 
 export interface Server {
   /** @param env - What Node's server knows about the request, where it comes from there. */
@@ -100,7 +102,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     monotonicMs: () => performance.now(),
   });
   const circuits = createCircuits(db, onError("circuits"));
-  const dispatcher = new Dispatcher({
+  const metrics = createMetrics(() => ({
+    inFlight: () => dispatcher.inFlight,
+    queueDepth: () => depth(db),
+  }));
+  const dispatcher: Dispatcher = new Dispatcher({
     room: config.mode === "api" ? 0 : config.worker.concurrency,
     lease,
     outbound,
@@ -116,6 +122,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     signals,
     worker: dispatcher,
     jobs: jobCache(db, signals),
+    metrics,
     quota: triggerQuota(() => performance.now()),
     allowPrivateEndpoints: config.worker.allowPrivateEndpoints,
   };
@@ -180,6 +187,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     authenticator,
     allowedOrigins: config.http.allowedOrigins,
     sealingKey: secrets.jwtSigningKey,
+    internalSecret: secrets.internalSecret,
     onError: (error, request) => log.error({ err: error, ...request }, "request failed"),
   });
 

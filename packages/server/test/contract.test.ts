@@ -97,8 +97,10 @@ const UNKNOWN: Readonly<Record<string, string>> = {
   runID: "run_nobody",
   workflowRunID: "wfr_nobody",
 };
-/** An event for a key that nobody waits on is kept, and one for a prefix reaches nobody. */
+/** An event for a key that nobody waits on is kept and told of, and one for a prefix reaches nobody. */
 const NEEDS_NOTHING: ReadonlySet<OperationId> = new Set([
+  "getV1EventsByEventKeyExplain",
+  "getV1EventsByEventKeySends",
   "postV1EventsByEventKeySend",
   "postV1EventsPrefixByPrefixSend",
 ]);

@@ -50,6 +50,18 @@ interface World {
     readonly notify_url?: string;
     readonly notify_status?: string;
   }[];
+  readonly events: readonly {
+    readonly id: string;
+    readonly event_key: string;
+    readonly trigger_id: string;
+    readonly generation: number;
+    readonly disposition: string;
+    readonly payload: unknown;
+    readonly payload_digest: string;
+    readonly actor: string;
+    readonly channel: string;
+    readonly issues: readonly object[];
+  }[];
   readonly webhook_deliveries: readonly {
     readonly id: string;
     readonly event_type: string;
@@ -194,6 +206,7 @@ async function seed(db: Queryable): Promise<void> {
   await seedWorkflows(db);
   await seedRuns(db);
   await seedTriggers(db);
+  await seedEvents(db);
   await seedDeliveries(db);
   await seedDeadLetters(db);
   await db.query(sql`
@@ -282,6 +295,17 @@ async function seedTriggers(db: Queryable): Promise<void> {
       RETURNING *)
     INSERT INTO event_keys (project_id, environment_id, event_key, generation, latest_trigger_id)
     SELECT project_id, environment_id, event_key, generation, id FROM inserted`);
+}
+
+async function seedEvents(db: Queryable): Promise<void> {
+  const { id: projectId, default_environment_id: environment } = world.project;
+  await db.query(sql`
+    INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
+      payload_digest, actor, channel, issues)
+    SELECT ${projectId}, id, ${environment}, event_key, trigger_id, generation, disposition, payload, payload_digest, actor,
+      channel, issues
+    FROM json_to_recordset(${json(world.events)}) AS i(id text, event_key text, trigger_id text, generation int,
+      disposition text, payload text, payload_digest text, actor text, channel text, issues json)`);
 }
 
 async function seedDeliveries(db: Queryable): Promise<void> {

@@ -418,7 +418,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       required: ["error", "request_id"],
       properties: { error: { $ref: "#/$defs/ErrorObject" }, request_id: { type: "string" } },
     },
-    EventChannel: { type: "string", enum: ["api", "emit"] },
+    EventChannel: { type: "string", enum: ["api", "batch", "emit", "retarget"] },
     EventEmitKeyTemplate: {
       type: "string",
       minLength: 1,

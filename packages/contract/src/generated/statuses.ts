@@ -146,8 +146,11 @@ export const errorCodes = [
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
 
-/** How the event came in: by a request, or from a step with `event_emit_key`. */
-export const eventChannels = ["api", "emit"] as const satisfies readonly EventChannel[];
+/**
+ * How the event came in. `api`: sent to its key. `batch`: sent to a prefix. `emit`: from a step with `event_emit_key`. `retarget`: a dead letter that was
+ * sent again.
+ */
+export const eventChannels = ["api", "batch", "emit", "retarget"] as const satisfies readonly EventChannel[];
 
 /** What a send does when nobody ever waited on the key: `buffer` keeps the event for the first wait, `fail` answers 404. */
 export const ifNoWaiters = ["buffer", "fail"] as const satisfies readonly IfNoWaiter[];

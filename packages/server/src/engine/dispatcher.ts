@@ -202,6 +202,7 @@ export class Dispatcher implements Worker {
     if (waitMs > 0) return this.#snooze(run, waitMs);
 
     let result = await this.#call(flight, run.endpoint_url);
+    this.#context?.metrics.called(result.kind === "answer" ? `${Math.floor(result.status / 100)}xx` : result.kind);
     if (result.kind === "aborted") return;
     circuits.report(run.project_id, run.endpoint_url, failureOf(result));
     if (run.fallback_endpoint_url !== null && isWorthFallback(result)) {

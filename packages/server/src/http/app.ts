@@ -12,6 +12,7 @@ import { readBody } from "./body.ts";
 import { envelope, HEADERS } from "./envelope.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
+import { readMetrics } from "./metrics.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
 import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
@@ -53,6 +54,8 @@ export interface AppOptions {
   readonly allowedOrigins: readonly string[];
   /** Encrypts and decrypts stored answers that hold a secret. */
   readonly sealingKey: string;
+  /** What an operator shows to read the metrics. */
+  readonly internalSecret: string;
   readonly onError: (error: unknown, request: { readonly requestId: string; readonly operation: string }) => void;
 }
 
@@ -120,6 +123,7 @@ export function createApp(given: AppOptions): {
     const path = operation.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.on(operation.method, path, (c) => serve(options, operation.id, c));
   }
+  app.get("/metrics", (c) => metricsResponse(options, c));
   app.notFound((c) => {
     const error = new StraitError(
       "not_found",
@@ -134,7 +138,15 @@ export function createApp(given: AppOptions): {
   return app;
 }
 
+/** As all answers are made here, it is here that they are counted. */
 async function serve(options: App, id: OperationId, c: HonoContext): Promise<Response> {
+  const started = performance.now();
+  const response = await respondTo(options, id, c);
+  options.services.context.metrics.answered(id, response.status, performance.now() - started);
+  return response;
+}
+
+async function respondTo(options: App, id: OperationId, c: HonoContext): Promise<Response> {
   const reply = replyTo(c);
   try {
     const response = await answer(options, id, c, reply);
@@ -142,6 +154,17 @@ async function serve(options: App, id: OperationId, c: HonoContext): Promise<Res
     return response;
   } catch (error) {
     return errorResponse(options, toStraitError(options, error, reply, id), reply);
+  }
+}
+
+async function metricsResponse(options: AppOptions, c: HonoContext): Promise<Response> {
+  const reply = replyTo(c);
+  try {
+    const { metrics } = options.services.context;
+    const { text, contentType } = await readMetrics(metrics, requestHeaders(c), options.internalSecret);
+    return new Response(text, { headers: { ...headersOf(options, reply), "content-type": contentType } });
+  } catch (error) {
+    return errorResponse(options, toStraitError(options, error, reply, "metrics"), reply);
   }
 }
 

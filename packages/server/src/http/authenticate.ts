@@ -39,6 +39,12 @@ const MARK_USED_MS = 10_000;
 /** A system caller of a project: the internal secret speaks for every project that it names. */
 const INTERNAL: readonly Scope[] = ["*"];
 
+/** Compares in a time that tells nothing of where they differ. */
+export function isSameSecret(given: string, secret: string): boolean {
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(given), digest(secret));
+}
+
 function asSent(kind: string): string {
   switch (kind) {
     case "runToken":
@@ -99,8 +105,7 @@ export function authenticator(
     projectId: string | undefined,
     needsProject: boolean,
   ): Promise<Caller> {
-    const digest = (text: string) => createHash("sha256").update(text).digest();
-    if (!timingSafeEqual(digest(given), digest(internalSecret))) throw unauthorized();
+    if (!isSameSecret(given, internalSecret)) throw unauthorized();
     if (!needsProject) return { projectId: "", environmentId: "", scopes: INTERNAL, actor: "internal" };
     const project = projectId === undefined ? undefined : await projects.find(db, projectId);
     if (!project) {

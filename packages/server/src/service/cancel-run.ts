@@ -23,7 +23,8 @@ export async function cancelRun(
     if (!fence) throw notFound("run", id);
     if (isTerminalRunStatus(fence.status)) throw illegalMove("run", id, fence.status, "cancel");
     const error = reason === undefined ? "run canceled" : `run canceled: ${reason}`;
-    await runs.move(tx, "cancel", [{ project_id: caller.projectId, id, error }], { actor: caller.actor });
+    const moved = await runs.move(tx, "cancel", [{ project_id: caller.projectId, id, error }], { actor: caller.actor });
+    tx.afterCommit(() => context.metrics.runsMoved(moved));
     return cancelWaitsOf(context, tx, caller, { job_run_id: id }, error);
   });
   context.worker.abort(caller.projectId, id);

@@ -61,11 +61,12 @@ export async function closeSteps(
     actor,
   );
   const items = runIds.map((id) => ({ project_id: projectId, id, error }));
-  await runs.move(tx, "cancel", items, { actor });
+  const moved = await runs.move(tx, "cancel", items, { actor });
   const owner = { projectId, actor };
   const settled = await cancelWaitsOf(context, tx, owner, { workflow_run_id: run.id }, error);
   for (const id of runIds) settled.push(...(await cancelWaitsOf(context, tx, owner, { job_run_id: id }, error)));
   tx.afterCommit(() => {
+    context.metrics.runsMoved(moved);
     for (const id of runIds) context.worker.abort(projectId, id);
     announceSettled(context, settled);
     context.signals.publish(runIds.map((id) => `run:${id}` as const));

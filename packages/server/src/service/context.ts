@@ -4,6 +4,7 @@ import type { Clock } from "../store/clock.ts";
 import { type Database, joined, type Transaction } from "../store/database.ts";
 import type { ClaimedRun } from "../store/runs.ts";
 import type { JobCache } from "./job-cache.ts";
+import type { Metrics } from "./metrics.ts";
 import type { TriggerQuota } from "./trigger-quota.ts";
 
 /** Who asks, as the credentials tell; never as the body does. */
@@ -38,6 +39,7 @@ export interface Context {
   readonly worker: Worker;
   readonly jobs: JobCache;
   readonly quota: TriggerQuota;
+  readonly metrics: Metrics;
   /** Whether endpoints may lie on private addresses: local use and tests. */
   readonly allowPrivateEndpoints: boolean;
 }

@@ -2,11 +2,11 @@ import type { EventExplanation, EventRecord, EventTrigger, ExplainedEvent } from
 import type { LatestTrigger } from "../domain/decide-send.ts";
 import { notFound } from "../domain/errors.ts";
 import { explainEvent as explain, explainNow, explainUnknown, explainWait } from "../domain/explain-send.ts";
-import { namespaceOf, nearestKeys } from "../domain/near-keys.ts";
 import * as records from "../store/event-records.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
+import { namespaceOf, nearestKeys } from "./near-keys.ts";
 import { wire } from "./sending.ts";
 
 export interface Question {

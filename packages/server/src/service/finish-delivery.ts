@@ -15,7 +15,7 @@ export type DeliveryResult =
  * too late, when somebody else has claimed the delivery, changes nothing.
  */
 export async function finishDelivery(
-  { db }: Pick<Context, "db">,
+  { db, metrics }: Pick<Context, "db" | "metrics">,
   { project_id, id, claim_seq, attempts }: deliveries.ClaimedDelivery,
   result: DeliveryResult,
 ): Promise<void> {
@@ -28,6 +28,7 @@ export async function finishDelivery(
     actor: SYSTEM,
   };
   const next = whatFollows(attempts + 1, result);
+  metrics.delivered(next === "deliver" ? "delivered" : typeof next === "string" ? "given_up" : "retried");
   if (typeof next === "string") await deliveries.move(db, next, end);
   else await deliveries.postpone(db, end, next.delayMs);
 }

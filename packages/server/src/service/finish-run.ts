@@ -24,7 +24,11 @@ const PATIENCE_MS = 35_000;
  *
  * A run that somebody holds is passed over, and waited for in a second lane, so that it holds up nobody else (L2).
  */
-export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">): Batched<RunOutcome, RunResult> {
+export function finishRunLane({
+  db,
+  signals,
+  metrics,
+}: Pick<Context, "db" | "signals" | "metrics">): Batched<RunOutcome, RunResult> {
   async function moveAll(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<ReadonlySet<string>> {
     const moved = new Set<string>();
     for (const [move, items] of byMove(outcomes)) {
@@ -35,6 +39,7 @@ export function finishRunLane({ db, signals }: Pick<Context, "db" | "signals">):
             lockTimeoutMs: LOCK_TIMEOUT_MS,
           });
       for (const row of rows) moved.add(row.id);
+      metrics.runsMoved(rows);
       publish(rows);
     }
     return moved;

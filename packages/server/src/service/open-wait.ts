@@ -106,6 +106,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
     },
   ]);
   if (!trigger) throw new Error("an event trigger was not inserted");
+  tx.afterCommit(() => context.metrics.opened(trigger));
   if (wait.notify_url !== null) tx.afterCommit(() => context.signals.publish(["deliveries"]));
   return { trigger, ended };
 }

@@ -7,6 +7,7 @@ import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { withCurrent } from "./current-wait.ts";
 import { metBy } from "./key-standing.ts";
+import { done, refused } from "./lane.ts";
 import { digestOf, wire } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
@@ -79,6 +80,7 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
     }),
   );
   announceSettled(context, settled);
+  context.metrics.sent(answer ? done({ body: answer }) : refused(error));
   if (error) throw error;
   return answer;
 }

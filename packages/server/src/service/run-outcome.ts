@@ -63,6 +63,7 @@ async function endRun(
     const { move, item } = decide(current, policy);
     const moved = await runs.move(tx, move, [{ ...item, project_id: projectId, id: runId }], { actor });
     if (moved.length === 0) throw illegalMove("run", runId, fence.status, move);
+    tx.afterCommit(() => context.metrics.runsMoved(moved));
     const ended = isTerminalRunStatus(moved[0]?.status ?? "completed");
     const waits = ended
       ? await cancelWaitsOf(context, tx, caller, { job_run_id: runId }, `the run is ${moved[0]?.status}`)

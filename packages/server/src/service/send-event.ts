@@ -45,9 +45,11 @@ export function sendEventLane(context: Context): Batched<SendEvent, SendAnswer> 
           for (const send of misses) outcomes.set(send, refused(error));
         });
       }
-      return sends.map(
+      const answers = sends.map(
         (send) => outcomes.get(send) ?? refused(unavailable("the event was not handled; send it again")),
       );
+      for (const answer of answers) context.metrics.sent(answer);
+      return answers;
     },
   });
   return {
@@ -84,6 +86,7 @@ async function deliverHits(
     if (send) outcomes.set(send, done(delivered(trigger)));
   }
   announceSettled(context, settled);
+  measureResumes(context, candidates, settled);
 }
 
 /** The same for sends with an Idempotency-Key: key, effect and stored answer are one transaction. */
@@ -150,6 +153,7 @@ async function decideMisses(
     giveBack(context, sends, reserved, settled);
   }
   announceSettled(context, settled);
+  measureResumes(context, sends, settled);
 }
 
 /**
@@ -171,6 +175,9 @@ export async function sendWithin(
   } finally {
     giveBack(context, sends, reserved, settled);
   }
+  tx.afterCommit(() => {
+    for (const outcome of outcomes.values()) context.metrics.sent(outcome);
+  });
   tx.afterRollback(() => {
     for (const { claimed } of settled.filter(isOfKey)) {
       if (claimed !== null) context.worker.release(claimed.project_id, 1);
@@ -397,6 +404,17 @@ function settlement(context: Context, send: Sending, leaseId: number | null | un
     error: null,
     lease_id: leaseId ?? null,
   };
+}
+
+/** Of the runs that go on in this process: those of others are dispatched from the queue. */
+function measureResumes(
+  { metrics }: Context,
+  sends: readonly Sending[],
+  settled: readonly triggers.SettledTrigger[],
+): void {
+  const claimed = new Set(settled.filter((trigger) => trigger.claimed !== null).map(keyOf));
+  const now = performance.now();
+  for (const send of sends) if (claimed.delete(keyOf(send))) metrics.resumed(now - send.arrived_ms);
 }
 
 /** Of several sends to one key only the first may try at once; the others come after it. */

@@ -10,6 +10,7 @@ import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/tri
 import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
 import { decide, misfits } from "./decide.ts";
+import { done, refused } from "./lane.ts";
 import { sendWithin } from "./send-event.ts";
 import { digestOf, prepared, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
@@ -155,6 +156,9 @@ async function deliver(
   const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
   const missed = members.filter((member) => !answers.has(member.id));
   if (missed.length > 0) for (const [id, answer] of await lookAgain(context, event, missed)) answers.set(id, answer);
+  for (const answer of answers.values()) {
+    context.metrics.sent(answer.trigger ? done({ body: answer.trigger }) : refused(answer.error));
+  }
   if (shared.length > 0) for (const [id, answer] of await sendShared(context, event, shared)) answers.set(id, answer);
   return answers;
 }

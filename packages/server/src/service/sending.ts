@@ -30,6 +30,8 @@ export type SendAnswer = (
 /** A send that is ready for the database. */
 export interface Sending extends SendEvent {
   readonly event_id: string;
+  /** When it came in, by the clock of `performance`. */
+  readonly arrived_ms: number;
   readonly payload_text: string;
   readonly payload_digest: string;
 }
@@ -38,6 +40,7 @@ export function prepared({ clock }: Context, send: SendEvent): Sending {
   return {
     ...send,
     event_id: clock.newId("evt"),
+    arrived_ms: performance.now(),
     payload_text: JSON.stringify(send.payload),
     payload_digest: digestOf(send.payload),
   };

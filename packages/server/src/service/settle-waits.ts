@@ -119,10 +119,11 @@ export const timedOut = (projectId: string, triggerId: string): WaitEnd => ({
 
 /** Tells, after the commit, everybody whom ended waits concern. */
 export function announceSettled(
-  { signals, worker }: Pick<Context, "signals" | "worker">,
+  { signals, worker, metrics }: Pick<Context, "signals" | "worker" | "metrics">,
   settled: readonly triggers.SettledTrigger[],
 ): void {
   if (settled.length === 0) return;
+  metrics.settled(settled);
   crashPoint("before-announce");
   const topics = new Set<Topic>();
   for (const trigger of settled) {

@@ -10,7 +10,7 @@ import { LOCK_TIMEOUT_MS } from "./lane.ts";
  * Works off the wake rows of one run, from the top down: locks the run, takes the rows, and reads how its waits ended in a
  * statement after the lock is held (K3). A run that no longer waits keeps its status.
  */
-export async function wakeOwner({ db, signals }: Context, projectId: string, runId: string): Promise<void> {
+export async function wakeOwner({ db, signals, metrics }: Context, projectId: string, runId: string): Promise<void> {
   const isMoved = await db.transaction(
     async (tx) => {
       const fence = await runs.lockFence(tx, projectId, runId);
@@ -42,6 +42,7 @@ export async function wakeOwner({ db, signals }: Context, projectId: string, run
         ],
         { actor: SYSTEM },
       );
+      tx.afterCommit(() => metrics.runsMoved(moved));
       return moved.length > 0;
     },
     { lockTimeoutMs: LOCK_TIMEOUT_MS },

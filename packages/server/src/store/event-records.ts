@@ -1,6 +1,5 @@
-import type { Disposition, EventRecord, TriggerStatus } from "@strait/contract";
+import type { Disposition, EventRecord, NearKey } from "@strait/contract";
 import { actorOf } from "../domain/actor.ts";
-import type { KnownKey } from "../domain/near-keys.ts";
 import type { EventKey } from "./key-waits.ts";
 import { cutPage, fetchLimit, olderThan, type Page, type PageRequest } from "./page.ts";
 import { ifGiven, type Queryable, type Statement, sql } from "./sql.ts";
@@ -15,6 +14,9 @@ const toRecord = (row: Row): EventRecord => ({ ...row, actor: actorOf(row.actor)
 
 const ofKey = (key: EventKey): Statement => sql`
   e.project_id = ${key.project_id} AND e.environment_id = ${key.environment_id} AND e.event_key = ${key.event_key}`;
+
+/** A key on which somebody has waited. */
+export type KnownKey = Omit<NearKey, "reason">;
 
 export interface EventFilter {
   readonly trigger_id?: string | undefined;
@@ -53,7 +55,7 @@ const LATEST = 1_000;
 export function keysAround(db: Queryable, key: EventKey, namespace: string): Promise<KnownKey[]> {
   const { project_id, environment_id, event_key } = key;
   const known = sql`k.project_id = ${project_id} AND k.environment_id = ${environment_id}`;
-  return db.query<KnownKey & { readonly status: TriggerStatus }>(sql`
+  return db.query<KnownKey>(sql`
     WITH near AS (
       SELECT k.environment_id, k.event_key, k.latest_trigger_id FROM environments n
       JOIN event_keys k ON k.project_id = n.project_id AND k.environment_id = n.id AND k.event_key = ${event_key}

@@ -110,3 +110,14 @@ export function releaseDue(
       SELECT project_id, priority, strait_now(), id FROM ready)
     SELECT project_id, id, priority FROM ready`);
 }
+
+/** Beyond this a queue is long, however long it is. */
+const COUNTED_UP_TO = 100_000;
+
+/** How many runs of all projects are ready, counted up to a bound. */
+export async function depth(db: Queryable): Promise<number> {
+  const [row] = await db.query<{ n: number }>(
+    sql`SELECT count(*)::int4 AS n FROM (SELECT FROM run_queue LIMIT ${COUNTED_UP_TO}::int8) counted`,
+  );
+  return row?.n ?? 0;
+}

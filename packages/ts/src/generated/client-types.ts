@@ -572,7 +572,7 @@ export interface GetV1EventsByEventKeySendsInput extends Call {
     trigger_id?: Reference;
     /**
      * Only events of which this became.
-     * @example late
+     * @example rejected
      */
     disposition?: DispositionInput;
     /**

@@ -1785,7 +1785,10 @@ export interface components {
       /** The id of this exchange, also in the `X-Request-Id` header. Quote it when asking for help. */
       request_id: string;
     };
-    /** How the event came in: by a request, or from a step with `event_emit_key`. */
+    /**
+     * How the event came in. `api`: sent to its key. `batch`: sent to a prefix. `emit`: from a step with `event_emit_key`. `retarget`: a dead letter that was
+     * sent again.
+     */
     EventChannel: string;
     /**
      * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output
@@ -4846,7 +4849,7 @@ export interface operations {
         trigger_id?: components["schemas"]["Reference"];
         /**
          * Only events of which this became.
-         * @example late
+         * @example rejected
          */
         disposition?: components["schemas"]["DispositionInput"];
         /**

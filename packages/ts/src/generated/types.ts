@@ -449,8 +449,11 @@ export interface ErrorResponse {
   request_id: string;
 }
 
-/** How the event came in: by a request, or from a step with `event_emit_key`. */
-export type EventChannel = "api" | "emit" | (string & {});
+/**
+ * How the event came in. `api`: sent to its key. `batch`: sent to a prefix. `emit`: from a step with `event_emit_key`. `retarget`: a dead letter that was
+ * sent again.
+ */
+export type EventChannel = "api" | "batch" | "emit" | "retarget" | (string & {});
 
 /**
  * The key of an event that the step sends when it completes, with the step's output as payload and placeholders as in `event_key`; the step's own output

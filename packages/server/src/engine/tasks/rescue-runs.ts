@@ -13,7 +13,7 @@ const MAX_HELD = 200_000;
 const MAX_LOST = 3;
 
 /** Puts runs of dead processes back into the queue. Costs no attempt: the run did nothing wrong, as far as anybody knows. */
-export function rescueRuns({ db, signals }: Context, leaseMs: number): Task {
+export function rescueRuns({ db, signals, metrics }: Context, leaseMs: number): Task {
   async function sweep(leaseId: number): Promise<number> {
     const lost = await leases.runsOf(db, leaseId, BATCH);
     await putBack(lost);
@@ -31,7 +31,7 @@ export function rescueRuns({ db, signals }: Context, leaseMs: number): Task {
     const saved = lost
       .filter((run) => !isHopeless(run))
       .map((run) => ({ ...run, resume_reason: "lost", counts_as_lost: true, unless_detached: true }));
-    if (crashed.length > 0) await runs.move(db, "crash", crashed, { actor: SYSTEM });
+    if (crashed.length > 0) metrics.runsMoved(await runs.move(db, "crash", crashed, { actor: SYSTEM }));
     if (saved.length > 0) await runs.move(db, "putBack", saved, { actor: SYSTEM });
     if (lost.length > 0) signals.publish(["queue", "wakes", ...lost.map((run) => `run:${run.id}` as const)]);
   }

@@ -8,22 +8,25 @@ const BATCH = 200;
 const HORIZON_MS = 1_000;
 
 /** Ends what should have happened by now: a run that did not start in time, one that went on by itself and fell silent. */
-export function watchDeadlines({ db, signals }: Context): Task {
+export function watchDeadlines({ db, signals, metrics }: Context): Task {
   return {
     name: "watch-deadlines",
     idleMs: HORIZON_MS,
     async tick() {
       const due = await db.transaction(async (tx) => {
         const taken = await deadlines.take(tx, BATCH);
+        const moved: runs.MovedRun[] = [];
+        tx.afterCommit(() => metrics.runsMoved(moved));
         for (const run of taken) {
           const key = { project_id: run.project_id, id: run.run_id };
           if (run.kind === "expire") {
             const item = { ...key, error: "the run did not start within its time to live" };
-            await runs.move(tx, "expire", [item], { actor: SYSTEM });
+            moved.push(...(await runs.move(tx, "expire", [item], { actor: SYSTEM })));
           } else {
             const message = "the run gave no sign of life within the job's timeout_secs";
             const { move, ...outcome } = outcomeOfFailure(run, { error_class: "timeout", message });
-            await runs.move(tx, move, [{ ...key, ...outcome, dispatch_seq: run.dispatch_seq }], { actor: SYSTEM });
+            const item = { ...key, ...outcome, dispatch_seq: run.dispatch_seq };
+            moved.push(...(await runs.move(tx, move, [item], { actor: SYSTEM })));
           }
         }
         return taken;

@@ -1,9 +1,8 @@
 import type { NearKey, NearKeyReason } from "@strait/contract";
+import leven from "leven";
+import type { KnownKey } from "../store/event-records.ts";
 
-/** A key on which somebody has waited. */
-export type KnownKey = Omit<NearKey, "reason">;
-
-/** As many wrong letters as are still taken for a slip. */
+/** As many wrong letters as are still taken for a slip; two that are swapped are two. */
 const MAX_EDITS = 2;
 const MAX_KEYS = 5;
 const ORDER: readonly NearKeyReason[] = ["environment", "case", "spelling", "beginning"];
@@ -38,41 +37,11 @@ function nearness(
   }
   if (environment_id !== asked.environment_id) return undefined;
   if (event_key.toLowerCase() === asked.event_key.toLowerCase()) return { reason: "case", edits: 0 };
-  const edits = editDistance(event_key, asked.event_key, MAX_EDITS);
-  if (edits !== undefined) return { reason: "spelling", edits };
+  const edits = leven(event_key, asked.event_key, { maxDistance: MAX_EDITS + 1 });
+  if (edits <= MAX_EDITS) return { reason: "spelling", edits };
   const beginning = namespaceOf(asked.event_key);
   return beginning !== "" && event_key.startsWith(beginning) ? { reason: "beginning", edits: 0 } : undefined;
 }
 
 /** What stands before the last colon, with it: `review:doc-7` is of the kind `review:`. */
 export const namespaceOf = (key: string): string => key.slice(0, key.lastIndexOf(":") + 1);
-
-/**
- * How many characters have to be put in, left out, exchanged, or swapped with the next one to make `b` of `a`.
- *
- * @returns Undefined for more than `limit`.
- */
-export function editDistance(a: string, b: string, limit: number): number | undefined {
-  if (Math.abs(a.length - b.length) > limit) return undefined;
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const isSame = a[i - 1] === b[j - 1];
-      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      row[j] = Math.min(
-        at(last, j) + 1,
-        at(row, j - 1) + 1,
-        at(last, j - 1) + (isSame ? 0 : 1),
-        isSwapped ? at(beforeLast, j - 2) + 1 : Number.POSITIVE_INFINITY,
-      );
-    }
-    if (Math.min(...row) > limit) return undefined;
-    [beforeLast, last] = [last, row];
-  }
-  const distance = at(last, b.length);
-  return distance > limit ? undefined : distance;
-}
-
-const at = (row: readonly number[], index: number): number => row[index] ?? Number.POSITIVE_INFINITY;
