@@ -25,18 +25,18 @@ function edit(root: string, file: string, change: (text: string) => string): voi
   writeFileSync(absolute, change(readFileSync(absolute, "utf8")));
 }
 
-/** Adds `GET /v1/events/stats` to the document, as somebody would who starts with the contract. */
+/** Adds `GET /v1/events/digest` to the document, as somebody would who starts with the contract. */
 function plantOperation(root: string): void {
   edit(root, "openapi/openapi.yaml", (text) =>
-    text.replace("paths:\n", "paths:\n  /v1/events/stats: { $ref: paths/events.yaml#/stats }\n"),
+    text.replace("paths:\n", "paths:\n  /v1/events/digest: { $ref: paths/events.yaml#/digest }\n"),
   );
   edit(
     root,
     "openapi/paths/events.yaml",
     (text) => `${text}
-stats:
+digest:
   get:
-    operationId: getV1EventsStats
+    operationId: getV1EventsDigest
     tags: [events]
     summary: Count event triggers
     security: [{ bearer: [] }]
@@ -155,7 +155,7 @@ ${events.map((id) => `  ${id}: () => answer,\n`).join("")}};
     await runGenerators(root, false);
 
     expect(typeErrors(folder, { "handlers.ts": handlers })).toEqual({
-      "handlers.ts": [expect.stringMatching(/^Property 'getV1EventsStats' is missing/)],
+      "handlers.ts": [expect.stringMatching(/^Property 'getV1EventsDigest' is missing/)],
     });
   });
 });

@@ -28,6 +28,13 @@ const lists: Partial<Record<OperationId, List>> = {
     insert: `INSERT INTO api_keys (project_id, id, environment_id, name, key_prefix, key_hash, scopes)
       SELECT $1, id, $2, 'Key', 'strait_', id, '{*}'`,
   },
+  getV1EventDeadLetters: {
+    path: "/v1/event-dead-letters",
+    prefix: "evt",
+    insert: `INSERT INTO events (project_id, id, environment_id, event_key, disposition, payload, payload_digest, actor, channel,
+        dead_letter_reason, dead_letter_status, dead_lettered_at)
+      SELECT $1, id, $2, 'asked', 'expired', '1', '', 'internal', 'api', 'expired', 'open', strait_now()`,
+  },
   getV1Events: {
     path: "/v1/events",
     prefix: "trg",
@@ -61,6 +68,13 @@ const lists: Partial<Record<OperationId, List>> = {
     key: "sequence",
     isLog: true,
     insert: `INSERT INTO changes (project_id, subject_id, sequence, kind, actor) SELECT $1, '${RUN}', n + 1, 'log', $2`,
+  },
+  getV1RunsByRunIDInbox: {
+    path: `/v1/runs/${RUN}/inbox`,
+    key: "sequence",
+    isLog: true,
+    insert: `INSERT INTO inbox_messages (project_id, run_id, sequence, id, name, payload, disposition, actor)
+      SELECT $1, '${RUN}', n + 10, id, 'note', '1', 'buffered', $2`,
   },
   getV1WebhooksDeliveries: {
     path: "/v1/webhooks/deliveries?status=pending",
