@@ -1,6 +1,13 @@
 import { errorStatus, examples, type OperationId, operations } from "@strait/contract";
 import { describe, expect, test } from "vitest";
-import { contentsOf, type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
+import {
+  contentsOf,
+  type ExampleWorld,
+  examplePath,
+  operationIds,
+  startExampleWorld,
+  takesAnyKey,
+} from "./example-world.ts";
 import { type Answer, type RequestOptions, startServer, type TestServer } from "./server.ts";
 
 const HOUR = 3_600_000;
@@ -204,15 +211,12 @@ describe("the internal secret", () => {
 
 describe("an object of another project", () => {
   const withId = taking("bearer").filter((id) => operations[id].path.includes("{"));
-  /** They name keys, of which every project has all: what they meet is another thing than the stranger's. */
-  const sends: readonly string[] = ["postV1EventsByEventKeySend", "postV1EventsPrefixByPrefixSend"];
-
   test("is 404 on every operation that takes an id, and is not changed", async () => {
     const world = await startExampleWorld();
     const stranger = await world.anotherProject();
     const before = await contentsOf(world.db);
 
-    for (const id of withId.filter((candidate) => !sends.includes(candidate))) {
+    for (const id of withId.filter((candidate) => !takesAnyKey.has(candidate))) {
       expect.soft(await send(world, id, { token: stranger.apiKey }), id).toMatchObject(is("not_found"));
     }
 
@@ -235,6 +239,18 @@ describe("an object of another project", () => {
     const trigger = await send(world, "getV1EventsByEventKey", { token: world.apiKey });
 
     expect([sent.status, byPrefix.body.resolved, trigger.body.status]).toEqual([202, 0, "waiting"]);
+  });
+
+  test("is not told of by what is known of its key", async () => {
+    const world = await startExampleWorld();
+    const stranger = await world.anotherProject();
+
+    const sends = await send(world, "getV1EventsByEventKeySends", { token: stranger.apiKey });
+    const explained = await send(world, "getV1EventsByEventKeyExplain", { token: stranger.apiKey });
+
+    expect(sends.body.data).toEqual([]);
+    expect(explained.status).toBe(200);
+    expect(JSON.stringify(explained.body)).not.toContain(world.projectId);
   });
 
   test("is not reached by a run token that names it", async () => {

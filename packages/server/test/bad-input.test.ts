@@ -258,8 +258,10 @@ test.each([
   const world = await startExampleWorld();
   const path = `/v1/events/${encodeURIComponent(key)}`;
 
-  // In a path, an empty segment is another route, and URLs swallow dots.
-  const inPath = [get(path, "/path/eventKey", rule), { ...get(path, "/path/eventKey", rule), method: "DELETE" }].concat(
+  // In a path, an empty segment is another route, URLs swallow dots, and what is not a key may be an operation.
+  const isOperation = "getV1Events".concat(key.charAt(0).toUpperCase(), key.slice(1)) in operations;
+  const read = get(path, "/path/eventKey", rule);
+  const inPath = [...(isOperation ? [] : [read]), { ...read, method: "DELETE" }].concat(
     get(`${path}/stream`, "/path/eventKey", rule),
     post(`${path}/send`, {}, "/path/eventKey", rule),
   );

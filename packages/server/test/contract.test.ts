@@ -1,7 +1,14 @@
 import { type ErrorCode, errorStatus, examples, type OperationId, operations, scopes } from "@strait/contract";
 import { describe, expect, test } from "vitest";
 import { escaped, expectToFit, expectToKeepTheContract, inContract, type Node } from "./contract.ts";
-import { contentsOf, type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
+import {
+  contentsOf,
+  type ExampleWorld,
+  examplePath,
+  operationIds,
+  startExampleWorld,
+  takesAnyKey,
+} from "./example-world.ts";
 import type { RequestOptions } from "./server.ts";
 
 /** Sends an operation's example. */
@@ -97,14 +104,6 @@ const UNKNOWN: Readonly<Record<string, string>> = {
   runID: "run_nobody",
   workflowRunID: "wfr_nobody",
 };
-/** An event for a key that nobody waits on is kept and told of, and one for a prefix reaches nobody. */
-const NEEDS_NOTHING: ReadonlySet<OperationId> = new Set([
-  "getV1EventsByEventKeyExplain",
-  "getV1EventsByEventKeySends",
-  "postV1EventsByEventKeySend",
-  "postV1EventsPrefixByPrefixSend",
-]);
-
 type Refusal = [what: string, code: ErrorCode, refuse: (world: ExampleWorld) => Promise<Response>];
 
 /** The ways in which an operation's example can be spoiled so that it is refused. */
@@ -132,7 +131,7 @@ function refusalsOf(id: OperationId, keyWithout: ReadonlyMap<string, string>): R
   }
   const parameter = path.match(/\{(\w+)\}(?!.*\{)/)?.[1];
   const isRunItself = tag === "sdk-runs" && parameter === "runID";
-  if (parameter !== undefined && !isRunItself && !NEEDS_NOTHING.has(id)) {
+  if (parameter !== undefined && !isRunItself && !takesAnyKey.has(id)) {
     const unknown = examplePath(id, { [parameter]: UNKNOWN[parameter] ?? "" });
     refusals.push(["an unknown id", "not_found", (world) => send(world, id, { path: unknown })]);
   }

@@ -326,3 +326,11 @@ async function seedDeadLetters(db: Queryable): Promise<void> {
     SELECT ${projectId}, id, ${environment}, event_key, 'expired', payload, '', ${ACTOR}, 'api', reason, 'open', strait_now()
     FROM json_to_recordset(${json(world.dead_letters)}) AS i(id text, event_key text, reason text, payload text)`);
 }
+
+/** Every project has all keys: these answer for one that nobody knows, and what they meet is never another project's. */
+export const takesAnyKey: ReadonlySet<OperationId> = new Set([
+  "getV1EventsByEventKeyExplain",
+  "getV1EventsByEventKeySends",
+  "postV1EventsByEventKeySend",
+  "postV1EventsPrefixByPrefixSend",
+]);

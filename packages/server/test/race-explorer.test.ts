@@ -22,10 +22,11 @@ describe("races of sends, cancellations, deadlines and crashes", () => {
       onTestFinished(() => db.close());
       const env = { NODE_ENV: "test", DATABASE_URL: url, STRAIT_DATA_DIR: await dataFolder(), ...QUICK };
 
-      const { findings, deaths, outcomes } = await explore({ seed, count, only }, env, db);
+      const { findings, deaths, outcomes, log } = await explore({ seed, count, only }, env, db);
 
       const ends = Object.entries(outcomes).map(([end, waits]) => `${waits} ${end}`);
       console.info(`${count} schedules of seed ${seed}: ${ends.join(", ")}; died: ${deaths.join(", ")}`);
+      if (findings.length > 0) console.error(log);
       expect(findings, `npm run explore -- --schedules ${count} --seed ${seed}`).toEqual([]);
     },
     LIMIT_MS,

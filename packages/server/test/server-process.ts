@@ -22,6 +22,7 @@ export interface ServerProcess {
   readonly pid: number;
   /** What it has written so far. */
   readonly stdout: string;
+  readonly stderr: string;
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** Sends the signal, and resolves when the process has ended. */
   kill(signal: NodeJS.Signals): Promise<ProcessEnd>;
@@ -61,6 +62,9 @@ export async function startProcess(env: Readonly<Record<string, string>>): Promi
     pid: child.pid ?? 0,
     get stdout() {
       return output.stdout;
+    },
+    get stderr() {
+      return output.stderr;
     },
     ended,
     async request(method, path, { body, text, headers, token = apiKey } = {}) {

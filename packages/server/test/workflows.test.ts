@@ -49,6 +49,13 @@ describe("a workflow", () => {
       notify_url: null,
       sleep_duration: null,
       event_emit_key: null,
+      broadcast: null,
+      filter: null,
+      on_conflict: null,
+      on_timeout: null,
+      payload_schema: null,
+      timeout_payload: null,
+      timeout_step: null,
     };
     expect(created).toMatchObject({ status: 201, body: { version: 1, enabled: true, tags: {}, description: null } });
     expect(created.body.steps).toEqual([
@@ -68,6 +75,8 @@ describe("a workflow", () => {
         job_id: null,
         event_key: "paid:{{payload.id}}",
         notify_url: "https://myapp.example/paid",
+        on_conflict: "fail",
+        broadcast: false,
         depends_on: ["charge"],
         on_failure: "continue",
       },

@@ -8,7 +8,7 @@ import type { Context } from "./context.ts";
 import { hears, misfits } from "./decide.ts";
 import { lockStandings, NOBODY } from "./key-standing.ts";
 import { keyOf } from "./sending.ts";
-import { settleWaits } from "./settle-waits.ts";
+import { settleWaits, timedOut } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
 
 /** A wait on a key, of a run or of a step. */
@@ -123,8 +123,11 @@ function placeBeside(waiting: readonly EventTrigger[], wait: Wait): "alone" | "b
   throw keyInUse(first);
 }
 
-/** Ends what waits in favor of a new wait; the runs and steps see who took the key (U2). */
-function supersede(
+/**
+ * Ends what waits in favor of a new wait; the runs and steps see who took the key (U2). What has become overdue since the
+ * look times out instead (R2).
+ */
+async function supersede(
   context: Context,
   tx: Transaction,
   { owner, actor }: Wait,
@@ -136,7 +139,10 @@ function supersede(
       ? `event trigger superseded by the wait ${id} of run ${owner.job_run_id}`
       : `event trigger superseded by the wait ${id} of workflow run ${owner.workflow_run_id}`;
   const ends = waiting.map((trigger) => ({ projectId: trigger.project_id, triggerId: trigger.id, actor, error }));
-  return settleWaits(context, tx, "supersede", false, ends);
+  const superseded = await settleWaits(context, tx, "supersede", false, ends);
+  if (superseded.length === ends.length) return superseded;
+  const late = waiting.map((trigger) => timedOut(trigger.project_id, trigger.id));
+  return [...superseded, ...(await settleWaits(context, tx, "timeOut", true, late))];
 }
 
 const BUFFERED_PAGE = 20;

@@ -18,6 +18,8 @@ export interface Explored {
   /** A line for each schedule that ended as none may. */
   readonly findings: readonly string[];
   readonly deaths: readonly string[];
+  /** The errors that the processes have logged. */
+  readonly log: string;
   /** How many waits ended in each way. */
   readonly outcomes: Readonly<Record<string, number>>;
 }
@@ -64,7 +66,10 @@ export async function explore(
         const end = kind === "rejected" ? kind : status;
         outcomes[end] = (outcomes[end] ?? 0) + 1;
       }
-      if (found.length > 0) findings.push(`--only ${index}: ${found.join("; ")}; ${JSON.stringify(schedule)}`);
+      if (found.length > 0) {
+        const asked = code.answersOf(eventKey).join(", ");
+        findings.push(`--only ${index}: ${found.join("; ")}; waits: ${asked}; ${JSON.stringify(schedule)}`);
+      }
     }
   }
 
@@ -87,6 +92,5 @@ export async function explore(
   }
 
   await Promise.all(Array.from({ length: AT_A_TIME }, work));
-  fleet.retire();
-  return { findings, deaths: fleet.deaths, outcomes };
+  return { findings, deaths: fleet.deaths, outcomes, log: fleet.retire() };
 }

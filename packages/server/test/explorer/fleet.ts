@@ -28,6 +28,7 @@ export async function startFleet(env: Readonly<Record<string, string>>, crashes:
   const waiting = [...crashes];
   const members: ServerProcess[] = [];
   const deaths: string[] = [];
+  const logs: string[] = [];
   let isRetired = false;
 
   async function enlist(place: number): Promise<void> {
@@ -37,6 +38,7 @@ export async function startFleet(env: Readonly<Record<string, string>>, crashes:
     members[place] = member;
     void member.ended.then(() => {
       if (isRetired) return;
+      logs.push(member.stderr);
       deaths.push(at ?? "by itself");
       enlist(place).catch((error: Error) => deaths.push(`could not be replaced: ${error.message}`));
     });
@@ -63,7 +65,7 @@ export async function startFleet(env: Readonly<Record<string, string>>, crashes:
     },
     retire() {
       isRetired = true;
-      return members.map(({ stdout }) => stdout).join("");
+      return [...logs, ...members.map(({ stderr }) => stderr)].join("");
     },
   };
 }

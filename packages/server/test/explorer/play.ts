@@ -30,6 +30,8 @@ interface Opened {
 /** The code of every run that the explorer makes: it asks once, and ends with what it is told. */
 export interface Code {
   handle(dispatch: Dispatch): Promise<ExecutorAnswer>;
+  /** What the runs of a key were answered when they asked. */
+  answersOf(eventKey: string): readonly string[];
   /** When a first wait on the key was asked for and its deadline, which without one is the same; milliseconds since 1970. */
   opened(eventKey: string): Promise<Moments>;
   resumesOf(runId: string): readonly Dispatch[];
@@ -38,6 +40,7 @@ export interface Code {
 export function createCode(fleet: () => Fleet): Code {
   const resumes = new Map<string, Dispatch[]>();
   const openings = new Map<string, Opened>();
+  const answers = new Map<string, string[]>();
   function openingOf(eventKey: string): Opened {
     const known = openings.get(eventKey);
     if (known) return known;
@@ -72,6 +75,11 @@ export function createCode(fleet: () => Fleet): Code {
       const once = { "idempotency-key": `${runId} ${headers["x-dispatch"]}` };
       const path = `/sdk/v1/runs/${runId}/wait-for-event`;
       const asked = await fleet().request(process, "POST", path, { token, body, headers: once });
+      const outcome = asked.body.status ?? asked.body.error?.code;
+      answers.set(eventKey, [
+        ...(answers.get(eventKey) ?? []),
+        `${runId} dispatch ${headers["x-dispatch"]}: ${outcome}`,
+      ]);
       const now = Date.now();
       openingOf(eventKey).tell({ opening: now, deadline: deadline === undefined ? now : Date.parse(deadline) });
       // Somebody else holds the key, or the deadline had passed on the way: there is nothing to wait for.
@@ -79,6 +87,7 @@ export function createCode(fleet: () => Fleet): Code {
       return isRefused ? { body: { reason: "refused" } } : { status: 202 };
     },
     opened: (eventKey) => Promise.race([openingOf(eventKey).told, sleep(OPENING_LIMIT_MS).then(atOnce)]),
+    answersOf: (eventKey) => answers.get(eventKey) ?? [],
     resumesOf: (runId) => resumes.get(runId) ?? [],
   };
 }
