@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { countOf } from "./given.ts";
-import { startServer, type TestServer } from "./server.ts";
+import { sql } from "../src/store/sql.ts";
+import { remove } from "../src/store/trigger-purge.ts";
+import { countOf, startQuiet } from "./given.ts";
+import { type Plan, plansOf } from "./plans.ts";
+import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { eventOf, type Stage, send, startStage } from "./stage.ts";
+import { recordStatements } from "./statements.ts";
 import { startWorkflowStage } from "./workflow-stage.ts";
 
 const DAY_MS = 86_400_000;
@@ -83,6 +87,15 @@ async function ended(strait: TestServer, stage: Stage, key: string): Promise<voi
   expect((await strait.request("POST", `/sdk/v1/runs/${run.id}/complete`, { token, body: {} })).status).toBe(200);
 }
 
+const pending = async (strait: TestServer) =>
+  (await strait.db.query(sql`SELECT 1 FROM webhook_deliveries WHERE status = 'pending'`)).length;
+
+/** The index conditions by which a plan reads a table. */
+function conditionsOn(table: string, plan: Plan | undefined): (string | undefined)[] {
+  const own = plan?.["Relation Name"] === table && plan["Node Type"].includes("Index") ? [plan["Index Cond"]] : [];
+  return [...own, ...(plan?.Plans ?? []).flatMap((child) => conditionsOn(table, child))];
+}
+
 const purge = (strait: TestServer, body: object) => strait.request("POST", "/v1/events/purge", { body });
 
 describe("purging events", () => {
@@ -153,6 +166,64 @@ describe("purging events", () => {
 
     expect(none.body.count).toBe(0);
     expect(all.body.count).toBe(3);
+  });
+
+  test("W4 B3 B8 keeps events that are buffered for another wait, and dead letters that nobody has handled", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await ended(strait, stage, "asked");
+    const next = await send(strait, "asked", 2, { for_next: true });
+    await send(strait, "strict", "no number");
+    const strict = await stage.parked("strict", { payload_schema: { type: "number" } });
+    await strait.request("DELETE", "/v1/events/strict");
+    await strict.is("canceled");
+
+    const purged = await purge(strait, { before: "2100-01-01T00:00:00Z" });
+
+    expect(purged.body.count).toBe(2);
+    expect((await strait.request("GET", "/v1/event-dead-letters")).body.data).toMatchObject([
+      { event_key: "strict", payload: "no number", trigger_id: strict.trigger.id },
+    ]);
+    expect(next.status).toBe(202);
+    expect((await (await stage.run()).wait("asked")).body).toMatchObject({ status: "received", response_payload: 2 });
+    expect(await countOf(strait, "events")).toBe(2);
+  });
+
+  test("W4 keeps what a receiver has still to be told of", async () => {
+    const strait = await startQuiet();
+    const receiver = await startExecutor();
+    const stage = await startStage(strait);
+    const run = await stage.parked("told", { notify_url: `${receiver.url}/ended` });
+    await strait.request("DELETE", "/v1/events/told");
+    await strait.tick("wake-owners");
+    await run.is("canceled");
+    const request = { before: "2100-01-01T00:00:00Z" };
+
+    const early = await purge(strait, request);
+    await strait.tick("deliver-webhooks");
+    await eventually(async () => (await pending(strait)) === 0);
+    const late = await purge(strait, request);
+
+    expect(early.body.count).toBe(0);
+    expect(receiver.dispatches.length).toBe(2);
+    expect(late.body.count).toBe(1);
+  });
+
+  test("Q5 reads what belongs to what it deletes, not what the whole project has", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const recorded = recordStatements();
+    await remove(strait.db, strait.projectId, ["trg_none"]);
+    const statements = recorded.map(({ text }) => text).filter((text) => text.includes("DELETE FROM changes"));
+
+    const [plan] = (await plansOf(strait.databaseUrl, statements)).values();
+
+    for (const [table, column] of [
+      ["changes", "subject_id"],
+      ["events", "event_key"],
+      ["webhook_deliveries", "event_trigger_id"],
+    ] as const) {
+      expect(conditionsOn(table, plan)).toEqual([expect.stringContaining(column)]);
+    }
   });
 
   test("W4 U4 leaves other projects alone, and a key that it has emptied counts on", async () => {

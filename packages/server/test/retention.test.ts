@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
 import { advanceClock } from "./clock.ts";
 import { countOf, startQuiet } from "./given.ts";
-import { startExecutor, startServer, type TestServer } from "./server.ts";
+import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { eventOf, hold, send, startStage } from "./stage.ts";
 import { startWorkflowStage } from "./workflow-stage.ts";
 
@@ -14,6 +14,9 @@ async function passes(strait: TestServer, ms: number): Promise<void> {
   await strait.server.context.clock.synchronize(strait.db);
   await strait.tick("delete-old-events");
 }
+
+const pending = async (strait: TestServer) =>
+  (await strait.db.query(sql`SELECT 1 FROM webhook_deliveries WHERE status = 'pending'`)).length;
 
 const keysOf = async (strait: TestServer, table: string) =>
   (
@@ -34,6 +37,8 @@ describe("the retention of events", () => {
     const complete = `/sdk/v1/runs/${ended.id}/complete`;
     const { runToken } = await ended.dispatch(2);
     expect((await strait.request("POST", complete, { token: runToken, body: {} })).status).toBe(200);
+    await strait.tick("deliver-webhooks");
+    await eventually(async () => (await pending(strait)) === 0);
 
     await passes(strait, 29 * DAY_MS);
     expect(await keysOf(strait, "event_triggers")).toEqual(["ended", "waiting"]);
@@ -98,6 +103,21 @@ describe("the retention of events", () => {
 
     expect(await keysOf(strait, "event_keys")).toEqual(["buffered", "open"]);
     expect((await stage.parked("old")).trigger.generation).toBe(1);
+  });
+
+  test("W4 U2 keeps the row of a key on which somebody still waits who had shared it", async () => {
+    const strait = await startQuiet(HOURS_200);
+    const stage = await startStage(strait);
+    await stage.parked("shared", { timeout_secs: null });
+    const { trigger } = await stage.parked("shared", { timeout_secs: null, on_conflict: "join" });
+    await strait.request("DELETE", `/v1/events/shared?trigger_id=${trigger.id}`);
+    await strait.tick("wake-owners");
+
+    await passes(strait, 10 * DAY_MS);
+    await passes(strait, 60 * DAY_MS);
+
+    expect(await countOf(strait, "event_triggers")).toBe(1);
+    expect((await eventOf(strait, "shared")).body).toMatchObject({ status: "waiting", generation: 1 });
   });
 
   test("W4 waits for nobody: what somebody holds is deleted another time", async () => {

@@ -64,6 +64,8 @@ export async function removeKeys(
           FOR UPDATE SKIP LOCKED) k
         WHERE p.updated_at < ${olderThan(secs)}
           AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = p.project_id AND t.id = p.latest_trigger_id)
+          AND NOT EXISTS (SELECT FROM event_triggers w WHERE w.project_id = p.project_id AND w.environment_id = p.environment_id
+            AND w.event_key = p.event_key AND w.status = 'waiting' AND w.trigger_type = 'event')
           AND NOT EXISTS (SELECT FROM events e WHERE e.project_id = p.project_id AND e.environment_id = p.environment_id
             AND e.event_key = p.event_key AND e.disposition = 'buffered'))))
     SELECT project_id, environment_id, event_key, count(*) OVER ()::int4 AS n FROM page
