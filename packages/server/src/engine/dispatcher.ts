@@ -271,14 +271,14 @@ export class Dispatcher implements Worker {
       { runId: run.id, projectId: run.project_id, attempt: run.attempt, dispatchSeq: run.dispatch_seq },
       run.timeout_secs + TOKEN_GRACE_SECS,
     );
+    const signed = signer.headersFor({
+      projectId: run.project_id,
+      signingVersion: run.signing_version,
+      id: `${run.id}:${run.dispatch_seq}`,
+      timestampSecs: Math.floor(nowMs / 1000),
+      body: run.payload,
+    });
     const headers: Record<string, string> = {
-      ...signer.headersFor({
-        projectId: run.project_id,
-        signingVersion: run.signing_version,
-        id: `${run.id}:${run.dispatch_seq}`,
-        timestampSecs: Math.floor(nowMs / 1000),
-        body: run.payload,
-      }),
       "content-type": "application/json",
       "x-run-id": run.id,
       "x-job-id": run.job_id,
@@ -286,6 +286,7 @@ export class Dispatcher implements Worker {
       "x-dispatch": String(run.dispatch_seq),
       "x-run-token": token,
     };
+    Object.assign(headers, signed);
     if (run.resume_reason !== null) headers["x-resume-reason"] = run.resume_reason;
     if (run.checkpoint !== null) {
       const checkpoint = asciiJson(run.checkpoint);

@@ -65,7 +65,7 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
           await nameLatest(tx, [{ ...key, generation: shown.generation, trigger_id: shown.id }]);
         }
         const besides = await decideGroups(context, tx, rejected);
-        return { settled: [...settled, ...rejected, ...besides], answer: { ...wire(shown), disposition: "delivered" } };
+        return { settled: [...settled, ...rejected, ...besides], answer: wire(shown, "delivered") };
       }
       const disposition: Disposition | null = decision.kind === "refuse" ? decision.record : "duplicate";
       if (disposition !== null) {
@@ -76,7 +76,7 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
       }
       return decision.kind === "refuse"
         ? { settled, error: decision.error }
-        : { settled, answer: { ...wire(met), disposition: "duplicate" } };
+        : { settled, answer: wire(met, "duplicate") };
     }),
   );
   announceSettled(context, settled);

@@ -249,7 +249,7 @@ async function settleRounds(
       answers.set(send, done(delivered(state, isEnough ? "delivered" : "recorded")));
       if (state.group_id !== null && isEnough) await markDecisive(tx, send.project_id, send.event_id);
     } else if (decision?.kind === "duplicate" && state) {
-      answers.set(send, done({ status: 200, body: { ...wire(state), disposition: "duplicate" } }));
+      answers.set(send, done({ status: 200, body: wire(state, "duplicate") }));
     }
   }
   const settled = [...ended, ...received, ...besides];

@@ -219,7 +219,7 @@ async function lookAgain(
       const state = states.get(id);
       if (decision?.kind === "refuse") answers.set(id, { error: decision.error });
       if (decision?.kind === "duplicate" && state) {
-        answers.set(id, { trigger: { ...wire(state), disposition: "duplicate" } });
+        answers.set(id, { trigger: wire(state, "duplicate") });
       }
     }
     return { answers, ended: [...ended, ...settled] };
@@ -316,5 +316,5 @@ async function record(
 }
 
 const received = (trigger: triggers.SettledTrigger): Answer => ({
-  trigger: { ...wire(trigger), disposition: "delivered" },
+  trigger: wire(trigger, "delivered"),
 });

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { BufferedEvent, EventTrigger, SentEvent } from "@strait/contract";
+import type { BufferedEvent, Disposition, EventTrigger, SentEvent } from "@strait/contract";
 import { canonicalJson } from "@strait/core";
 import type { LatestTrigger, Send } from "../domain/decide-send.ts";
 import { alreadyResolved, payloadMismatch, waitClosed } from "../domain/errors.ts";
@@ -37,8 +37,20 @@ export interface Sending extends SendEvent {
 }
 
 export function prepared({ clock }: Context, send: SendEvent): Sending {
+  // Member by member, as in toRequest of trigger-job.ts.
   return {
-    ...send,
+    project_id: send.project_id,
+    environment_id: send.environment_id,
+    event_key: send.event_key,
+    payload: send.payload,
+    if_no_waiter: send.if_no_waiter,
+    for_next: send.for_next,
+    generation: send.generation,
+    trigger_id: send.trigger_id,
+    ttl_secs: send.ttl_secs,
+    actor: send.actor,
+    channel: send.channel,
+    idempotency: send.idempotency,
     event_id: clock.newId("evt"),
     arrived_ms: performance.now(),
     payload_text: JSON.stringify(send.payload),
@@ -56,11 +68,16 @@ export const keyOf = (key: EventKey): string => `${key.project_id}\n${key.enviro
  * A trigger as the wire has it: the members that only the server needs are undefined, so that JSON leaves them out.
  * Making an object without them would cost thirty times as much, on the path of every send.
  */
-export function wire(trigger: LatestTrigger | SettledTrigger): EventTrigger {
-  const copy: EventTrigger & { overdue?: unknown; claimed?: unknown; owner_pending?: unknown } = { ...trigger };
+export function wire(trigger: LatestTrigger | SettledTrigger): EventTrigger;
+export function wire(trigger: LatestTrigger | SettledTrigger, disposition: Disposition): SentEvent;
+export function wire(trigger: LatestTrigger | SettledTrigger, disposition?: Disposition): EventTrigger {
+  const copy: EventTrigger & Partial<Record<"overdue" | "claimed" | "owner_pending" | "disposition", unknown>> = {
+    ...trigger,
+  };
   copy.overdue = undefined;
   copy.claimed = undefined;
   copy.owner_pending = undefined;
+  copy.disposition = disposition;
   return copy;
 }
 
@@ -68,7 +85,7 @@ export function delivered(
   trigger: LatestTrigger | SettledTrigger,
   disposition: "delivered" | "recorded" = "delivered",
 ): SendAnswer {
-  return { status: 200, body: { ...wire(trigger), disposition } };
+  return { status: 200, body: wire(trigger, disposition) };
 }
 
 export function bufferedAnswer(send: Sending, expiresAt: string): SendAnswer {

@@ -102,8 +102,14 @@ async function enabledJob(
 }
 
 function toRequest(caller: Caller, job: Job, input: TriggerInput, batch_id: string | null): RunRequest {
+  // Member by member: a spread of what has many costs fifty times as much, on the path of every run.
   return {
-    ...input,
+    payload: input.payload,
+    tags: input.tags,
+    scheduled_at: input.scheduled_at,
+    priority: input.priority,
+    ttl_secs: input.ttl_secs,
+    idempotency_key: input.idempotency_key,
     job,
     environmentId: caller.environmentId,
     batch_id,

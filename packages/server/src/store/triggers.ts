@@ -70,6 +70,8 @@ export interface SettledTrigger extends EventTrigger {
   readonly claimed: ClaimedRun | null;
   /** Whether the run that waited is still to be moved: a wake row stands for it. */
   readonly owner_pending: boolean;
+  /** Room for what the sender is told: a member that is added to a row later costs as much as all that are there. */
+  readonly disposition: null;
 }
 
 /**
@@ -231,7 +233,7 @@ async function settleTargets(
       SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, NULL FROM moved
       UNION ALL
       SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM step)
-    SELECT ${columns}, t.id IN (SELECT trigger_id FROM wake) AS owner_pending,
+    SELECT ${columns}, t.id IN (SELECT trigger_id FROM wake) AS owner_pending, NULL AS disposition,
       CASE WHEN t.id = (SELECT min(id) FROM settled) THEN (
         SELECT json_agg(c) FROM (
           SELECT r.trigger_id, ${resumedColumns} FROM moved r ${claimedJoin} WHERE r.lease IS NOT NULL) c) END AS claimed
