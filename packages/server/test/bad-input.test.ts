@@ -271,6 +271,21 @@ test.each([
   ]);
 });
 
+test("the fix names what would do: every type of a field that takes several, and not the schema's own words", async () => {
+  const world = await startExampleWorld();
+  const { request, runToken: token } = world;
+
+  const answers = [
+    await request("POST", WAIT, { token, body: { event_key: "a", payload_schema: 5 } }),
+    await request("POST", "/v1/events/purge/send", { token: world.apiKey, body: {} }),
+  ];
+
+  expect(answers.map(({ body }) => body.error.details.issues[0].fix)).toEqual([
+    "send a value of the type object or null",
+    "send another value: this one means something else here",
+  ]);
+});
+
 test("percent-encoding that is broken, or not of UTF-8, is refused", async () => {
   const world = await startExampleWorld();
   const refused = (path: string) => get(path, "/path", "percentEncoding");

@@ -182,7 +182,11 @@ describe("an emitted event", () => {
 
   test.each([
     ["a placeholder has no value", {}, "event_emit_key cannot be filled: {{payload.batch_id}} has no value"],
-    ["its key would be too long", { batch_id: "x".repeat(600) }, "event_emit_key makes is no key: use at most 512 characters"],
+    [
+      "its key would be too long",
+      { batch_id: "x".repeat(600) },
+      "event_emit_key makes is no key: use at most 512 characters",
+    ],
   ])("U6 ST-S9 that has no key because %s leaves its step completed, and is told", async (_, payload, message) => {
     const strait = await startServer();
     const emitter = await startEmitter(strait);

@@ -194,6 +194,20 @@ describe("a send to a wait with a payload_schema", () => {
     ]);
     expect((await eventOf(strait, "slow")).body.status).toBe("waiting");
   });
+
+  test("that took too long gets less time for what comes next: one request cannot hold up the process for minutes", async () => {
+    const strait = await startServer();
+    const endpoint_url = "http://127.0.0.1:9/";
+    const body = { name: "Slow", slug: "slow", endpoint_url, payload_schema: { type: "string", pattern: "^(b+)+$" } };
+    expect((await strait.request("POST", "/v1/jobs", { body })).status).toBe(201);
+    const items = Array.from({ length: 500 }, () => ({ payload: `${"b".repeat(64)}!` }));
+    const begin = performance.now();
+
+    const answer = await strait.request("POST", "/v1/jobs/slow/trigger/bulk", { body: { items } });
+
+    expect(answer).toMatchObject({ status: 422, body: { error: { code: "payload_mismatch" } } });
+    expect(performance.now() - begin).toBeLessThan(15_000); // 250 s before
+  });
 });
 
 describe("the payload_schema of a step", () => {

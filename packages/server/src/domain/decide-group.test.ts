@@ -17,6 +17,7 @@ test.each([
   ["all", undefined, "rrw", "open"],
   ["all", undefined, "rrr", "met"],
   ["all", undefined, "rcw", "impossible"],
+  ["at_least", undefined, "rwc", "impossible"],
   ["at_least", 2, "rwc", "open"],
   ["at_least", 2, "rrw", "met"],
   ["at_least", 2, "rcc", "impossible"],

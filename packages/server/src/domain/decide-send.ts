@@ -86,8 +86,8 @@ export function decideReject(
 /** Refuses what names another wait than the latest of its key. */
 export function mismatch(latest: LatestTrigger | undefined, send: MeantWait): StraitError | undefined {
   const current = latest?.generation ?? 0;
-  const isOther =
-    (send.generation !== null && send.generation !== current) ||
-    (send.trigger_id !== null && send.trigger_id !== latest?.id);
-  return isOther ? staleGeneration(send.event_key, send.generation ?? 0, current) : undefined;
+  const { event_key, generation, trigger_id } = send;
+  if (generation !== null && generation !== current) return staleGeneration(event_key, generation, current);
+  const isOther = trigger_id !== null && trigger_id !== latest?.id;
+  return isOther ? staleGeneration(event_key, trigger_id, current) : undefined;
 }

@@ -76,6 +76,11 @@ describe("an error that the caller sees", () => {
       'event trigger "kyc:1" is at generation 2, not 1; send again with the current generation if that wait is meant',
     ],
     [
+      staleGeneration("kyc:1", "trg_1", 2),
+      "stale_generation",
+      'event trigger "kyc:1" is at generation 2, which is not the wait "trg_1"; send again with the current trigger_id if that wait is meant',
+    ],
+    [
       staleDispatch("run_1", 1, 2),
       "stale_dispatch",
       'dispatch 1 of run "run_1" was replaced by dispatch 2; stop working on it',

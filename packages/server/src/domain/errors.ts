@@ -88,11 +88,18 @@ export function waitClosed(
   return new StraitError("wait_closed", message, { details: { trigger_id: id, event_key, status, finished_at } });
 }
 
-/** The sender meant another wait on this key than the latest. */
-export function staleGeneration(eventKey: string, given: number, current: number): StraitError {
+/**
+ * The sender meant another wait on this key than the latest.
+ *
+ * @param given - The generation or the trigger that was named.
+ */
+export function staleGeneration(eventKey: string, given: number | string, current: number): StraitError {
   const message =
-    `event trigger ${quote(eventKey)} is at generation ${current}, not ${given}; ` +
-    "send again with the current generation if that wait is meant";
+    typeof given === "number"
+      ? `event trigger ${quote(eventKey)} is at generation ${current}, not ${given}; ` +
+        "send again with the current generation if that wait is meant"
+      : `event trigger ${quote(eventKey)} is at generation ${current}, which is not the wait ${quote(given)}; ` +
+        "send again with the current trigger_id if that wait is meant";
   return new StraitError("stale_generation", message, { details: { event_key: eventKey, generation: current, given } });
 }
 

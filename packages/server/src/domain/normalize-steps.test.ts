@@ -311,3 +311,35 @@ describe("the event that a step emits", () => {
     expect(issues({ ...job, event_emit_key })).toEqual(expected);
   });
 });
+
+describe("what a wait says about its timeout", () => {
+  const waiting = (change: Partial<WorkflowStepInput>): WorkflowStepInput => ({
+    step_ref: "ask",
+    type: "wait_for_event",
+    event_key: "k",
+    ...change,
+  });
+  const escalate: WorkflowStepInput = { step_ref: "escalate", job_id: "j" };
+
+  test("GR-08 puts the step that runs then behind the wait, whether or not it says so", () => {
+    const ask = waiting({ on_timeout: "step", timeout_step: "escalate" });
+
+    for (const target of [escalate, { ...escalate, depends_on: ["ask"] }]) {
+      expect(canonical(ask, target)).toMatchObject([{ timeout_step: "escalate" }, { depends_on: ["ask"] }]);
+    }
+  });
+
+  test.each<[string, Partial<WorkflowStepInput>, string]>([
+    ["no step", { on_timeout: "step" }, "/steps/0/timeout_step required"],
+    ["itself", { on_timeout: "step", timeout_step: "ask" }, "/steps/0/timeout_step knownStep"],
+    ["an unknown step", { on_timeout: "step", timeout_step: "nobody" }, "/steps/0/timeout_step knownStep"],
+    ["a step, and another policy", { timeout_step: "escalate" }, "/steps/0/timeout_step onlyWithStep"],
+    [
+      "nothing, but two ways to treat others",
+      { broadcast: true, on_conflict: "join" },
+      "/steps/0/on_conflict notWithBroadcast",
+    ],
+  ])("GR-08 U3 is refused when it names %s", (_, change, issue) => {
+    expect(issues(waiting(change), escalate)).toEqual([issue]);
+  });
+});

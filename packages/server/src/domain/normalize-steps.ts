@@ -33,12 +33,13 @@ export type NormalizedSteps =
  */
 export function normalizeSteps(inputs: readonly WorkflowStepInput[]): NormalizedSteps {
   const issues: ErrorIssue[] = [];
-  const steps = inputs.map((input, index) => normalize(input, reporter(issues, index)));
+  const pairs = inputs.map((input, index) => ({ input, step: normalize(input, reporter(issues, index)) }));
+  const steps = pairs.map(({ step }) => step);
   addTimeoutEdges(steps, issues);
   // As written, so that a pointer to a dependency counts repeated ones; what was added comes behind.
   const graph = graphProblems(
-    inputs.map(({ step_ref, depends_on = [] }, index) => {
-      const added = (steps[index]?.depends_on ?? []).filter((ref) => !depends_on.includes(ref));
+    pairs.map(({ input: { step_ref, depends_on = [] }, step }) => {
+      const added = step.depends_on.filter((ref) => !depends_on.includes(ref));
       return { step_ref, depends_on: [...depends_on, ...added] };
     }),
   );

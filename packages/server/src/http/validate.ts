@@ -69,10 +69,18 @@ function issuesOf(errors: readonly ErrorObject[], base: string): ErrorIssue[] {
   const chosen = telling.length > 0 ? telling : errors;
   const issues = new Map<string, ErrorIssue>();
   for (const error of chosen.slice(0, MAX_ISSUES)) {
-    const issue = issueOf(error, base);
+    const issue = issueOf(error.keyword === "type" ? widened(error, chosen) : error, base);
     issues.set(`${issue.field} ${issue.rule}`, issue);
   }
   return [...issues.values()];
+}
+
+/** The types of all branches that were tried: a text or null is not to be told as null. */
+function widened(error: ErrorObject, errors: readonly ErrorObject[]): ErrorObject {
+  const others = errors.filter(
+    ({ keyword, instancePath }) => keyword === "type" && instancePath === error.instancePath,
+  );
+  return { ...error, params: { type: [...new Set(others.flatMap(({ params }) => params.type))] } };
 }
 
 function issueOf({ instancePath, keyword, params, message = "is not valid" }: ErrorObject, base: string): ErrorIssue {
@@ -96,6 +104,8 @@ function issueOf({ instancePath, keyword, params, message = "is not valid" }: Er
       };
     case "const":
       return { field, rule: keyword, fix: `send ${JSON.stringify(params.allowedValue)}` };
+    case "not":
+      return { field, rule: keyword, fix: "send another value: this one means something else here" };
     case "pattern":
       return { field, rule: keyword, fix: `send a text that matches ${String(params.pattern)}` };
     case "format":

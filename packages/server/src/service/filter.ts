@@ -41,7 +41,8 @@ function unusable(field: string, problem: string): ErrorIssue {
 
 /** Whether the event is meant for a wait with this filter. One that cannot be evaluated on it is not true of it. */
 export function passes(filter: string, { event_key, payload, actor }: FilteredEvent): boolean {
-  return bounded(MAX_MS, () => isTrue(filter, { payload, event: { key: event_key, sent_by: actor } }), false);
+  const event = { key: event_key, sent_by: actor };
+  return bounded(MAX_MS, filter, () => isTrue(filter, { payload, event }), false);
 }
 
 function isTrue(filter: string, variables: Record<string, unknown>): boolean {

@@ -38,11 +38,12 @@ export function schemaIssue(schema: object, field: string): ErrorIssue | undefin
 /** Checks a payload against a customer's JSON Schema, which was checked when it was saved. No issues: it fits. */
 export function payloadIssues(schema: unknown, payload: unknown, base: string): ErrorIssue[] {
   const late = "simplify the schema: checking the payload takes too long";
-  return bounded(MAX_MS, () => issuesOf(schema, payload, base), [{ field: base, rule: "timeLimit", fix: late }]);
+  const text = JSON.stringify(schema);
+  const issues = [{ field: base, rule: "timeLimit", fix: late }];
+  return bounded(MAX_MS, text, () => issuesOf(compile(schema, text), payload, base), issues);
 }
 
-function issuesOf(schema: unknown, payload: unknown, base: string): ErrorIssue[] {
-  const validate = compile(schema);
+function issuesOf(validate: ValidateFunction, payload: unknown, base: string): ErrorIssue[] {
   if (fits(validate, payload)) return [];
   return (validate.errors ?? []).slice(0, MAX_ISSUES).map((error) => ({
     field: base + error.instancePath + missing(error),
@@ -69,15 +70,15 @@ function missing({ keyword, params }: ErrorObject): string {
 function compileProblem(schema: object): string | undefined {
   try {
     if (!meta.validateSchema(schema)) return meta.errorsText(meta.errors?.slice(0, 1), { dataVar: "schema" });
-    return bounded(MAX_MS, () => void compile(schema), "it takes too long");
+    const text = JSON.stringify(schema);
+    return bounded(MAX_MS, text, () => void compile(schema, text), "it takes too long");
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
 }
 
 /** Each schema has a world of its own: its `$id` and anchors are nobody else's, and it is forgotten as a whole. */
-function compile(schema: unknown): ValidateFunction {
-  const text = JSON.stringify(schema);
+function compile(schema: unknown, text: string): ValidateFunction {
   let validate = compiled.get(text);
   if (validate === undefined) {
     if (compiled.size === MAX_COMPILED) compiled.clear();
