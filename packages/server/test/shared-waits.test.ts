@@ -275,7 +275,7 @@ describe("a broadcast", () => {
     expect(await send(strait, "k", {})).toMatchObject({ status: 200 });
   });
 
-  test("U3 goes to those whose filter is true of it, and leaves the others waiting", async () => {
+  test("U3 S1 goes to those whose filter is true of it, and leaves the others waiting; a second click is a duplicate", async () => {
     const strait = await startServer();
     const stage = await startStage(strait);
     await stage.parked("k", { broadcast: true, filter: "payload.team == 'a'" });
@@ -283,9 +283,11 @@ describe("a broadcast", () => {
     await stage.parked("k", { broadcast: true });
 
     const first = await send(strait, "k", { team: "a" });
+    const again = await send(strait, "k", { team: "a" });
     const second = await send(strait, "k", { team: "b" });
 
     expect([first.status, second.status]).toEqual([200, 200]);
+    expect(again).toMatchObject({ status: 200, body: { disposition: "duplicate" } });
     expect(await strait.db.query(sql`SELECT response_payload FROM event_triggers ORDER BY id`)).toEqual(
       ["a", "b", "a"].map((team) => ({ response_payload: JSON.stringify({ team }) })),
     );

@@ -26,6 +26,12 @@ describe("an integer beyond 2^53", () => {
     expect(find(text)).toBeUndefined();
   });
 
+  test("is found behind a string of many megabytes", () => {
+    const text = `{"text":"${"x".repeat(16 * 1024 * 1024)}","id":12345678901234567890}`;
+
+    expect(find(text)).toBe("/id");
+  });
+
   test("is refused without a place where nesting is deeper than anything that is accepted", () => {
     const text = `${"[".repeat(5_000)}12345678901234567890${"]".repeat(5_000)}`;
 

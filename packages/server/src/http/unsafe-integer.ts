@@ -1,7 +1,7 @@
 import { jsonPointer } from "@strait/core";
 
-/** A string, so that its digits are passed over, or a number. */
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi;
+/** A string, so that its digits are passed over, or a number. Takes a long string in one piece: each step needs stack. */
+const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi;
 
 /** Deeper than any body that is accepted. */
 const MAX_DEPTH = 200;

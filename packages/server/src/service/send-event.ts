@@ -1,3 +1,4 @@
+import { jsonEquals } from "@strait/core";
 import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
 import { type StraitError, unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
@@ -210,7 +211,8 @@ async function settleRounds(
     const standing = standings.get(keyOf(send)) ?? NOBODY;
     const isNamed = send.generation !== null || send.trigger_id !== null;
     const hearing = isNamed ? standing.waiting : standing.waiting.filter((member) => hears(member, send));
-    const state = metBy(hearing.length > 0 ? { ...standing, waiting: hearing } : standing, send.trigger_id);
+    const isRepeat = hearing.length === 0 && !send.for_next && repeats(standing.latest, send);
+    const state = metBy(hearing.length > 0 || isRepeat ? { ...standing, waiting: hearing } : standing, send.trigger_id);
     if (state) states.set(keyOf(send), state);
     const others = hearing.filter((member) => member !== state);
     const decision = decideAll(state, others, send);
@@ -257,12 +259,20 @@ async function settleRounds(
   return settled;
 }
 
+/** Whether the event says again what has answered those that have waited beside these: it was not meant for the next. */
+const repeats = (latest: LatestTrigger | undefined, { payload }: Sending): boolean =>
+  latest?.status === "received" && jsonEquals(latest.response_payload, payload);
+
 /** What becomes of an event that several waits would take: what all of them agree to. */
 function decideAll(met: LatestTrigger | undefined, others: readonly LatestTrigger[], send: Sending): SendDecision {
   const decision = decide(met, send);
   if (decision.kind !== "deliver") return decision;
   const unnamed = { ...send, trigger_id: null };
-  return others.map((other) => decide(other, unnamed)).find(({ kind }) => kind !== "deliver") ?? decision;
+  for (const other of others) {
+    const another = decide(other, unnamed);
+    if (another.kind !== "deliver") return another;
+  }
+  return decision;
 }
 
 /** An event, and the waits that it ends. */

@@ -2062,7 +2062,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Delete old event triggers.
    *
    * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
-   * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+   * what a run, a workflow run or the receiver of a webhook has still to be told of, nor an event that is still buffered, nor a dead letter that nobody has handled. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
    *
    * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
    * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
@@ -2633,7 +2633,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Delete old event triggers.
    *
    * Deletes triggers of the project that have ended before a time, oldest first, with the events that were sent to them. What waits is never deleted, nor is
-   * what a run or a workflow run has still to be told of. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
+   * what a run, a workflow run or the receiver of a webhook has still to be told of, nor an event that is still buffered, nor a dead letter that nobody has handled. A key goes on counting its generations; for a send it is then a key on which nobody ever waited.
    *
    * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
    * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
