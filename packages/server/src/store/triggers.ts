@@ -474,7 +474,8 @@ export function due(db: Queryable, limit: number): Promise<DueTrigger[]> {
 export async function msUntilDue(db: Queryable, horizonMs: number): Promise<number> {
   const [row] = await db.query<{ ms: number | null }>(sql`
     SELECT (extract(epoch FROM min(expires_at) - strait_now()) * 1000)::float8 AS ms FROM event_triggers
-    WHERE status = 'waiting' AND expires_at <= strait_now() + make_interval(secs => ${horizonMs / 1000}::float8)`);
+    WHERE status = 'waiting' AND expires_at <= strait_now() + make_interval(secs => ${horizonMs / 1000}::float8)
+      AND group_id IS NULL`);
   return row?.ms ?? horizonMs;
 }
 
