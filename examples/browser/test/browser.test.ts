@@ -10,7 +10,7 @@ import { breakableConnection } from "./breakable-connection.ts";
 import { chromiumPath, launchChromium } from "./chromium.ts";
 
 const EVENT_KEY = "aml:user-123";
-/** The page that the script comes from, beside the repository where it is developed. */
+/** The page that the script comes from, beside the repository where it is developed: elsewhere there is nothing to compare. */
 const GUIDE = fileURLToPath(new URL("../../../../shared/seeds/000_697c32fce012605c.txt", import.meta.url));
 
 test.skipIf(!existsSync(GUIDE))("the script is the guide's text", () => {

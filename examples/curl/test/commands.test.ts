@@ -69,6 +69,7 @@ const workflowRunEnds = ({ client }: Project, workflowRunID: string) =>
 
 const kycJobs = ["job_collect_user_data", "job_create_account"];
 
+// A bare machine has no curl; there the same commands are sent by Node.js alone.
 describe.each([
   { by: "curl", send: withCurl, isHere: hasCurl },
   { by: "node:http", send: withNode, isHere: true },

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { bodiesOf, commandOf, readGuide } from "./guide.ts";
 import { parseCurl } from "./send-command.ts";
 
-/** The pages that the files come from, beside the repository where it is developed. */
+/** The pages that the files come from, beside the repository where it is developed: elsewhere there is nothing to compare. */
 const GUIDE = fileURLToPath(new URL("../../../../shared/seeds/000_697c32fce012605c.txt", import.meta.url));
 
 describe.skipIf(!existsSync(GUIDE))("the files of guide/", () => {

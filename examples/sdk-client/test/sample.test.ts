@@ -14,7 +14,7 @@ const REDIRECT = fileURLToPath(new URL("./redirect.ts", import.meta.url));
 /** The guide's text, kept here so that the test needs nothing beside the repository. */
 const COPY = fileURLToPath(new URL("../guide/sample.txt", import.meta.url));
 
-/** The page that the copy comes from, which stands beside the repository where it is developed. */
+/** The page that the copy comes from, which stands beside the repository where it is developed: elsewhere there is nothing to compare. */
 const GUIDE = fileURLToPath(new URL("../../../../shared/seeds/000_697c32fce012605c.txt", import.meta.url));
 
 const linesOf = (path: string) => readFileSync(path, "utf8").trimEnd().split("\n");
