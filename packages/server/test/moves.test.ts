@@ -21,11 +21,11 @@ import {
 import { describe, expect, test } from "vitest";
 import type { Database } from "../src/store/database.ts";
 import * as deliveries from "../src/store/deliveries.ts";
-import * as runs from "../src/store/runs.ts";
+import * as movesOfRuns from "../src/store/run-moves.ts";
+import * as settlements from "../src/store/settlements.ts";
 import type { Queryable, Statement } from "../src/store/sql.ts";
 import { sql } from "../src/store/sql.ts";
 import * as stepRuns from "../src/store/step-runs.ts";
-import * as triggers from "../src/store/triggers.ts";
 import * as workflowRuns from "../src/store/workflow-runs.ts";
 import { givenJob } from "./given.ts";
 import { startServer } from "./server.ts";
@@ -60,7 +60,7 @@ const run: Subject = {
       ${stamp(isTerminalRunStatus(status as never))})`,
   async ask({ db, projectId, leaseId }, id, move) {
     const item = { project_id: projectId, id, lease_id: leaseId };
-    const [moved] = await runs.move(db, move as RunMove, [item], { actor: "test" });
+    const [moved] = await movesOfRuns.move(db, move as RunMove, [item], { actor: "test" });
     return moved !== undefined;
   },
 };
@@ -117,7 +117,7 @@ const delivery: Subject = {
 
 const settle: Subject["ask"] = async ({ db, projectId }, id, move) => {
   const end = { project_id: projectId, id, actor: "test", payload: null, payload_digest: null, channel: null };
-  const settled = await triggers.settle(db, move as TriggerMove, [
+  const settled = await settlements.settle(db, move as TriggerMove, [
     { ...end, event_id: null, idempotency_key: null, delivery_id: id, error: null, due: false, lease_id: null },
   ]);
   return settled.length > 0;
@@ -148,9 +148,12 @@ async function knownStatuses(db: Queryable, { table }: Subject): Promise<string[
 }
 
 describe.each<[string, Subject]>([
-  ["runs.move", run],
-  ["triggers.move", trigger(({ db, projectId }, id, move) => triggers.move(db, projectId, id, move as TriggerMove))],
-  ["triggers.settle", trigger(settle)],
+  ["movesOfRuns.move", run],
+  [
+    "settlements.move",
+    trigger(({ db, projectId }, id, move) => settlements.move(db, projectId, id, move as TriggerMove)),
+  ],
+  ["settlements.settle", trigger(settle)],
   ["stepRuns.move", step],
   ["workflowRuns.move", workflowRun],
   ["deliveries.move", delivery],

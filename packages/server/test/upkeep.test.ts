@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import * as runs from "../src/store/runs.ts";
+import * as runMoves from "../src/store/run-moves.ts";
 import { sql } from "../src/store/sql.ts";
 import { countOf, readRun, startExecutingWorld, startQuiet } from "./given.ts";
 import { startServer } from "./server.ts";
@@ -41,9 +41,9 @@ describe("Q6 large checkpoints", () => {
       token: run?.token ?? null,
       body: { state: large(1) },
     });
-    await runs.move(strait.db, "wait", [item], { actor: "test" });
+    await runMoves.move(strait.db, "wait", [item], { actor: "test" });
     const checkpoint = JSON.stringify(large(2));
-    await runs.move(strait.db, "resume", [{ ...item, checkpoint, checkpoint_source: "event_trigger" }], {
+    await runMoves.move(strait.db, "resume", [{ ...item, checkpoint, checkpoint_source: "event_trigger" }], {
       actor: "test",
     });
     expect(await countOf(strait, "run_bodies")).toBe(2);
@@ -62,9 +62,14 @@ describe("how often a run was lost or held back", () => {
     const [retried, parked] = await world.executing(2);
     await strait.db.query(sql`UPDATE runs SET lost_count = 3, snooze_count = 50`);
 
-    await runs.move(strait.db, "retry", [{ project_id: strait.projectId, id: retried?.id ?? "", delay_ms: 1_000 }], {
-      actor: "test",
-    });
+    await runMoves.move(
+      strait.db,
+      "retry",
+      [{ project_id: strait.projectId, id: retried?.id ?? "", delay_ms: 1_000 }],
+      {
+        actor: "test",
+      },
+    );
     if (parked) await waitForEvent(strait, parked, "answer");
 
     expect(await strait.db.query(sql`SELECT DISTINCT lost_count, snooze_count FROM runs`)).toEqual([

@@ -2,7 +2,9 @@ import type { Run } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
+import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
+import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { announceSettled, settleWaits } from "./settle-waits.ts";
@@ -23,7 +25,9 @@ export async function cancelRun(
     if (!fence) throw notFound("run", id);
     if (isTerminalRunStatus(fence.status)) throw illegalMove("run", id, fence.status, "cancel");
     const error = reason === undefined ? "run canceled" : `run canceled: ${reason}`;
-    const moved = await runs.move(tx, "cancel", [{ project_id: caller.projectId, id, error }], { actor: caller.actor });
+    const moved = await runMoves.move(tx, "cancel", [{ project_id: caller.projectId, id, error }], {
+      actor: caller.actor,
+    });
     tx.afterCommit(() => context.metrics.runsMoved(moved));
     return cancelWaitsOf(context, tx, caller, { job_run_id: id }, error);
   });
@@ -42,7 +46,7 @@ export async function cancelWaitsOf(
   caller: Pick<Caller, "projectId" | "actor">,
   owner: { readonly job_run_id: string } | { readonly workflow_run_id: string },
   error: string,
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   const waiting = await triggers.waitingOf(tx, caller.projectId, owner);
   if (waiting.length === 0) return [];
   const ends = waiting.map(({ id }) => ({ projectId: caller.projectId, triggerId: id, actor: caller.actor, error }));

@@ -2,6 +2,7 @@ import type { StepRun, WorkflowRun } from "@strait/contract";
 import { isTerminalStepStatus, isTerminalWorkflowRunStatus } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
+import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import * as triggers from "../store/triggers.ts";
@@ -61,7 +62,7 @@ export async function closeSteps(
     actor,
   );
   const items = runIds.map((id) => ({ project_id: projectId, id, error }));
-  const moved = await runs.move(tx, "cancel", items, { actor });
+  const moved = await runMoves.move(tx, "cancel", items, { actor });
   const owner = { projectId, actor };
   const settled = await cancelWaitsOf(context, tx, owner, { workflow_run_id: run.id }, error);
   for (const id of runIds) settled.push(...(await cancelWaitsOf(context, tx, owner, { job_run_id: id }, error)));

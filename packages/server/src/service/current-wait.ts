@@ -3,14 +3,14 @@ import { type MeantWait, mismatch } from "../domain/decide-send.ts";
 import { notFound, type StraitError, waitClosed } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import { type EventKey, lockKeys } from "../store/key-waits.ts";
-import type * as triggers from "../store/triggers.ts";
+import type * as settlements from "../store/settlements.ts";
 import type { Caller, Context } from "./context.ts";
 import { lockStandings, metBy, NOBODY, type Standing } from "./key-standing.ts";
 import { announceSettled } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
 
 /** What was done to a wait: what has ended by it, or why it was refused. */
-type Done = { readonly settled: readonly triggers.SettledTrigger[] } & (
+type Done = { readonly settled: readonly settlements.SettledTrigger[] } & (
   | { readonly trigger: EventTrigger; readonly error?: never }
   | { readonly error: StraitError; readonly trigger?: never }
 );
@@ -18,7 +18,7 @@ type Done = { readonly settled: readonly triggers.SettledTrigger[] } & (
 /** How a key stands, locked, and what has ended by looking at it. */
 export interface Current {
   readonly standing: Standing;
-  readonly settled: readonly triggers.SettledTrigger[];
+  readonly settled: readonly settlements.SettledTrigger[];
 }
 
 /**

@@ -1,10 +1,11 @@
 import type { RunMove } from "@strait/core";
+import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome } from "./lane.ts";
 
 /** How a dispatch ended, as a move of its run. */
-export interface RunOutcome extends runs.RunMoveItem {
+export interface RunOutcome extends runMoves.RunMoveItem {
   readonly move: RunMove;
   readonly dispatch_seq: number;
 }
@@ -34,8 +35,8 @@ export function finishRunLane({
     for (const [move, items] of byMove(outcomes)) {
       const only = ["executing"] as const;
       const rows = skipLocked
-        ? await runs.move(db, move, items, { actor: SYSTEM, only, skipLocked })
-        : await db.transaction((tx) => runs.move(tx, move, items, { actor: SYSTEM, only }), {
+        ? await runMoves.move(db, move, items, { actor: SYSTEM, only, skipLocked })
+        : await db.transaction((tx) => runMoves.move(tx, move, items, { actor: SYSTEM, only }), {
             lockTimeoutMs: LOCK_TIMEOUT_MS,
           });
       for (const row of rows) moved.add(row.id);
@@ -45,7 +46,7 @@ export function finishRunLane({
     return moved;
   }
 
-  function publish(moved: readonly runs.MovedRun[]): void {
+  function publish(moved: readonly runMoves.MovedRun[]): void {
     signals.publish(
       moved.flatMap((run) => [
         `run:${run.id}` as const,
@@ -103,8 +104,8 @@ export async function resumeTaken(
     if (fence?.status !== "executing" || fence.dispatch_seq !== dispatchSeq || fence.taken_seq !== dispatchSeq)
       return false;
     const item = { project_id: projectId, id, dispatch_seq: dispatchSeq };
-    await runs.move(tx, "wait", [item], { actor: SYSTEM });
-    await runs.move(tx, "resume", [{ ...item, resume_reason: "event" }], { actor: SYSTEM });
+    await runMoves.move(tx, "wait", [item], { actor: SYSTEM });
+    await runMoves.move(tx, "resume", [{ ...item, resume_reason: "event" }], { actor: SYSTEM });
     return true;
   });
   if (isResumed) signals.publish([`run:${id}`, "queue"]);

@@ -1,7 +1,7 @@
 import type { LatestTrigger } from "../domain/decide-send.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
-import type { SettledTrigger } from "../store/triggers.ts";
+import type { SettledTrigger } from "../store/settlements.ts";
 import type { Context } from "./context.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";

@@ -2,7 +2,7 @@ import type { RunStatus } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { StraitError } from "../domain/errors.ts";
-import type { SettledTrigger } from "../store/triggers.ts";
+import type { SettledTrigger } from "../store/settlements.ts";
 import type { Outcome } from "./lane.ts";
 
 /**

@@ -3,6 +3,7 @@ import { keyInUse, mixedKey } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as keyWaits from "../store/key-waits.ts";
+import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { hears, misfits } from "./decide.ts";
@@ -47,7 +48,7 @@ export interface OpenedWait {
   /** `received` when a buffered event answered it at once. */
   readonly trigger: EventTrigger;
   /** Waits that this one has replaced, or whose deadline had passed unnoticed. To be announced after the commit. */
-  readonly ended: readonly triggers.SettledTrigger[];
+  readonly ended: readonly settlements.SettledTrigger[];
 }
 
 /**
@@ -133,7 +134,7 @@ async function supersede(
   { owner, actor }: Wait,
   id: string,
   waiting: readonly EventTrigger[],
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   const error =
     "job_run_id" in owner
       ? `event trigger superseded by the wait ${id} of run ${owner.job_run_id}`

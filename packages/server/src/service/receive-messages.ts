@@ -2,6 +2,7 @@ import type { EventTrigger, ReceivedMessages, WaitPolicy } from "@strait/contrac
 import { illegalMove, notFound } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as inboxes from "../store/inboxes.ts";
+import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
@@ -84,6 +85,6 @@ async function park(
   ]);
   if (!trigger) throw new Error("the wait on an inbox was not inserted");
   await inboxes.setWaiter(tx, projectId, runId, id, names);
-  await runs.move(tx, "wait", [{ project_id: projectId, id: runId, dispatch_seq: dispatchSeq }], { actor });
+  await runMoves.move(tx, "wait", [{ project_id: projectId, id: runId, dispatch_seq: dispatchSeq }], { actor });
   return trigger;
 }

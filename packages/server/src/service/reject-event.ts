@@ -3,7 +3,7 @@ import { decideReject, type Rejection } from "../domain/decide-send.ts";
 import { notFound, type StraitError } from "../domain/errors.ts";
 import * as events from "../store/events.ts";
 import { nameLatest } from "../store/key-waits.ts";
-import * as triggers from "../store/triggers.ts";
+import * as settlements from "../store/settlements.ts";
 import type { Caller, Context } from "./context.ts";
 import { withCurrent } from "./current-wait.ts";
 import { metBy } from "./key-standing.ts";
@@ -16,7 +16,7 @@ export interface RejectEvent extends Rejection {
   readonly idempotency_key: string | null;
 }
 
-type Outcome = { readonly settled: readonly triggers.SettledTrigger[] } & (
+type Outcome = { readonly settled: readonly settlements.SettledTrigger[] } & (
   | { readonly answer: SentEvent; readonly error?: never }
   | { readonly error: StraitError; readonly answer?: never }
 );
@@ -49,7 +49,7 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
       if (!met) throw decision.kind === "refuse" ? decision.error : notFound("event trigger", event_key);
       if (decision.kind === "deliver") {
         const end = { ...event, error: `event trigger rejected by ${actor}: ${reason}`, due: false, lease_id: null };
-        const rejected = await triggers.settle(
+        const rejected = await settlements.settle(
           tx,
           "reject",
           standing.waiting.map(({ id }) => ({

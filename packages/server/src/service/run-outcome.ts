@@ -3,6 +3,7 @@ import { isTerminalRunStatus, type RunMove } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
 import { afterRunFailure } from "../domain/run-retry.ts";
 import * as jobs from "../store/jobs.ts";
+import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import { cancelWaitsOf } from "./cancel-run.ts";
 import type { Context } from "./context.ts";
@@ -48,7 +49,7 @@ async function endRun(
   context: Context,
   caller: RunCaller,
   repeatOf: "completed" | "failed",
-  decide: (run: Run, policy: Policy) => { move: RunMove; item: Partial<runs.RunMoveItem> },
+  decide: (run: Run, policy: Policy) => { move: RunMove; item: Partial<runMoves.RunMoveItem> },
 ): Promise<Run> {
   const { db, signals, worker } = context;
   const { projectId, runId, dispatchSeq, actor } = caller;
@@ -61,7 +62,7 @@ async function endRun(
     const job = await jobs.findAny(tx, projectId, current.job_id);
     const policy: Policy = { strategy: job?.retry_strategy ?? "exponential", delaysSecs: job?.retry_delays_secs ?? [] };
     const { move, item } = decide(current, policy);
-    const moved = await runs.move(tx, move, [{ ...item, project_id: projectId, id: runId }], { actor });
+    const moved = await runMoves.move(tx, move, [{ ...item, project_id: projectId, id: runId }], { actor });
     if (moved.length === 0) throw illegalMove("run", runId, fence.status, move);
     tx.afterCommit(() => context.metrics.runsMoved(moved));
     const ended = isTerminalRunStatus(moved[0]?.status ?? "completed");

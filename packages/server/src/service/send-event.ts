@@ -2,6 +2,7 @@ import { unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import { lockKeys } from "../store/key-waits.ts";
+import * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
@@ -58,12 +59,12 @@ async function deliverHits(
 ): Promise<void> {
   const candidates = firstOfEachKey(sends);
   const reserved = new Map(candidates.map((send) => [send, context.worker.reserve(send.project_id)]));
-  let settled: triggers.SettledTrigger[] = [];
+  let settled: settlements.SettledTrigger[] = [];
   try {
     const keyed = candidates.filter((send) => send.idempotency !== null);
     settled =
       keyed.length === 0
-        ? await triggers.settleByKey(
+        ? await settlements.settleByKey(
             context.db,
             candidates.map((send) => settlement(context, send, reserved.get(send))),
           )
@@ -90,10 +91,10 @@ async function deliverKeyed(
   keyed: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
   outcomes: Map<Sending, Outcome<SendAnswer>>,
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   const fresh = await takeKeys(tx, keyed, outcomes);
   const tried = candidates.filter((send) => send.idempotency === null || fresh.has(send));
-  const settled = await triggers.settleByKey(
+  const settled = await settlements.settleByKey(
     tx,
     tried.map((send) => settlement(context, send, reserved.get(send))),
   );
@@ -115,7 +116,7 @@ async function decideMisses(
   repeated: boolean,
 ): Promise<void> {
   const reserved = new Map(sends.map((send) => [send, context.worker.reserve(send.project_id)]));
-  let settled: triggers.SettledTrigger[] = [];
+  let settled: settlements.SettledTrigger[] = [];
   try {
     const decided = await context.db.transaction(
       async (tx) => {
@@ -157,11 +158,11 @@ export async function sendWithin(
   context: Context,
   tx: Transaction,
   sends: readonly Sending[],
-): Promise<{ outcomes: ReadonlyMap<Sending, Outcome<SendAnswer>>; settled: readonly triggers.SettledTrigger[] }> {
+): Promise<{ outcomes: ReadonlyMap<Sending, Outcome<SendAnswer>>; settled: readonly settlements.SettledTrigger[] }> {
   const outcomes = new Map<Sending, Outcome<SendAnswer>>();
   if (sends.length === 0) return { outcomes, settled: [] };
   const reserved = new Map(sends.map((send) => [send, context.worker.reserve(send.project_id)]));
-  let settled: triggers.SettledTrigger[] = [];
+  let settled: settlements.SettledTrigger[] = [];
   try {
     await lockKeys(tx, sends);
     settled = await settleRounds(context, tx, sends, reserved, outcomes);
@@ -202,7 +203,7 @@ async function withoutRecorded(
 function measureResumes(
   { metrics }: Context,
   sends: readonly Sending[],
-  settled: readonly triggers.SettledTrigger[],
+  settled: readonly settlements.SettledTrigger[],
 ): void {
   const claimed = new Set(settled.filter((trigger) => trigger.claimed !== null).map(keyOf));
   const now = performance.now();
@@ -223,13 +224,13 @@ function firstOfEachKey(sends: readonly Sending[]): Sending[] {
 }
 
 /** Of other triggers, such as the group that an answer decides, the runs start on reservations of their own. */
-const isOfKey = ({ trigger_type }: triggers.SettledTrigger): boolean => trigger_type === "event";
+const isOfKey = ({ trigger_type }: settlements.SettledTrigger): boolean => trigger_type === "event";
 
 function giveBack(
   { worker }: Context,
   sends: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
-  settled: readonly triggers.SettledTrigger[],
+  settled: readonly settlements.SettledTrigger[],
 ): void {
   const started = new Set(settled.filter((trigger) => trigger.claimed !== null && isOfKey(trigger)).map(keyOf));
   for (const send of sends) {

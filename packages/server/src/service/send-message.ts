@@ -4,6 +4,7 @@ import { idempotencyMismatch, notFound, runClosed, type StraitError } from "../d
 import type { Transaction } from "../store/database.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
 import * as inboxes from "../store/inboxes.ts";
+import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { announceSettled, receiveOne } from "./settle-waits.ts";
@@ -27,7 +28,7 @@ export interface MessageAnswer {
 
 interface Sent {
   readonly outcome: { readonly answer: MessageAnswer } | { readonly error: StraitError };
-  readonly settled: readonly triggers.SettledTrigger[];
+  readonly settled: readonly settlements.SettledTrigger[];
 }
 
 /**
@@ -93,7 +94,7 @@ async function wake(
   { project_id, actor }: SendMessage,
   waiterId: string,
   message: InboxMessage,
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   // Waited for: whoever holds the row may give it up, and nobody would look again.
   await triggers.lockAll(tx, project_id, [waiterId]);
   const payload = JSON.stringify({ messages: [{ ...message, disposition: "delivered" }] });

@@ -5,6 +5,7 @@ import { isExpected } from "../domain/expected-set.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as keyWaits from "../store/key-waits.ts";
+import * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
 import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
 import * as triggers from "../store/triggers.ts";
@@ -244,13 +245,13 @@ async function settle(
   tx: Transaction,
   event: Event,
   members: readonly WaitingTrigger[],
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   if (members.length === 0) return [];
   const { projectId, actor } = event.caller;
   const leases = members.map(({ job_run_id }) => (job_run_id === null ? null : worker.reserve(projectId)));
   let unused = leases.filter((lease) => lease !== null).length;
   try {
-    const settled = await triggers.settle(
+    const settled = await settlements.settle(
       tx,
       "receive",
       members.map((member, index) => ({
@@ -315,6 +316,6 @@ async function record(
   if (rows.length > 0) await events.insert(tx, rows);
 }
 
-const received = (trigger: triggers.SettledTrigger): Answer => ({
+const received = (trigger: settlements.SettledTrigger): Answer => ({
   trigger: wire(trigger, "delivered"),
 });

@@ -6,7 +6,7 @@ import { alreadyResolved, payloadMismatch, waitClosed } from "../domain/errors.t
 import type { RecordedEvent } from "../store/events.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
 import type { EventKey } from "../store/key-waits.ts";
-import type { SettledTrigger } from "../store/triggers.ts";
+import type { SettledTrigger } from "../store/settlements.ts";
 import type { Context } from "./context.ts";
 import { done, type Outcome, refused } from "./lane.ts";
 

@@ -4,8 +4,8 @@ import type { StraitError } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import { type EventKey, nameLatest } from "../store/key-waits.ts";
+import * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
-import * as triggers from "../store/triggers.ts";
 import { markDecisive } from "../store/wait-groups.ts";
 import type { Context } from "./context.ts";
 import { decide, hears } from "./decide.ts";
@@ -26,7 +26,7 @@ export async function settleRounds(
   all: readonly Sending[],
   reserved: ReadonlyMap<Sending, number | null>,
   answers: Map<Sending, Outcome<SendAnswer>>,
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   const { standings, ended } = await lockStandings(context, tx, all);
   const isGrouped = (send: Sending) => standings.get(keyOf(send))?.waiting.some(({ group_id }) => group_id !== null);
   const grouped = all.length > 1 ? all.filter(isGrouped) : [];
@@ -120,12 +120,12 @@ async function settleDeliveries(
   tx: Transaction,
   deliveries: readonly Delivery[],
   reserved: ReadonlyMap<Sending, number | null>,
-): Promise<triggers.SettledTrigger[]> {
-  const settled: triggers.SettledTrigger[] = [];
-  let rows: triggers.Settlement[] = [];
+): Promise<settlements.SettledTrigger[]> {
+  const settled: settlements.SettledTrigger[] = [];
+  let rows: settlements.Settlement[] = [];
   let bytes = 0;
   const flush = async () => {
-    settled.push(...(await triggers.settle(tx, "receive", rows)));
+    settled.push(...(await settlements.settle(tx, "receive", rows)));
     rows = [];
     bytes = 0;
   };
@@ -210,7 +210,7 @@ export function settlement(
   context: Context,
   send: Sending,
   leaseId: number | null | undefined,
-): triggers.KeySettlement {
+): settlements.KeySettlement {
   return {
     project_id: send.project_id,
     environment_id: send.environment_id,

@@ -3,8 +3,8 @@ import type { TriggerMove } from "@strait/core";
 import type { Topic } from "../store/channel.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import type { Transaction } from "../store/database.ts";
+import * as settlements from "../store/settlements.ts";
 import type { Queryable } from "../store/sql.ts";
-import * as triggers from "../store/triggers.ts";
 import { type Context, SYSTEM } from "./context.ts";
 
 export interface WaitEnd {
@@ -45,8 +45,8 @@ export function settleWaits(
   move: TriggerMove,
   due: boolean,
   ends: readonly WaitEnd[],
-): Promise<triggers.SettledTrigger[]> {
-  return triggers.settle(
+): Promise<settlements.SettledTrigger[]> {
+  return settlements.settle(
     tx,
     move,
     ends.map((end) => ({
@@ -81,7 +81,7 @@ export async function receiveOne(
   tx: Transaction,
   { project_id, id, payload, actor }: OwnAnswer,
   options: { readonly evenIfDue: boolean } = { evenIfDue: true },
-): Promise<triggers.SettledTrigger[]> {
+): Promise<settlements.SettledTrigger[]> {
   const lease = worker.reserve(project_id);
   let claimed = 0;
   try {
@@ -98,9 +98,9 @@ export async function receiveOne(
       error: null,
       lease_id: lease,
     };
-    let settled = await triggers.settle(tx, "receive", [{ ...item, due: false }]);
+    let settled = await settlements.settle(tx, "receive", [{ ...item, due: false }]);
     if (settled.length === 0 && options.evenIfDue)
-      settled = await triggers.settle(tx, "receive", [{ ...item, due: true }]);
+      settled = await settlements.settle(tx, "receive", [{ ...item, due: true }]);
     claimed = settled.filter((trigger) => trigger.claimed !== null).length;
     tx.afterRollback(() => worker.release(project_id, claimed));
     return settled;
@@ -120,7 +120,7 @@ export const timedOut = (projectId: string, triggerId: string): WaitEnd => ({
 /** Tells, after the commit, everybody whom ended waits concern. */
 export function announceSettled(
   { signals, worker, metrics }: Pick<Context, "signals" | "worker" | "metrics">,
-  settled: readonly triggers.SettledTrigger[],
+  settled: readonly settlements.SettledTrigger[],
 ): void {
   if (settled.length === 0) return;
   metrics.settled(settled);

@@ -1,6 +1,7 @@
 import type { OpenedEventTrigger } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
 import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
+import * as runMoves from "../store/run-moves.ts";
 import type { RunFence } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
@@ -53,7 +54,7 @@ export async function waitForEvent(context: Context, caller: RunCaller, wait: Ru
       await runs.takeEvent(tx, caller.projectId, caller.runId, opened.trigger.response_payload);
     } else {
       const item = { project_id: caller.projectId, id: caller.runId, dispatch_seq: caller.dispatchSeq };
-      await runs.move(tx, "wait", [item], { actor: caller.actor });
+      await runMoves.move(tx, "wait", [item], { actor: caller.actor });
     }
     return opened;
   });

@@ -3,9 +3,10 @@ import { groupResult } from "../domain/decide-group.ts";
 import { illegalMove } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
+import * as runMoves from "../store/run-moves.ts";
 import type { RunFence } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
-import type { SettledTrigger } from "../store/triggers.ts";
+import type { SettledTrigger } from "../store/settlements.ts";
 import * as waitGroups from "../store/wait-groups.ts";
 import type { Context } from "./context.ts";
 import { lockStandings } from "./key-standing.ts";
@@ -120,6 +121,6 @@ async function open(
     result: result === null ? null : JSON.stringify(result),
   });
   if (result !== null) await runs.takeEvent(tx, project_id, runId, result);
-  else await runs.move(tx, "wait", [{ project_id, id: runId, dispatch_seq: dispatchSeq }], { actor });
+  else await runMoves.move(tx, "wait", [{ project_id, id: runId, dispatch_seq: dispatchSeq }], { actor });
   return { opened: { trigger_id: id, status, mode, count: needed, expires_at, waits, result }, ended };
 }

@@ -1,6 +1,6 @@
 import { decideGroup, groupResult } from "../domain/decide-group.ts";
 import type { Transaction } from "../store/database.ts";
-import type { SettledTrigger } from "../store/triggers.ts";
+import type { SettledTrigger } from "../store/settlements.ts";
 import * as waitGroups from "../store/wait-groups.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { receiveOne, settleWaits, timedOut, type WaitEnd } from "./settle-waits.ts";

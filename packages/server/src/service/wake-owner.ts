@@ -1,7 +1,8 @@
 import type { ResumeReason } from "@strait/contract";
 import type { RunMove, TriggerMove } from "@strait/core";
+import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
-import * as triggers from "../store/triggers.ts";
+import * as settlements from "../store/settlements.ts";
 import * as wakes from "../store/wakes.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
@@ -23,7 +24,7 @@ export async function wakeOwner({ db, signals, metrics }: Context, projectId: st
       );
       if (!ended) return false;
       const { move, resume_reason } = effectOf(ended);
-      const moved = await runs.move(
+      const moved = await runMoves.move(
         tx,
         move,
         [
@@ -54,7 +55,7 @@ export async function wakeOwner({ db, signals, metrics }: Context, projectId: st
 function effectOf(ended: wakes.EndedWait): { move: RunMove; resume_reason: ResumeReason | null } {
   const [cause, end, policy] = causeOf(ended);
   return policy === "resume" || policy === "resolve"
-    ? { move: "resume", resume_reason: triggers.resumeReasons[cause] }
+    ? { move: "resume", resume_reason: settlements.resumeReasons[cause] }
     : { move: end, resume_reason: null };
 }
 

@@ -1,6 +1,6 @@
 import type { Checkpoint, RunEvent, RunOutput, RunState } from "@strait/contract";
 import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
-import { largeCheckpoints, savesCheckpoint, staleCheckpoints } from "./runs.ts";
+import { largeCheckpoints, savesCheckpoint, staleCheckpoints } from "./run-moves.ts";
 import { json, type Queryable, type Statement, sql } from "./sql.ts";
 
 /** A run that executes, and the dispatch that reports. Everything here is refused, by an empty answer, for another one. */

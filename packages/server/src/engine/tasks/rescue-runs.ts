@@ -1,7 +1,7 @@
 import type { Context } from "../../service/context.ts";
 import { SYSTEM } from "../../service/context.ts";
 import * as leases from "../../store/leases.ts";
-import * as runs from "../../store/runs.ts";
+import * as runMoves from "../../store/run-moves.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import type { LeaseKeeper } from "../lease-keeper.ts";
 import type { Task } from "../loop.ts";
@@ -31,8 +31,8 @@ export function rescueRuns({ db, signals, metrics }: Context, leaseMs: number): 
     const saved = lost
       .filter((run) => !isHopeless(run))
       .map((run) => ({ ...run, resume_reason: "lost", counts_as_lost: true, unless_detached: true }));
-    if (crashed.length > 0) metrics.runsMoved(await runs.move(db, "crash", crashed, { actor: SYSTEM }));
-    if (saved.length > 0) await runs.move(db, "putBack", saved, { actor: SYSTEM });
+    if (crashed.length > 0) metrics.runsMoved(await runMoves.move(db, "crash", crashed, { actor: SYSTEM }));
+    if (saved.length > 0) await runMoves.move(db, "putBack", saved, { actor: SYSTEM });
     if (lost.length > 0) signals.publish(["queue", "wakes", ...lost.map((run) => `run:${run.id}` as const)]);
   }
 
@@ -75,7 +75,7 @@ export function findStrays({ db, signals }: Context, dispatcher: Dispatcher, lea
           resume_reason: "lost",
           unless_detached: true,
         }));
-        await runs.move(db, "putBack", items, { actor: SYSTEM });
+        await runMoves.move(db, "putBack", items, { actor: SYSTEM });
         signals.publish(["queue"]);
       }
       return { handled: 0 };

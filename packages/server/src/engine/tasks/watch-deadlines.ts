@@ -1,6 +1,6 @@
 import { type Context, SYSTEM } from "../../service/context.ts";
 import * as deadlines from "../../store/run-deadlines.ts";
-import * as runs from "../../store/runs.ts";
+import * as runMoves from "../../store/run-moves.ts";
 import { outcomeOfFailure } from "../dispatch-outcome.ts";
 import type { Task } from "../loop.ts";
 
@@ -15,18 +15,18 @@ export function watchDeadlines({ db, signals, metrics }: Context): Task {
     async tick() {
       const due = await db.transaction(async (tx) => {
         const taken = await deadlines.take(tx, BATCH);
-        const moved: runs.MovedRun[] = [];
+        const moved: runMoves.MovedRun[] = [];
         tx.afterCommit(() => metrics.runsMoved(moved));
         for (const run of taken) {
           const key = { project_id: run.project_id, id: run.run_id };
           if (run.kind === "expire") {
             const item = { ...key, error: "the run did not start within its time to live" };
-            moved.push(...(await runs.move(tx, "expire", [item], { actor: SYSTEM })));
+            moved.push(...(await runMoves.move(tx, "expire", [item], { actor: SYSTEM })));
           } else {
             const message = "the run gave no sign of life within the job's timeout_secs";
             const { move, ...outcome } = outcomeOfFailure(run, { error_class: "timeout", message });
             const item = { ...key, ...outcome, dispatch_seq: run.dispatch_seq };
-            moved.push(...(await runs.move(tx, move, [item], { actor: SYSTEM })));
+            moved.push(...(await runMoves.move(tx, move, [item], { actor: SYSTEM })));
           }
         }
         return taken;
