@@ -80,8 +80,8 @@ export function renderText(template: string, scope: TemplateScope): Rendered<str
 
 /**
  * Reads the placeholders of a template without filling them, so that it can be checked when it is saved. A bare path that
- * begins with a slip, such as `{{paylod.a}}`, is a problem, although it could be filled: who means a member of the payload
- * can write `{{payload.paylod.a}}`.
+ * begins with a slip, such as `{{parent_output.a}}`, is a problem, although it could be filled: who means a member of the payload
+ * can write `{{payload.parent_output.a}}`.
  */
 export function templatePaths(template: unknown): { paths: TemplatePath[]; problems: TemplateProblem[] } {
   const paths: TemplatePath[] = [];
