@@ -71,7 +71,7 @@ async function costs(db: pg.Client, { origin, apiKey }: OurServer, api: ApiClien
     // As `settle-due-waits` looks.
     due: await timed(() =>
       db.query(
-        "SELECT id FROM event_triggers WHERE status = 'waiting' AND expires_at <= strait_now() ORDER BY expires_at LIMIT 100",
+        "SELECT id FROM event_triggers WHERE status = 'waiting' AND closes_at <= strait_now() ORDER BY closes_at LIMIT 100",
       ),
     ),
   };

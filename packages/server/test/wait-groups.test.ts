@@ -47,14 +47,16 @@ describe("a run that waits for any of several events", () => {
     const second = await run.dispatch(2);
     expect(second.headers["x-resume-reason"]).toBe("event");
     const ids = group.waits.map(({ id }: { id: string }) => id);
+    const reason = "enough other waits of its group were answered";
+    const cancellation = { kind: "canceled", reason, actor: sent.body.sent_by, details: null };
     expect(checkpointOf(second)).toEqual({
       mode: "any",
       count: 1,
       winner: "reject",
       results: [
-        { event_key: "approve", trigger_id: ids[0], status: "canceled", payload: null },
-        { event_key: "reject", trigger_id: ids[1], status: "received", payload: { why: "blurred" } },
-        { event_key: "skip", trigger_id: ids[2], status: "canceled", payload: null },
+        { event_key: "approve", trigger_id: ids[0], status: "canceled", payload: null, cancellation },
+        { event_key: "reject", trigger_id: ids[1], status: "received", payload: { why: "blurred" }, cancellation: null },
+        { event_key: "skip", trigger_id: ids[2], status: "canceled", payload: null, cancellation },
       ],
     });
     expect(await historyOf(strait, run.id)).toEqual(["executing", "waiting", "executing"]);
@@ -279,7 +281,42 @@ describe("the end of a group without enough events", () => {
     expect(rejected.status).toBe(200);
     await run.is("canceled");
     expect(await statusesOf(strait, ["b", "c"])).toEqual(["canceled", "canceled"]);
-    expect((await run.read()).error).toContain("cannot be enough");
+    expect((await run.read()).error).toMatch(/cannot be enough; the last was rejected: no$/);
+  });
+
+  test("S5 R5 R8 who rejected a wait, and why, is in the result of a group that is met all the same", async () => {
+    const { strait, run } = await startGroup("any", ["a", "b"]);
+
+    const reject = { reason: "blurred", details: { page: 3 } };
+    const rejected = await strait.request("POST", "/v1/events/a/reject", { body: reject });
+    await send(strait, "b", 1);
+
+    expect(rejected.body.cancellation).toMatchObject({ kind: "rejected", ...reject });
+    expect(checkpointOf(await run.dispatch(2)).results).toMatchObject([
+      { status: "canceled", payload: null, cancellation: rejected.body.cancellation },
+      { status: "received", payload: 1, cancellation: null },
+    ]);
+  });
+
+  test("S5 R5 R8 and with the cancellation of one that cannot be met, for a run that goes on", async () => {
+    const { strait, run } = await startGroup("all", ["a", "b", "c"], { on_cancel: "resume" });
+    await send(strait, "b", 1);
+
+    await strait.request("POST", "/v1/events/a/reject", { body: { reason: "blurred" } });
+
+    const second = await run.dispatch(2);
+    expect(second.headers["x-resume-reason"]).toBe("canceled");
+    const { kind, reason, details } = checkpointOf(second);
+    expect([kind, reason]).toEqual(["canceled", expect.stringMatching(/rejected: blurred$/)]);
+    expect(details).toMatchObject({
+      mode: "all",
+      winner: null,
+      results: [
+        { event_key: "a", cancellation: { kind: "rejected", reason: "blurred" } },
+        { event_key: "b", payload: 1, cancellation: null },
+        { event_key: "c", cancellation: { kind: "canceled" } },
+      ],
+    });
   });
 
   test("R6 R8 canceling the run cancels the group and its waits", async () => {

@@ -4,6 +4,8 @@ import type {
   AcceptBuffered,
   ActorKind,
   AuthenticationKind,
+  BufferedPick,
+  CancelPolicy,
   CancellationKind,
   ComponentStatus,
   DeadLetterReason,
@@ -33,6 +35,7 @@ import type {
   RunTimeoutPolicy,
   Scope,
   SourceType,
+  StepCancelPolicy,
   StepStatus,
   StepTimeoutPolicy,
   StepType,
@@ -55,6 +58,15 @@ export const actorKinds = ["service", "operator", "run", "workflow_run", "system
 
 /** How the server knows who it was; null where it acted by itself. */
 export const authenticationKinds = ["api_key", "internal_secret", "run_token"] as const satisfies readonly AuthenticationKind[];
+
+/**
+ * Which of several events that were sent before the wait answers it: the `oldest` is right for the first answer to a question, the `newest` for the latest state
+ * of something. The others are kept for waits to come.
+ */
+export const bufferedPicks = ["oldest", "newest"] as const satisfies readonly BufferedPick[];
+
+/** `fail` and `resume` as for the wait of a run; `fail`, `skip_dependents` and `continue` as for a step. */
+export const cancelPolicies = ["fail", "resume", "skip_dependents", "continue"] as const satisfies readonly CancelPolicy[];
 
 /** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
 export const cancellationKinds = ["canceled", "rejected", "superseded"] as const satisfies readonly CancellationKind[];
@@ -256,6 +268,12 @@ export const scopes = [
 
 /** Who waits. */
 export const sourceTypes = ["workflow_step", "job_run"] as const satisfies readonly SourceType[];
+
+/**
+ * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on
+ * as if the event had come. In place of the output there is `{ "cancellation": { "kind", "reason", "actor", "details" } }` then.
+ */
+export const stepCancelPolicies = ["fail", "skip_dependents", "continue"] as const satisfies readonly StepCancelPolicy[];
 
 /** `pending`: its dependencies are open. `waiting`: parked on an event or a sleep. `running`: its job runs. The others are final. */
 export const stepStatuses = ["pending", "waiting", "running", "completed", "failed", "skipped", "canceled"] as const satisfies readonly StepStatus[];

@@ -67,6 +67,12 @@ export interface BufferedEvent {
   expires_at: Timestamp;
 }
 
+/**
+ * Which of several events that were sent before the wait answers it: the `oldest` is right for the first answer to a question, the `newest` for the latest state
+ * of something. The others are kept for waits to come.
+ */
+export type BufferedPick = "oldest" | "newest";
+
 export interface BulkTriggerItem {
   /** @default null */
   payload?: JsonValue;
@@ -103,6 +109,9 @@ export interface BulkTriggeredRuns {
   created: number;
 }
 
+/** `fail` and `resume` as for the wait of a run; `fail`, `skip_dependents` and `continue` as for a step. */
+export type CancelPolicy = "fail" | "resume" | "skip_dependents" | "continue";
+
 /** How a wait was ended without a payload. A run that is dispatched again because of it gets this object as its checkpoint. */
 export interface Cancellation {
   kind: CancellationKind;
@@ -110,7 +119,10 @@ export interface Cancellation {
   reason: string | null;
   /** Who did it, such as `apikey:key_…`, as the credentials tell. */
   actor: string;
-  /** What a rejection gave for the code that waits; null for anything else. */
+  /**
+   * What a rejection gave for the code that waits. For a group whose waits cannot be enough any more it is the `WaitGroupResult`, with the cancellation of each of
+   * them. Null for anything else.
+   */
   details: JsonValue;
 }
 
@@ -560,6 +572,8 @@ export interface EventTrigger {
   finished_at: Timestamp | null;
   /** The deadline; null for none. */
   expires_at: Timestamp | null;
+  /** Seconds after the deadline for which an answer is still taken. */
+  grace_secs: number;
   /** Counts the deadlines that the wait has had, from 1. */
   version: number;
   /** Why the wait ended without an answer. */
@@ -579,8 +593,8 @@ export interface EventTrigger {
   on_timeout: TimeoutPolicy | null;
   /** What the wait resolves to when nobody answers in time, under `on_timeout: resolve`; then it is the `response_payload` of a trigger that is `timed_out`. */
   timeout_payload: JsonValue;
-  /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
-  on_cancel: WaitPolicy | null;
+  /** Null for the wait of a workflow step that follows the step's `on_failure`, and for a member of a group. */
+  on_cancel: CancelPolicy | null;
   tags: Tags;
   /** The trigger of the group that it is a member of; null for a wait of its own. */
   group_id: string | null;
@@ -640,6 +654,12 @@ export interface FailRun {
  */
 export type Filter = string;
 
+/**
+ * Seconds after the deadline for which an answer is still taken, since it may have been on its way. The wait times out when they are over; `expires_at` tells the
+ * deadline without them.
+ */
+export type GraceSecs = number;
+
 /** One wait of a group. The deadline is that of the group. */
 export interface GroupedWait {
   event_key: EventKey;
@@ -650,6 +670,8 @@ export interface GroupedWait {
   notify_url?: EndpointUrl | null;
   /** @default any */
   accept_buffered?: AcceptBuffered;
+  /** @default oldest */
+  pick?: BufferedPick;
   /**
    * As for a single wait.
    * @default null
@@ -964,8 +986,12 @@ export interface ReceiveMessages {
   timeout_secs?: number | null;
   /** The deadline as a time. Cannot be combined with `timeout_secs`. */
   deadline?: Timestamp;
+  /** @default 0 */
+  grace_secs?: GraceSecs;
   /** @default fail */
-  on_timeout?: WaitPolicy;
+  on_timeout?: RunTimeoutPolicy;
+  /** The checkpoint of the run when the deadline passes; for `on_timeout: resolve`, which needs it. */
+  timeout_payload?: JsonValue;
 }
 
 /** `received`: messages were there. `waiting`: the run is parked until one comes. */
@@ -1306,6 +1332,12 @@ export type Slug = string;
 /** Who waits. */
 export type SourceType = "workflow_step" | "job_run";
 
+/**
+ * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on
+ * as if the event had come. In place of the output there is `{ "cancellation": { "kind", "reason", "actor", "details" } }` then.
+ */
+export type StepCancelPolicy = "fail" | "skip_dependents" | "continue";
+
 /** The name of a step, unique within its workflow. */
 export type StepRef = string;
 
@@ -1327,6 +1359,8 @@ export interface StepRun {
   error: string | null;
   /** Whether the step's wait reached its deadline. Under `on_timeout: resolve` the step is completed all the same. */
   timed_out: boolean;
+  /** Who ended the step's wait without an answer, and why; null for any other step. */
+  cancellation: Cancellation | null;
   /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
   emit_error: string | null;
   created_at: Timestamp;
@@ -1480,6 +1514,8 @@ export interface WaitForEvent {
    * out at once.
    */
   deadline?: Timestamp;
+  /** @default 0 */
+  grace_secs?: GraceSecs;
   /**
    * Called by POST when the wait opens and when it ends.
    * @default null
@@ -1501,6 +1537,8 @@ export interface WaitForEvent {
   broadcast?: boolean;
   /** @default any */
   accept_buffered?: AcceptBuffered;
+  /** @default oldest */
+  pick?: BufferedPick;
   /**
    * A JSON Schema (2020-12) that an answer has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
    * deep, without references to other documents.
@@ -1528,8 +1566,12 @@ export interface WaitForEvents {
   timeout_secs?: number | null;
   /** The deadline as a time. Cannot be combined with `timeout_secs`. */
   deadline?: Timestamp;
+  /** @default 0 */
+  grace_secs?: GraceSecs;
   /** @default fail */
-  on_timeout?: WaitPolicy;
+  on_timeout?: RunTimeoutPolicy;
+  /** The checkpoint of the run when the deadline passes; for `on_timeout: resolve`, which needs it. */
+  timeout_payload?: JsonValue;
   /** @default fail */
   on_cancel?: WaitPolicy;
 }
@@ -1541,6 +1583,8 @@ export interface WaitGroupEntry {
   status: TriggerStatus;
   /** The answer; null unless the status is `received`. */
   payload: JsonValue;
+  /** Who called the wait off or rejected it, and why; null unless the status is `canceled` or `superseded`. */
+  cancellation: Cancellation | null;
 }
 
 /** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
@@ -1687,6 +1731,8 @@ export interface WorkflowStep {
   event_key: string | null;
   /** Seconds to wait for the event; null for no deadline. */
   timeout_secs: number | null;
+  /** Seconds after the deadline for which the event is still taken. */
+  grace_secs: number | null;
   notify_url: string | null;
   /** What the event has to satisfy; null for any. */
   payload_schema: JsonSchema | null;
@@ -1697,8 +1743,12 @@ export interface WorkflowStep {
   timeout_payload: JsonValue;
   /** The step that runs when nobody has answered in time. */
   timeout_step: string | null;
+  /** Null for a cancellation that is a failure like any other, which `on_failure` decides. */
+  on_cancel: StepCancelPolicy | null;
   on_conflict: OnConflict | null;
   broadcast: boolean | null;
+  accept_buffered: AcceptBuffered | null;
+  pick: BufferedPick | null;
   sleep_duration: string | null;
   /** A template. */
   event_emit_key: string | null;
@@ -1730,6 +1780,8 @@ export interface WorkflowStepInput {
   timeout_secs?: number | null;
   /** Another name of `timeout_secs`. */
   event_timeout_secs?: number | null;
+  /** Absent is 0. */
+  grace_secs?: GraceSecs | null;
   /** Called by POST when the wait opens and when it ends. */
   notify_url?: EndpointUrl | null;
   /** Another name of `notify_url`. */
@@ -1749,10 +1801,16 @@ export interface WorkflowStepInput {
    * says so.
    */
   timeout_step?: StepRef | null;
+  /** Absent, a wait that was canceled, rejected or superseded is a failure like any other, and `on_failure` decides. */
+  on_cancel?: StepCancelPolicy | null;
   /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
   on_conflict?: OnConflict | null;
   /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
   broadcast?: boolean | null;
+  /** As for the wait of a run; `since_run_start` means the start of the workflow run. Absent is `any`. */
+  accept_buffered?: AcceptBuffered | null;
+  /** Absent is `oldest`. */
+  pick?: BufferedPick | null;
   sleep_duration?: SleepDuration | null;
   /** Another name of `sleep_duration`, in seconds. */
   sleep_duration_secs?: DurationSecs;

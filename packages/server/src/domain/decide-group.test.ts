@@ -34,19 +34,21 @@ test("R2 R8 a deadline ends what has not enough answers, and nothing that has", 
   expect(decideGroup(group, members("rrw"))).toBe("met");
 });
 
-test("R8 the result has every wait in the order of the request, and the payloads of those that were answered", () => {
-  const wait = (event_key: string, status: TriggerStatus, response_payload: unknown) =>
-    ({ id: `trg_${event_key}`, event_key, status, response_payload }) as never;
+test("R8 the result has every wait in the order of the request, with its payload or why it has none", () => {
+  const cancellation = { kind: "rejected", reason: "no", actor: "apikey:key_1", details: null };
+  const wait = (event_key: string, status: TriggerStatus, response_payload: unknown, ended: object | null = null) =>
+    ({ id: `trg_${event_key}`, event_key, status, response_payload, cancellation: ended }) as never;
 
-  const result = groupResult({ mode: "any", needed: 1 }, [wait("a", "canceled", null), wait("b", "received", 1)], "b");
+  const waits = [wait("a", "canceled", null, cancellation), wait("b", "received", 1)];
+  const result = groupResult({ mode: "any", needed: 1 }, waits, "b");
 
   expect(result).toEqual({
     mode: "any",
     count: 1,
     winner: "b",
     results: [
-      { event_key: "a", trigger_id: "trg_a", status: "canceled", payload: null },
-      { event_key: "b", trigger_id: "trg_b", status: "received", payload: 1 },
+      { event_key: "a", trigger_id: "trg_a", status: "canceled", payload: null, cancellation },
+      { event_key: "b", trigger_id: "trg_b", status: "received", payload: 1, cancellation: null },
     ],
   });
 });

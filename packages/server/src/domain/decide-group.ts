@@ -8,7 +8,7 @@ export interface WaitGroup {
   readonly overdue: boolean;
 }
 
-type Member = Pick<EventTrigger, "id" | "event_key" | "status" | "response_payload">;
+type Member = Pick<EventTrigger, "id" | "event_key" | "status" | "response_payload" | "cancellation">;
 
 /**
  * Decides what becomes of a group after a member has ended. Enough answers count also when the deadline has passed
@@ -43,11 +43,12 @@ export function groupResult(
     mode,
     count: needed,
     winner,
-    results: members.map(({ event_key, id, status, response_payload }) => ({
+    results: members.map(({ event_key, id, status, response_payload, cancellation }) => ({
       event_key,
       trigger_id: id,
       status,
       payload: status === "received" ? response_payload : null,
+      cancellation,
     })),
   };
 }

@@ -33,6 +33,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     received_at: status === "received" ? ended : null,
     finished_at: ended,
     expires_at: "2026-11-21T10:00:00.000000Z",
+    grace_secs: 0,
     version: 1,
     error: null,
     cancellation: null,

@@ -9,17 +9,24 @@ const empty = {
   payload: null,
   event_key: null,
   timeout_secs: null,
+  grace_secs: null,
   notify_url: null,
   payload_schema: null,
   filter: null,
   on_timeout: null,
   timeout_payload: null,
   timeout_step: null,
+  on_cancel: null,
   on_conflict: null,
   broadcast: null,
+  accept_buffered: null,
+  pick: null,
   sleep_duration: null,
   event_emit_key: null,
 };
+
+/** What a wait says when it is not asked. */
+const waiting = { grace_secs: 0, on_conflict: "fail", broadcast: false, accept_buffered: "any", pick: "oldest" };
 
 function canonical(...inputs: WorkflowStepInput[]): unknown {
   const normalized = normalizeSteps(inputs);
@@ -53,8 +60,7 @@ describe("the canonical form of steps", () => {
         type: "wait_for_event",
         event_key: "aml:{{payload.user_id}}",
         timeout_secs: 86_400,
-        on_conflict: "fail",
-        broadcast: false,
+        ...waiting,
         depends_on: ["collect-data"],
       },
       {
@@ -81,8 +87,7 @@ describe("the canonical form of steps", () => {
     expect(canonical(wait, sleep)).toEqual([
       {
         ...empty,
-        on_conflict: "fail",
-        broadcast: false,
+        ...waiting,
         step_ref: "w",
         type: "wait_for_event",
         event_key: "k",
@@ -98,6 +103,24 @@ describe("the canonical form of steps", () => {
     expect(canonical(wait)).toMatchObject([{ timeout_secs: 3_600 }]);
     expect(canonical({ ...wait, timeout_secs: null })).toMatchObject([{ timeout_secs: null }]);
     expect(canonical({ ...wait, event_timeout_secs: null })).toMatchObject([{ timeout_secs: null }]);
+  });
+
+  test("B2 R2 R5 says which events it takes, for how long beyond its deadline, and what its end means", () => {
+    const wait: WorkflowStepInput = { step_ref: "w", type: "wait_for_event", event_key: "k" };
+    const options = {
+      grace_secs: 5,
+      accept_buffered: "since_run_start",
+      pick: "newest",
+      on_cancel: "continue",
+    } as const;
+    expect(canonical(wait)).toMatchObject([{ ...waiting, on_cancel: null }]);
+    expect(canonical({ ...wait, ...options })).toMatchObject([options]);
+    expect(issues({ step_ref: "j", job_id: "j", ...options })).toEqual([
+      "/steps/0/grace_secs fieldOfType",
+      "/steps/0/on_cancel fieldOfType",
+      "/steps/0/accept_buffered fieldOfType",
+      "/steps/0/pick fieldOfType",
+    ]);
   });
 
   test("U2 U3 has the key to itself, and says in one way only how it shares it", () => {

@@ -93,6 +93,7 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   event_key: "wait_for_event",
   timeout_secs: "wait_for_event",
   event_timeout_secs: "wait_for_event",
+  grace_secs: "wait_for_event",
   notify_url: "wait_for_event",
   event_notify_url: "wait_for_event",
   payload_schema: "wait_for_event",
@@ -100,8 +101,11 @@ const typeOf: Readonly<Record<Field, StepType>> = {
   on_timeout: "wait_for_event",
   timeout_payload: "wait_for_event",
   timeout_step: "wait_for_event",
+  on_cancel: "wait_for_event",
   on_conflict: "wait_for_event",
   broadcast: "wait_for_event",
+  accept_buffered: "wait_for_event",
+  pick: "wait_for_event",
   sleep_duration: "sleep",
   sleep_duration_secs: "sleep",
 };
@@ -121,14 +125,18 @@ function normalize(input: WorkflowStepInput, report: Report): WorkflowStep {
     payload: null,
     event_key: null,
     timeout_secs: null,
+    grace_secs: null,
     notify_url: null,
     payload_schema: null,
     filter: null,
     on_timeout: null,
     timeout_payload: null,
     timeout_step: null,
+    on_cancel: null,
     on_conflict: null,
     broadcast: null,
+    accept_buffered: null,
+    pick: null,
     sleep_duration: null,
     event_emit_key: input.event_emit_key ?? null,
   };
@@ -152,6 +160,7 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   step.event_key = input.event_key ?? null;
   const timeoutSecs = either(input, "timeout_secs", "event_timeout_secs", report);
   step.timeout_secs = timeoutSecs === undefined ? DEFAULT_TIMEOUT_SECS : timeoutSecs;
+  step.grace_secs = input.grace_secs ?? 0;
   step.notify_url = either(input, "notify_url", "event_notify_url", report) ?? null;
   step.payload_schema = input.payload_schema ?? null;
   step.filter = input.filter ?? null;
@@ -164,6 +173,9 @@ function addWait(step: WorkflowStep, input: WorkflowStepInput, report: Report): 
   if (step.on_timeout !== "step" && step.timeout_step !== null) {
     report("timeout_step", "onlyWithStep", 'remove it, or set on_timeout to "step"');
   }
+  step.on_cancel = input.on_cancel ?? null;
+  step.accept_buffered = input.accept_buffered ?? "any";
+  step.pick = input.pick ?? "oldest";
   step.on_conflict = input.on_conflict ?? "fail";
   step.broadcast = input.broadcast ?? false;
   if (step.broadcast && step.on_conflict !== "fail")

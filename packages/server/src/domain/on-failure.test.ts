@@ -1,4 +1,4 @@
-import { onFailures, stepTimeoutPolicies } from "@strait/contract";
+import { onFailures, stepCancelPolicies, stepTimeoutPolicies } from "@strait/contract";
 import { expect, test } from "vitest";
 import { standing } from "./on-failure.ts";
 
@@ -19,6 +19,9 @@ test.each([
     for (const on_timeout of [null, ...stepTimeoutPolicies]) {
       expect(standing({ status }, { on_failure, on_timeout })).toBe(expected);
     }
+    for (const on_cancel of stepCancelPolicies) {
+      expect(standing({ status }, { on_failure, on_cancel })).toBe(expected);
+    }
   }
 });
 
@@ -38,4 +41,27 @@ test("ST-18 a timeout is a failure like any other where on_timeout is absent, an
   expect(standing(timedOut, { on_failure: "continue" })).toBe("satisfied");
   expect(standing(timedOut, { on_failure: "fail_workflow", on_timeout: null })).toBe("fatal");
   expect(standing({ status: "canceled" }, { on_failure: "fail_workflow", on_timeout: "continue" })).toBe("fatal");
+});
+
+const cancellation = { kind: "rejected", reason: "no", actor: "apikey:key_1", details: null } as const;
+
+test.each([
+  ["fail", "fatal"],
+  ["skip_dependents", "blocking"],
+  ["continue", "satisfied"],
+] as const)(
+  "R5 a wait that was called off under on_cancel %s is %s whatever its on_failure says",
+  (on_cancel, expected) => {
+    for (const on_failure of onFailures) {
+      expect(standing({ status: "failed", cancellation }, { on_failure, on_cancel })).toBe(expected);
+    }
+  },
+);
+
+test("R5 a cancellation is a failure like any other where on_cancel is absent, and another failure is no cancellation", () => {
+  expect(standing({ status: "failed", cancellation }, { on_failure: "continue" })).toBe("satisfied");
+  expect(standing({ status: "failed", cancellation }, { on_failure: "fail_workflow", on_cancel: null })).toBe("fatal");
+  expect(standing({ status: "failed" }, { on_failure: "fail_workflow", on_cancel: "continue" })).toBe("fatal");
+  const timedOut = { status: "failed", timed_out: true } as const;
+  expect(standing(timedOut, { on_failure: "fail_workflow", on_cancel: "continue" })).toBe("fatal");
 });

@@ -6,12 +6,14 @@ import { type StepStanding, standing } from "./on-failure.ts";
 export interface PlannedWorkflow {
   readonly steps: readonly Readonly<
     Pick<WorkflowStep, "step_ref" | "depends_on" | "on_failure"> &
-      Partial<Pick<WorkflowStep, "on_timeout" | "timeout_step">>
+      Partial<Pick<WorkflowStep, "on_timeout" | "timeout_step" | "on_cancel">>
   >[];
 }
 
 /** How a step stands now. */
-export type StepState = Readonly<Pick<StepRun, "step_ref" | "status" | "error"> & Partial<Pick<StepRun, "timed_out">>>;
+export type StepState = Readonly<
+  Pick<StepRun, "step_ref" | "status" | "error"> & Partial<Pick<StepRun, "timed_out" | "cancellation">>
+>;
 
 export type StepAction =
   | { readonly kind: "start"; readonly step_ref: string }

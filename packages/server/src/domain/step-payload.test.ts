@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { stepPayload } from "./step-payload.ts";
+import { outputOf, stepPayload } from "./step-payload.ts";
 
 const outputs = { "aml-check": { result: "clear" } };
 
@@ -27,4 +27,12 @@ describe("the payload of a step", () => {
   ])("of %j and %j is not merged where one is no object", (workflowPayload, own, expected) => {
     expect(stepPayload(workflowPayload, own, outputs)).toEqual(expected);
   });
+});
+
+test("R5 what an ended step has for those behind it is its output, or who called its wait off", () => {
+  const cancellation = { kind: "canceled", reason: "withdrawn", actor: "apikey:key_1", details: null } as const;
+
+  expect(outputOf({ status: "completed", output: null, cancellation: null })).toEqual([null]);
+  expect(outputOf({ status: "failed", output: null, cancellation })).toEqual([{ cancellation }]);
+  expect(outputOf({ status: "failed", output: null, cancellation: null })).toEqual([]);
 });

@@ -1,3 +1,5 @@
+import type { StepRun } from "@strait/contract";
+
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
@@ -20,4 +22,17 @@ export function stepPayload(workflowPayload: unknown, own: unknown, parentOutput
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * What an ended step has for those behind it: its output; or, when its wait was called off and they start all the same
+ * (R5), who did that and why. None for any other.
+ */
+export function outputOf({
+  status,
+  output,
+  cancellation,
+}: Pick<StepRun, "status" | "output" | "cancellation">): unknown[] {
+  if (status === "completed") return [output];
+  return cancellation === null ? [] : [{ cancellation }];
 }

@@ -9,7 +9,7 @@ import {
 import { StraitError } from "../domain/errors.ts";
 import { sleepSecs } from "../domain/normalize-steps.ts";
 import { planSteps, type StepAction } from "../domain/plan-steps.ts";
-import { stepPayload } from "../domain/step-payload.ts";
+import { outputOf, stepPayload } from "../domain/step-payload.ts";
 import { joined, type Transaction } from "../store/database.ts";
 import * as jobs from "../store/jobs.ts";
 import * as stepRuns from "../store/step-runs.ts";
@@ -21,7 +21,7 @@ import { closeSteps } from "./cancel-workflow-run.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { enqueueRuns, type RunRequest } from "./enqueue-run.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
-import { openWait } from "./open-wait.ts";
+import { bufferedSince, openWait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** Works off everything that has ended in one workflow run: takes its row, then does what the plan says. */
@@ -186,10 +186,11 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       owner: { workflow_run_id: run.id, workflow_step_run_id: id },
       timeout_secs: step.timeout_secs,
       deadline: null,
+      grace_secs: step.grace_secs ?? 0,
       notify_url: step.notify_url,
       on_timeout: step.on_timeout ?? null,
       timeout_payload: step.timeout_payload ?? null,
-      on_cancel: null,
+      on_cancel: step.on_cancel ?? null,
       request_payload: null,
       // Absent in versions that were saved before these fields existed.
       payload_schema: step.payload_schema ?? null,
@@ -197,7 +198,8 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
       tags: {},
       on_conflict: step.on_conflict ?? "fail",
       broadcast: step.broadcast ?? false,
-      buffered_since: null,
+      buffered_since: bufferedSince(step.accept_buffered ?? "any", run.created_at),
+      pick: step.pick ?? "oldest",
       actor: SYSTEM,
     });
   } catch (error) {
@@ -264,7 +266,7 @@ function outputsOf({ steps }: Advance, refs: Iterable<string>): Record<string, u
   return Object.fromEntries(
     [...refs].flatMap((ref) => {
       const state = steps.get(ref);
-      return state?.status === "completed" ? [[ref, state.output]] : [];
+      return state === undefined ? [] : outputOf(state).map((output) => [ref, output]);
     }),
   );
 }

@@ -1,4 +1,11 @@
-import type { EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
+import type {
+  AcceptBuffered,
+  BufferedPick,
+  CancelPolicy,
+  EventTrigger,
+  OnConflict,
+  TimeoutPolicy,
+} from "@strait/contract";
 import { keyInUse, mixedKey } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
@@ -23,11 +30,12 @@ export interface Wait {
   /** Null: no deadline. */
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
+  readonly grace_secs: number;
   readonly notify_url: string | null;
   readonly on_timeout: TimeoutPolicy | null;
   /** What the wait resolves to when nobody answers, under `resolve`. */
   readonly timeout_payload?: unknown;
-  readonly on_cancel: "fail" | "resume" | null;
+  readonly on_cancel: CancelPolicy | null;
   readonly request_payload: unknown;
   /** A JSON Schema that was checked; null takes any payload. */
   readonly payload_schema: EventTrigger["payload_schema"];
@@ -41,6 +49,8 @@ export interface Wait {
   readonly group_id?: string;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
+  /** Which of several buffered events is taken. */
+  readonly pick: BufferedPick;
   readonly actor: string;
 }
 
@@ -53,8 +63,8 @@ export interface OpenedWait {
 
 /**
  * Opens a wait, as the next generation of its key; one that joins others is of theirs. The key's row is locked, so no event
- * can fall between "is somebody waiting?" and "is something buffered?" (B6); the oldest buffered event, if any, answers it
- * in this transaction (B2).
+ * can fall between "is somebody waiting?" and "is something buffered?" (B6); a buffered event, if any, answers it in
+ * this transaction (B2).
  *
  * @throws {StraitError} `key_in_use` when somebody waits on the key already, and the two cannot share it;
  *   `quota_exceeded`.
@@ -96,6 +106,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
       filter: wait.filter,
       timeout_secs: wait.deadline === null ? wait.timeout_secs : null,
       deadline: wait.deadline,
+      grace_secs: wait.grace_secs,
       notify_url: wait.notify_url,
       on_timeout: wait.on_timeout,
       timeout_payload: wait.on_timeout === "resolve" ? JSON.stringify(wait.timeout_payload) : null,
@@ -146,10 +157,20 @@ async function supersede(
   return [...superseded, ...(await settleWaits(context, tx, "timeOut", true, late))];
 }
 
+/**
+ * Since when events may answer a wait, as a `Wait` has it.
+ *
+ * @param started - When the run or workflow run was created that waits.
+ */
+export function bufferedSince(accept: AcceptBuffered, started: string): Wait["buffered_since"] {
+  if (accept === "since_run_start") return started;
+  return accept === "none" ? "none" : null;
+}
+
 const BUFFERED_PAGE = 20;
 
 /**
- * The oldest buffered event that is meant for the wait and that it can take. Those before it that break its schema become
+ * The first buffered event, in the order that the wait asks for, that is meant for it and that it can take. Those before it that break its schema become
  * dead letters (B8); those that are not meant for it stay buffered.
  */
 async function firstFitting(
@@ -158,11 +179,18 @@ async function firstFitting(
   wait: Wait,
   trigger: { readonly id: string; readonly generation: number },
 ): Promise<{ readonly id: string } | undefined> {
-  const { buffered_since } = wait;
+  const { buffered_since, pick } = wait;
   if (buffered_since === "none") return undefined;
-  if (wait.payload_schema === null && wait.filter === null) return events.oldestBuffered(tx, key, buffered_since);
-  for (let after = ""; ; ) {
-    const page = await events.bufferedAfter(tx, key, buffered_since, after, BUFFERED_PAGE);
+  if (wait.payload_schema === null && wait.filter === null) return events.firstBuffered(tx, key, buffered_since, pick);
+  for (let after: string | null = null; ; ) {
+    const page: events.BufferedPayload[] = await events.bufferedAfter(
+      tx,
+      key,
+      buffered_since,
+      pick,
+      after,
+      BUFFERED_PAGE,
+    );
     const rejected: events.RejectedEvent[] = [];
     const fitting = page.find(({ id, ...rest }) => {
       const event = { ...rest, event_key: key.event_key };

@@ -1,4 +1,4 @@
-import type { EventTrigger, ReceivedMessages, WaitPolicy } from "@strait/contract";
+import type { EventTrigger, ReceivedMessages, RunTimeoutPolicy } from "@strait/contract";
 import { illegalMove, notFound } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as inboxes from "../store/inboxes.ts";
@@ -15,7 +15,10 @@ export interface Receive {
   /** Null: no deadline. */
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
-  readonly on_timeout: WaitPolicy;
+  readonly grace_secs: number;
+  readonly on_timeout: RunTimeoutPolicy;
+  /** What the run is told when no message comes, under `resolve`. */
+  readonly timeout_payload?: unknown;
 }
 
 /**
@@ -53,7 +56,7 @@ async function park(
   tx: Transaction,
   { projectId, runId, dispatchSeq, actor }: RunCaller,
   environmentId: string,
-  { names, timeout_secs, deadline, on_timeout }: Receive,
+  { names, timeout_secs, deadline, grace_secs, on_timeout, timeout_payload }: Receive,
 ): Promise<EventTrigger> {
   const id = clock.newId("trg");
   const [trigger] = await triggers.insert(tx, [
@@ -74,8 +77,10 @@ async function park(
       payload_schema: null,
       timeout_secs: deadline === null ? timeout_secs : null,
       deadline,
+      grace_secs,
       notify_url: null,
       on_timeout,
+      timeout_payload: on_timeout === "resolve" ? JSON.stringify(timeout_payload) : null,
       on_cancel: "fail",
       tags: "{}",
       actor,

@@ -17,6 +17,8 @@ export interface WaitEnd {
   readonly payload?: string;
   /** Why a wait is canceled, in the words of whoever does it; the error, unless it is given. */
   readonly reason?: string | null;
+  /** What else the code that waits should know of a cancellation. */
+  readonly details?: unknown;
 }
 
 const kinds: Partial<Record<TriggerMove, CancellationKind>> = {
@@ -26,10 +28,10 @@ const kinds: Partial<Record<TriggerMove, CancellationKind>> = {
 };
 
 /** JSON text of what a canceled wait leaves for the run that waited; null for a move that cancels nothing. */
-function cancellationOf(move: TriggerMove, { reason, error, actor }: WaitEnd): string | null {
+function cancellationOf(move: TriggerMove, { reason, error, actor, details = null }: WaitEnd): string | null {
   const kind = kinds[move];
   if (kind === undefined) return null;
-  const cancellation: Cancellation = { kind, reason: reason === undefined ? error : reason, actor, details: null };
+  const cancellation: Cancellation = { kind, reason: reason === undefined ? error : reason, actor, details };
   return JSON.stringify(cancellation);
 }
 

@@ -1,11 +1,11 @@
-import type { OpenedEventTrigger } from "@strait/contract";
+import type { AcceptBuffered, OpenedEventTrigger } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
 import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
 import * as runMoves from "../store/run-moves.ts";
 import type { RunFence } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
-import { openWait, type Wait } from "./open-wait.ts";
+import { bufferedSince, openWait, type Wait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** A dispatch of a run that calls on its own behalf, as its token tells. */
@@ -17,7 +17,7 @@ export interface RunCaller {
 }
 
 export interface RunWait extends Omit<Wait, "project_id" | "environment_id" | "owner" | "buffered_since" | "actor"> {
-  readonly accept_buffered: "any" | "since_run_start" | "none";
+  readonly accept_buffered: AcceptBuffered;
 }
 
 /** @throws {StraitError} when the run has ended, or another dispatch has replaced the caller's. */
@@ -46,8 +46,7 @@ export async function waitForEvent(context: Context, caller: RunCaller, wait: Ru
       project_id: caller.projectId,
       environment_id: fence.environment_id,
       owner: { job_run_id: caller.runId },
-      buffered_since:
-        accept_buffered === "since_run_start" ? fence.created_at : accept_buffered === "none" ? "none" : null,
+      buffered_since: bufferedSince(accept_buffered, fence.created_at),
       actor: caller.actor,
     });
     if (opened.trigger.status === "received") {

@@ -1,4 +1,4 @@
-import type { AcceptBuffered, OpenedWaitGroup, WaitGroupMode } from "@strait/contract";
+import type { AcceptBuffered, OpenedWaitGroup, RunTimeoutPolicy, WaitGroupMode, WaitPolicy } from "@strait/contract";
 import { groupResult } from "../domain/decide-group.ts";
 import { illegalMove } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
@@ -10,13 +10,13 @@ import type { SettledTrigger } from "../store/settlements.ts";
 import * as waitGroups from "../store/wait-groups.ts";
 import type { Context } from "./context.ts";
 import { lockStandings } from "./key-standing.ts";
-import { openWait, type Wait } from "./open-wait.ts";
+import { bufferedSince, openWait, type Wait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 import { checkFence, type RunCaller } from "./wait-for-event.ts";
 import { closeLosers } from "./wait-groups.ts";
 
 export interface GroupedWait
-  extends Pick<Wait, "event_key" | "notify_url" | "payload_schema" | "filter" | "request_payload" | "tags"> {
+  extends Pick<Wait, "event_key" | "notify_url" | "payload_schema" | "filter" | "request_payload" | "tags" | "pick"> {
   readonly accept_buffered: AcceptBuffered;
 }
 
@@ -29,8 +29,11 @@ export interface WaitForEvents {
   /** Null: no deadline. */
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
-  readonly on_timeout: "fail" | "resume";
-  readonly on_cancel: "fail" | "resume";
+  readonly grace_secs: number;
+  readonly on_timeout: RunTimeoutPolicy;
+  /** What the run is told when the deadline passes, under `resolve`. */
+  readonly timeout_payload?: unknown;
+  readonly on_cancel: WaitPolicy;
 }
 
 /**
@@ -61,8 +64,9 @@ async function open(
   tx: Transaction,
   { projectId: project_id, runId, dispatchSeq, actor }: RunCaller,
   { environment_id, created_at }: RunFence,
-  { mode, needed, waits: asked, timeout_secs, deadline, on_timeout, on_cancel }: WaitForEvents,
+  group: WaitForEvents,
 ): Promise<{ opened: OpenedWaitGroup; ended: readonly SettledTrigger[] }> {
+  const { mode, needed, waits: asked, timeout_secs, deadline, grace_secs } = group;
   const keys = asked.map(({ event_key }) => ({ project_id, environment_id, event_key }));
   await keyWaits.lockKeys(tx, keys);
   const { ended } = await lockStandings(context, tx, keys);
@@ -73,7 +77,6 @@ async function open(
   let winner: string | null = null;
   let missing = needed;
   for (const { accept_buffered, ...wait } of asked) {
-    const since = accept_buffered === "since_run_start" ? created_at : accept_buffered === "none" ? "none" : null;
     const { trigger } = await openWait(context, tx, {
       ...wait,
       project_id,
@@ -82,11 +85,12 @@ async function open(
       group_id: id,
       timeout_secs: null,
       deadline: expires_at,
+      grace_secs,
       on_timeout: null,
       on_cancel: null,
       on_conflict: "fail",
       broadcast: false,
-      buffered_since: missing === 0 ? "none" : since,
+      buffered_since: missing === 0 ? "none" : bufferedSince(accept_buffered, created_at),
       actor,
     });
     if (trigger.status === "received" && --missing === 0) winner = trigger.event_key;
@@ -115,8 +119,10 @@ async function open(
     needed,
     timeout_secs: deadline === null ? timeout_secs : null,
     expires_at,
-    on_timeout,
-    on_cancel,
+    grace_secs,
+    on_timeout: group.on_timeout,
+    timeout_payload: group.on_timeout === "resolve" ? JSON.stringify(group.timeout_payload) : null,
+    on_cancel: group.on_cancel,
     actor,
     result: result === null ? null : JSON.stringify(result),
   });

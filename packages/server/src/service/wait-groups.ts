@@ -1,3 +1,4 @@
+import type { Cancellation } from "@strait/contract";
 import { decideGroup, groupResult } from "../domain/decide-group.ts";
 import type { Transaction } from "../store/database.ts";
 import type { SettledTrigger } from "../store/settlements.ts";
@@ -59,16 +60,30 @@ async function decideOne(
   const losers = await closeWaits(context, tx, verdict === "timed_out" ? "timeOut" : "cancel", closed);
   const byId = new Map(losers.map((trigger) => [trigger.id, trigger]));
   const members = state.members.map((member) => byId.get(member.id) ?? member);
-  const payload = JSON.stringify(groupResult(group, members, isMet ? (last?.event_key ?? null) : null));
+  const result = groupResult(group, members, isMet ? (last?.event_key ?? null) : null);
+  const payload = JSON.stringify(result);
   if (isMet) return [...losers, ...(await receiveOne(context, tx, { project_id: projectId, id, payload, actor }))];
-  const end =
+  const impossible = notEnough(last?.cancellation ?? null);
+  const end: WaitEnd =
     verdict === "timed_out"
-      ? { ...timedOut(projectId, id), payload }
-      : { projectId, triggerId: id, actor, error: `event trigger canceled: ${NOT_ENOUGH}`, reason: NOT_ENOUGH };
+      ? // What the run is told under `resolve` stands with the group.
+        { ...timedOut(projectId, id), ...(state.group.on_timeout === "resolve" ? {} : { payload }) }
+      : {
+          projectId,
+          triggerId: id,
+          actor,
+          error: `event trigger canceled: ${impossible}`,
+          reason: impossible,
+          details: result,
+        };
   return [...losers, ...(await closeWaits(context, tx, verdict === "timed_out" ? "timeOut" : "cancel", [end]))];
 }
 
-const NOT_ENOUGH = "so many waits of the group were canceled that the others cannot be enough";
+/** Why a group cannot be met any more, with what was said of the wait that ended last. */
+function notEnough(last: Cancellation | null): string {
+  const because = last?.kind === "rejected" ? `; the last was rejected: ${last.reason}` : "";
+  return `so many waits of the group were canceled that the others cannot be enough${because}`;
+}
 
 /** Whether or not their deadlines have passed while they were decided. */
 async function closeWaits(

@@ -22,14 +22,14 @@ export function waitIssues(wait: Checked, base: string, allowPrivate: boolean): 
     schemaProblem,
     filter === null ? undefined : filterIssue(filter, `${base}/filter`),
   ].filter((issue) => issue !== undefined);
-  return [...issues, ...timeoutIssues(wait, `${base}/timeout_payload`, schemaProblem === undefined)];
+  const usable = schemaProblem === undefined ? wait : { ...wait, payload_schema: null };
+  return [...issues, ...timeoutIssues(usable, `${base}/timeout_payload`)];
 }
 
-/** What the wait resolves to when nobody answers is an answer, so it has to fit the schema. */
-function timeoutIssues(
-  { on_timeout, timeout_payload, payload_schema }: Checked,
+/** What the wait resolves to when nobody answers is an answer, so it has to fit the schema, which was checked. */
+export function timeoutIssues(
+  { on_timeout, timeout_payload, payload_schema }: Pick<Checked, "on_timeout" | "timeout_payload" | "payload_schema">,
   field: string,
-  isSchemaUsable: boolean,
 ): ErrorIssue[] {
   if (on_timeout !== "resolve") {
     if (timeout_payload === undefined) return [];
@@ -37,5 +37,5 @@ function timeoutIssues(
   }
   if (timeout_payload === undefined)
     return [{ field, rule: "required", fix: "add what the wait resolves to when nobody answers" }];
-  return payload_schema === null || !isSchemaUsable ? [] : payloadIssues(payload_schema, timeout_payload, field);
+  return payload_schema === null ? [] : payloadIssues(payload_schema, timeout_payload, field);
 }

@@ -1,6 +1,6 @@
-import type { DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
+import type { BufferedPick, DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
 import type { EventKey } from "./key-waits.ts";
-import { type Queryable, records, sql } from "./sql.ts";
+import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** One send, with what became of it. */
 export interface NewEvent {
@@ -63,18 +63,22 @@ export function insert(
     RETURNING id, event_key, expires_at`);
 }
 
-/** The oldest event that waits for the key and has not expired, whether or not a sweeper has been (B2, B7). */
-export async function oldestBuffered(
+/** Which of several buffered events is looked at first. */
+const orders = { oldest: sql`ASC`, newest: sql`DESC` } as const satisfies Record<BufferedPick, Statement>;
+
+/** The oldest or newest event that waits for the key and has not expired, whether or not a sweeper has been (B2, B7). */
+export async function firstBuffered(
   tx: Queryable,
   key: EventKey,
   since: string | null,
+  pick: BufferedPick,
 ): Promise<{ id: string } | undefined> {
   const [event] = await tx.query<{ id: string }>(sql`
     SELECT id FROM events
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
       AND disposition = 'buffered' AND expires_at > strait_now()
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id LIMIT 1 FOR NO KEY UPDATE`);
+    ORDER BY id ${orders[pick]} LIMIT 1 FOR NO KEY UPDATE`);
   return event;
 }
 
@@ -84,20 +88,26 @@ export interface BufferedPayload {
   readonly actor: string;
 }
 
-/** A page of the events that wait for the key, oldest first, as `oldestBuffered` finds them. */
+/**
+ * A page of the events that wait for the key, in the order of `pick`, as `firstBuffered` finds them.
+ *
+ * @param id - The last one of the page before; null for the first page.
+ */
 export function bufferedAfter(
   tx: Queryable,
   key: EventKey,
   since: string | null,
-  id: string,
+  pick: BufferedPick,
+  id: string | null,
   limit: number,
 ): Promise<BufferedPayload[]> {
   return tx.query<BufferedPayload>(sql`
     SELECT id, payload::json AS payload, actor FROM events
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
-      AND disposition = 'buffered' AND expires_at > strait_now() AND id > ${id}
+      AND disposition = 'buffered' AND expires_at > strait_now()
+      AND ${id === null ? sql`true` : pick === "oldest" ? sql`id > ${id}` : sql`id < ${id}`}
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE`);
+    ORDER BY id ${orders[pick]} LIMIT ${limit} FOR NO KEY UPDATE`);
 }
 
 export interface RejectedEvent {

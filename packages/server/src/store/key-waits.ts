@@ -69,7 +69,7 @@ export function waitingOn(tx: Queryable, keys: readonly EventKey[]): Promise<{ i
  */
 export function standingOf(tx: Queryable, keys: readonly EventKey[]): Promise<(KeyState & { is_latest: boolean })[]> {
   return tx.query(sql`
-    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue,
+    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.closes_at <= strait_now(), false) AS overdue,
       t.id = k.latest_trigger_id AS is_latest
     FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys)}) i
     JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
@@ -104,7 +104,7 @@ export function namedOf(
     trigger_id,
   }));
   return tx.query<KeyState>(sql`
-    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.closes_at <= strait_now(), false) AS overdue
     FROM ${records("i", { ...eventKeyTypes, trigger_id: "text" }, wanted)}
     JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
     JOIN event_triggers t ON t.project_id = k.project_id AND t.id = i.trigger_id AND t.environment_id = k.environment_id

@@ -21,7 +21,7 @@ export interface Settlement {
   /** For the delivery to `notify_url`, where there is one. */
   readonly delivery_id: string;
   readonly error: string | null;
-  /** Whether the trigger's deadline must have passed (true) or must not (false). */
+  /** Whether the trigger's deadline and its grace must have passed (true) or must not (false). */
   readonly due: boolean;
   /** The lease on which a waiting run may go on at once; null sends it through the queue. */
   readonly lease_id: number | null;
@@ -85,7 +85,7 @@ export function settle(db: Queryable, name: TriggerMove, items: readonly Settlem
     CROSS JOIN LATERAL (
       SELECT t.id FROM event_triggers t
       WHERE t.project_id = i.project_id AND t.id = i.id AND t.status = ANY(${triggerMoves[name].from})
-        AND i.due = coalesce(t.expires_at <= strait_now(), false)
+        AND i.due = coalesce(t.closes_at <= strait_now(), false)
       FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
 }
@@ -108,7 +108,7 @@ export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Pro
       SELECT t.id FROM event_triggers t
       WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
         AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
-        AND (t.expires_at IS NULL OR t.expires_at > strait_now())
+        AND (t.closes_at IS NULL OR t.closes_at > strait_now())
         AND t.payload_schema IS NULL AND t.filter IS NULL AND t.group_id IS NULL
         AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
       FOR NO KEY UPDATE SKIP LOCKED) t`,
@@ -201,7 +201,7 @@ async function settleTargets(
       UPDATE step_runs p SET finished_at = strait_now(), change_seq = p.change_seq + 1, timed_out = ${to === "timed_out"},
         status = CASE WHEN s.completes THEN ${stepMoves.complete.to} ELSE ${stepMoves.fail.to} END,
         output = CASE WHEN s.completes THEN coalesce(s.response_payload, 'null') END,
-        error = CASE WHEN NOT s.completes THEN s.error END,
+        error = CASE WHEN NOT s.completes THEN s.error END, cancellation = s.cancellation,
         emit_due = CASE WHEN s.completes AND p.event_emit_key IS NOT NULL THEN true END
       FROM settled s
       WHERE s.workflow_step_run_id IS NOT NULL AND p.project_id = s.project_id AND p.id = s.workflow_step_run_id

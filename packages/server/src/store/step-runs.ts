@@ -5,7 +5,7 @@ import { type Queryable, records, sql } from "./sql.ts";
 
 const columns = sql`
   id, workflow_run_id, step_ref, type, status, attempt, depends_on, job_run_id, event_trigger_id, output::json AS output,
-  error, emit_error, timed_out, created_at, started_at, finished_at`;
+  error, emit_error, timed_out, cancellation, created_at, started_at, finished_at`;
 
 export interface NewStepRun {
   readonly id: string;
@@ -175,17 +175,18 @@ export interface StepOutput {
   readonly output: unknown;
 }
 
-/** The outputs of all completed steps of workflow runs. */
+/** What the ended steps of workflow runs have for those behind them, as `outputOf` of the domain tells of one. */
 export function outputsOf(
   tx: Queryable,
   workflowRuns: readonly { readonly project_id: string; readonly workflow_run_id: string }[],
 ): Promise<StepOutput[]> {
   const keys = workflowRuns.map(({ project_id, workflow_run_id }) => ({ project_id, workflow_run_id }));
   return tx.query<StepOutput>(sql`
-    SELECT s.workflow_run_id, s.step_ref, s.output::json AS output
+    SELECT s.workflow_run_id, s.step_ref,
+      CASE s.status WHEN 'completed' THEN s.output::json ELSE json_build_object('cancellation', s.cancellation) END AS output
     FROM (SELECT DISTINCT * FROM ${records("i", { project_id: "text", workflow_run_id: "text" }, keys)}) i
     JOIN step_runs s ON s.project_id = i.project_id AND s.workflow_run_id = i.workflow_run_id
-    WHERE s.status = 'completed'`);
+    WHERE s.status = 'completed' OR s.cancellation IS NOT NULL`);
 }
 
 /** What became of a step's event; null when it was sent, or kept. */

@@ -5,7 +5,7 @@ import { type Queryable, records, type Statement, sql } from "./sql.ts";
 export const columns = sql`
   t.id, t.event_key, t.generation, t.broadcast, t.project_id, t.environment_id, t.source_type, t.trigger_type, t.workflow_run_id,
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
-  t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.version, t.error, t.cancellation,
+  t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.grace_secs, t.version, t.error, t.cancellation,
   t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout,
   t.timeout_payload::json AS timeout_payload, t.on_cancel, t.tags, t.group_id`;
 
@@ -55,6 +55,8 @@ export interface NewTrigger {
   readonly timeout_secs: number | null;
   /** An absolute deadline; wins over `timeout_secs`. */
   readonly deadline: string | null;
+  /** Seconds after the deadline for which an answer is still taken; absent means none. */
+  readonly grace_secs?: number;
   readonly notify_url: string | null;
   readonly on_timeout: string | null;
   /** JSON; there is one where `on_timeout` is `resolve`. */
@@ -86,6 +88,7 @@ const newTriggerTypes = {
   filter: "text",
   timeout_secs: "int4",
   deadline: "timestamptz",
+  grace_secs: "int4",
   notify_url: "text",
   on_timeout: "text",
   timeout_payload: "text",
@@ -108,13 +111,13 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id,
         source_type, trigger_type, workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
-        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, notify_url, notify_status, sent_by, on_timeout,
-        timeout_payload, on_cancel, tags)
+        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, grace_secs, notify_url, notify_status, sent_by,
+        on_timeout, timeout_payload, on_cancel, tags)
       SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.group_id,
         i.source_type, i.trigger_type, i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
         i.request_payload, e.payload, i.payload_schema, i.filter, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
-        coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)),
+        coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)), coalesce(i.grace_secs, 0),
         i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.timeout_payload, i.on_cancel, i.tags
       FROM item i LEFT JOIN taken e ON e.id = i.event_id
       RETURNING t.*),
@@ -172,7 +175,7 @@ export async function findNumbered(
 }
 
 export interface KeyState extends EventTrigger {
-  /** Whether the deadline has passed, by the database's clock, of a trigger that still waits. */
+  /** Whether the deadline and its grace have passed, by the database's clock, of a trigger that still waits. */
   readonly overdue: boolean;
 }
 
@@ -193,7 +196,7 @@ export async function lockAll(tx: Queryable, projectId: string, ids: readonly st
 /** How triggers stand. Read in a statement after the locks, so that the deadline is decided now. */
 export function statesOf(tx: Queryable, projectId: string, ids: readonly string[]): Promise<KeyState[]> {
   return tx.query<KeyState>(sql`
-    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
+    SELECT ${columns}, t.status = 'waiting' AND coalesce(t.closes_at <= strait_now(), false) AS overdue
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
 }
 
@@ -212,15 +215,15 @@ export function due(db: Queryable, limit: number): Promise<DueTrigger[]> {
   return db.query<DueTrigger>(sql`
     SELECT project_id, id, trigger_type, job_run_id, workflow_run_id,
       extract(epoch FROM strait_now() - requested_at)::float8 AS slept_secs, strait_now() AS now
-    FROM event_triggers WHERE status = 'waiting' AND expires_at <= strait_now() AND group_id IS NULL
-    ORDER BY expires_at LIMIT ${limit}`);
+    FROM event_triggers WHERE status = 'waiting' AND closes_at <= strait_now() AND group_id IS NULL
+    ORDER BY closes_at LIMIT ${limit}`);
 }
 
-/** Milliseconds until the next deadline, at most `horizonMs`; negative when one has passed. */
+/** Milliseconds until the next one's time has come, at most `horizonMs`; negative when one has passed. */
 export async function msUntilDue(db: Queryable, horizonMs: number): Promise<number> {
   const [row] = await db.query<{ ms: number | null }>(sql`
-    SELECT (extract(epoch FROM min(expires_at) - strait_now()) * 1000)::float8 AS ms FROM event_triggers
-    WHERE status = 'waiting' AND expires_at <= strait_now() + make_interval(secs => ${horizonMs / 1000}::float8)
+    SELECT (extract(epoch FROM min(closes_at) - strait_now()) * 1000)::float8 AS ms FROM event_triggers
+    WHERE status = 'waiting' AND closes_at <= strait_now() + make_interval(secs => ${horizonMs / 1000}::float8)
       AND group_id IS NULL`);
   return row?.ms ?? horizonMs;
 }

@@ -23,7 +23,10 @@ export interface NewGroup {
   readonly needed: number;
   readonly timeout_secs: number | null;
   readonly expires_at: string | null;
+  readonly grace_secs: number;
   readonly on_timeout: string;
+  /** JSON text; there is one where `on_timeout` is `resolve`. */
+  readonly timeout_payload: string | null;
   readonly on_cancel: string;
   readonly actor: string;
   /** JSON text; what a group is told that is met already. Null opens a waiting one. */
@@ -35,12 +38,12 @@ export async function insert(tx: Queryable, group: NewGroup): Promise<EventTrigg
     WITH opened AS (
       INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id,
         group_mode, group_needed, status, request_payload, response_payload, timeout_secs, received_at, finished_at,
-        expires_at, on_timeout, on_cancel)
+        expires_at, grace_secs, on_timeout, timeout_payload, on_cancel)
       SELECT ${group.project_id}, ${group.id}, ${group.environment_id}, 'group:' || ${group.id}::text, 1, 'job_run', 'group',
         ${group.job_run_id}, i.mode, i.needed, CASE WHEN i.result IS NULL THEN 'waiting' ELSE 'received' END,
         json_build_object('mode', i.mode, 'count', i.needed), i.result, ${group.timeout_secs}::int4,
         CASE WHEN i.result IS NOT NULL THEN strait_now() END, CASE WHEN i.result IS NOT NULL THEN strait_now() END,
-        ${group.expires_at}::timestamptz, ${group.on_timeout}, ${group.on_cancel}
+        ${group.expires_at}::timestamptz, ${group.grace_secs}::int4, ${group.on_timeout}, ${group.timeout_payload}, ${group.on_cancel}
       FROM (SELECT ${group.mode}::text AS mode, ${group.needed}::int4 AS needed, ${group.result}::text AS result) i
       RETURNING *),
     change AS (
@@ -70,7 +73,7 @@ export async function stateOf(
   projectId: string,
   id: string,
 ): Promise<{ group: GroupState; members: KeyState[] } | undefined> {
-  const overdue = sql`t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue`;
+  const overdue = sql`t.status = 'waiting' AND coalesce(t.closes_at <= strait_now(), false) AS overdue`;
   const [group] = await tx.query<GroupState>(sql`
     SELECT ${columns}, t.group_mode, t.group_needed, ${overdue}
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ${id}`);

@@ -325,7 +325,7 @@ export interface paths {
      * comes from this dispatch. When the event arrives, the run is dispatched again with a new run token, `X-Resume-Reason: event`, and the payload as its
      * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
      *
-     * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
+     * An event that was sent before is taken at once, the oldest first (`pick` and `accept_buffered` say otherwise); the answer then has the status `received`, and the run
      * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
      *
      * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
@@ -1368,11 +1368,13 @@ export interface paths {
 
 export interface components {
   schemas: {
+    /** Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`. */
+    AcceptBuffered: string;
     /**
      * Which events that were sent before the wait may answer it: `any`, those sent since the run started, or `none`.
      * @enum {string}
      */
-    AcceptBuffered: "any" | "since_run_start" | "none";
+    AcceptBufferedInput: "any" | "since_run_start" | "none";
     /** Who did it, as the credentials tell and never as the body does. */
     Actor: {
       kind: components["schemas"]["ActorKind"];
@@ -1430,6 +1432,17 @@ export interface components {
       /** From this moment on the event is no longer delivered. */
       expires_at: components["schemas"]["Timestamp"];
     };
+    /**
+     * Which of several events that were sent before the wait answers it: the `oldest` is right for the first answer to a question, the `newest` for the latest state
+     * of something. The others are kept for waits to come.
+     */
+    BufferedPick: string;
+    /**
+     * Which of several events that were sent before the wait answers it: the `oldest` is right for the first answer to a question, the `newest` for the latest state
+     * of something. The others are kept for waits to come.
+     * @enum {string}
+     */
+    BufferedPickInput: "oldest" | "newest";
     BulkTriggerItem: {
       /** @default null */
       payload?: components["schemas"]["JsonValueInput"];
@@ -1463,6 +1476,8 @@ export interface components {
       /** The number of runs made; the others were idempotency hits. */
       created: number;
     };
+    /** `fail` and `resume` as for the wait of a run; `fail`, `skip_dependents` and `continue` as for a step. */
+    CancelPolicy: string;
     /** How a wait was ended without a payload. A run that is dispatched again because of it gets this object as its checkpoint. */
     Cancellation: {
       kind: components["schemas"]["CancellationKind"];
@@ -1470,7 +1485,10 @@ export interface components {
       reason: string | null;
       /** Who did it, such as `apikey:key_…`, as the credentials tell. */
       actor: string;
-      /** What a rejection gave for the code that waits; null for anything else. */
+      /**
+       * What a rejection gave for the code that waits. For a group whose waits cannot be enough any more it is the `WaitGroupResult`, with the cancellation of each of
+       * them. Null for anything else.
+       */
       details: components["schemas"]["JsonValue"];
     };
     /** `canceled`: somebody called the wait off. `rejected`: somebody answered that there is no answer. `superseded`: a later wait took the key over. */
@@ -1907,6 +1925,8 @@ export interface components {
       finished_at: components["schemas"]["Timestamp"] | null;
       /** The deadline; null for none. */
       expires_at: components["schemas"]["Timestamp"] | null;
+      /** Seconds after the deadline for which an answer is still taken. */
+      grace_secs: number;
       /** Counts the deadlines that the wait has had, from 1. */
       version: number;
       /** Why the wait ended without an answer. */
@@ -1926,8 +1946,8 @@ export interface components {
       on_timeout: components["schemas"]["TimeoutPolicy"] | null;
       /** What the wait resolves to when nobody answers in time, under `on_timeout: resolve`; then it is the `response_payload` of a trigger that is `timed_out`. */
       timeout_payload: components["schemas"]["JsonValue"];
-      /** Null for the wait of a workflow step, which follows the step's `on_failure`. */
-      on_cancel: components["schemas"]["WaitPolicy"] | null;
+      /** Null for the wait of a workflow step that follows the step's `on_failure`, and for a member of a group. */
+      on_cancel: components["schemas"]["CancelPolicy"] | null;
       tags: components["schemas"]["Tags"];
       /** The trigger of the group that it is a member of; null for a wait of its own. */
       group_id: string | null;
@@ -1979,6 +1999,11 @@ export interface components {
      * it is not true the wait is not there: they are kept for another wait on the key. What it cannot be evaluated on, because a member is missing, it is not true of.
      */
     Filter: string;
+    /**
+     * Seconds after the deadline for which an answer is still taken, since it may have been on its way. The wait times out when they are over; `expires_at` tells the
+     * deadline without them.
+     */
+    GraceSecs: number;
     /** One wait of a group. The deadline is that of the group. */
     GroupedWait: {
       event_key: components["schemas"]["EventKey"];
@@ -1988,7 +2013,9 @@ export interface components {
        */
       notify_url?: components["schemas"]["EndpointUrl"] | null;
       /** @default any */
-      accept_buffered?: components["schemas"]["AcceptBuffered"];
+      accept_buffered?: components["schemas"]["AcceptBufferedInput"];
+      /** @default oldest */
+      pick?: components["schemas"]["BufferedPickInput"];
       /**
        * As for a single wait.
        * @default null
@@ -2305,8 +2332,12 @@ export interface components {
       timeout_secs?: number | null;
       /** The deadline as a time. Cannot be combined with `timeout_secs`. */
       deadline?: components["schemas"]["Timestamp"];
+      /** @default 0 */
+      grace_secs?: components["schemas"]["GraceSecs"];
       /** @default fail */
-      on_timeout?: components["schemas"]["WaitPolicyInput"];
+      on_timeout?: components["schemas"]["RunTimeoutPolicy"];
+      /** The checkpoint of the run when the deadline passes; for `on_timeout: resolve`, which needs it. */
+      timeout_payload?: components["schemas"]["JsonValueInput"];
     };
     /** `received`: messages were there. `waiting`: the run is parked until one comes. */
     ReceiveStatus: string;
@@ -2633,6 +2664,17 @@ export interface components {
      * @enum {string}
      */
     SourceTypeInput: "workflow_step" | "job_run";
+    /**
+     * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on
+     * as if the event had come. In place of the output there is `{ "cancellation": { "kind", "reason", "actor", "details" } }` then.
+     */
+    StepCancelPolicy: string;
+    /**
+     * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on
+     * as if the event had come. In place of the output there is `{ "cancellation": { "kind", "reason", "actor", "details" } }` then.
+     * @enum {string}
+     */
+    StepCancelPolicyInput: "fail" | "skip_dependents" | "continue";
     /** The name of a step, unique within its workflow. */
     StepRef: string;
     /** A step of a workflow run. */
@@ -2653,6 +2695,8 @@ export interface components {
       error: string | null;
       /** Whether the step's wait reached its deadline. Under `on_timeout: resolve` the step is completed all the same. */
       timed_out: boolean;
+      /** Who ended the step's wait without an answer, and why; null for any other step. */
+      cancellation: components["schemas"]["Cancellation"] | null;
       /** Why the event of a completed step met nobody: its key has no value, or the wait on it has another answer or has ended. */
       emit_error: string | null;
       created_at: components["schemas"]["Timestamp"];
@@ -2808,6 +2852,8 @@ export interface components {
        * out at once.
        */
       deadline?: components["schemas"]["Timestamp"];
+      /** @default 0 */
+      grace_secs?: components["schemas"]["GraceSecs"];
       /**
        * Called by POST when the wait opens and when it ends.
        * @default null
@@ -2818,7 +2864,7 @@ export interface components {
       /** What the wait resolves to when nobody answers in time; for `on_timeout: resolve`, which needs it. It has to fit the `payload_schema`. */
       timeout_payload?: components["schemas"]["JsonValueInput"];
       /** @default fail */
-      on_cancel?: components["schemas"]["WaitPolicyInput"];
+      on_cancel?: components["schemas"]["WaitPolicy"];
       /** @default fail */
       on_conflict?: components["schemas"]["OnConflictInput"];
       /**
@@ -2828,7 +2874,9 @@ export interface components {
        */
       broadcast?: boolean;
       /** @default any */
-      accept_buffered?: components["schemas"]["AcceptBuffered"];
+      accept_buffered?: components["schemas"]["AcceptBufferedInput"];
+      /** @default oldest */
+      pick?: components["schemas"]["BufferedPickInput"];
       /**
        * A JSON Schema (2020-12) that an answer has to satisfy; another one is refused when it is sent, with 422 `payload_mismatch`. At most 64 KiB and 64 levels
        * deep, without references to other documents.
@@ -2855,10 +2903,14 @@ export interface components {
       timeout_secs?: number | null;
       /** The deadline as a time. Cannot be combined with `timeout_secs`. */
       deadline?: components["schemas"]["Timestamp"];
+      /** @default 0 */
+      grace_secs?: components["schemas"]["GraceSecs"];
       /** @default fail */
-      on_timeout?: components["schemas"]["WaitPolicyInput"];
+      on_timeout?: components["schemas"]["RunTimeoutPolicy"];
+      /** The checkpoint of the run when the deadline passes; for `on_timeout: resolve`, which needs it. */
+      timeout_payload?: components["schemas"]["JsonValueInput"];
       /** @default fail */
-      on_cancel?: components["schemas"]["WaitPolicyInput"];
+      on_cancel?: components["schemas"]["WaitPolicy"];
     };
     /** How one wait of the group has ended, or that it still waited. */
     WaitGroupEntry: {
@@ -2867,6 +2919,8 @@ export interface components {
       status: components["schemas"]["TriggerStatus"];
       /** The answer; null unless the status is `received`. */
       payload: components["schemas"]["JsonValue"];
+      /** Who called the wait off or rejected it, and why; null unless the status is `canceled` or `superseded`. */
+      cancellation: components["schemas"]["Cancellation"] | null;
     };
     /** `any`: one answer is enough. `all`: every wait needs one. `at_least`: as many as `count` says. */
     WaitGroupMode: string;
@@ -2888,14 +2942,9 @@ export interface components {
     /**
      * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
      * reason in `X-Resume-Reason`.
-     */
-    WaitPolicy: string;
-    /**
-     * What an ended wait means for its run: `fail` ends the run (`timed_out`, `canceled`, or `failed` after a rejection); `resume` dispatches it again with the
-     * reason in `X-Resume-Reason`.
      * @enum {string}
      */
-    WaitPolicyInput: "fail" | "resume";
+    WaitPolicy: "fail" | "resume";
     /**
      * One message to a receiver, stored in the transaction that caused it. Every attempt sends the same bytes and the same `webhook-id`; the time and the
      * signature are the attempt's own.
@@ -3016,6 +3065,8 @@ export interface components {
       event_key: string | null;
       /** Seconds to wait for the event; null for no deadline. */
       timeout_secs: number | null;
+      /** Seconds after the deadline for which the event is still taken. */
+      grace_secs: number | null;
       notify_url: string | null;
       /** What the event has to satisfy; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
@@ -3026,8 +3077,12 @@ export interface components {
       timeout_payload: components["schemas"]["JsonValue"];
       /** The step that runs when nobody has answered in time. */
       timeout_step: string | null;
+      /** Null for a cancellation that is a failure like any other, which `on_failure` decides. */
+      on_cancel: components["schemas"]["StepCancelPolicy"] | null;
       on_conflict: components["schemas"]["OnConflict"] | null;
       broadcast: boolean | null;
+      accept_buffered: components["schemas"]["AcceptBuffered"] | null;
+      pick: components["schemas"]["BufferedPick"] | null;
       sleep_duration: string | null;
       /** A template. */
       event_emit_key: string | null;
@@ -3058,6 +3113,8 @@ export interface components {
       timeout_secs?: number | null;
       /** Another name of `timeout_secs`. */
       event_timeout_secs?: number | null;
+      /** Absent is 0. */
+      grace_secs?: components["schemas"]["GraceSecs"] | null;
       /** Called by POST when the wait opens and when it ends. */
       notify_url?: components["schemas"]["EndpointUrl"] | null;
       /** Another name of `notify_url`. */
@@ -3077,10 +3134,16 @@ export interface components {
        * says so.
        */
       timeout_step?: components["schemas"]["StepRef"] | null;
+      /** Absent, a wait that was canceled, rejected or superseded is a failure like any other, and `on_failure` decides. */
+      on_cancel?: components["schemas"]["StepCancelPolicyInput"] | null;
       /** What the step does when somebody waits on its key already. Absent is `fail`: the step fails. */
       on_conflict?: components["schemas"]["OnConflictInput"] | null;
       /** Wait beside every other wait on the key that is broadcast. Absent is `false`. Cannot be combined with `on_conflict`. */
       broadcast?: boolean | null;
+      /** As for the wait of a run; `since_run_start` means the start of the workflow run. Absent is `any`. */
+      accept_buffered?: components["schemas"]["AcceptBufferedInput"] | null;
+      /** Absent is `oldest`. */
+      pick?: components["schemas"]["BufferedPickInput"] | null;
       sleep_duration?: components["schemas"]["SleepDuration"] | null;
       /** Another name of `sleep_duration`, in seconds. */
       sleep_duration_secs?: components["schemas"]["DurationSecs"];

@@ -8,7 +8,7 @@ import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
 import { waitForEvent } from "../../service/wait-for-event.ts";
 import { waitForEvents } from "../../service/wait-for-events.ts";
-import { waitIssues } from "../../service/wait-issues.ts";
+import { timeoutIssues, waitIssues } from "../../service/wait-issues.ts";
 import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
@@ -90,6 +90,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       timeout_payload: body.timeout_payload,
       on_cancel: body.on_cancel ?? "fail",
       accept_buffered: body.accept_buffered ?? "any",
+      pick: body.pick ?? "oldest",
       request_payload: body.request_payload ?? null,
       tags: body.tags ?? {},
       on_conflict: onConflict,
@@ -112,10 +113,10 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     }
     return waitForEvents(context, caller, {
       ...endOf(body),
+      ...timeoutOf(body),
       mode,
       needed: neededBy(mode, count, waits.length),
       waits,
-      on_timeout: body.on_timeout ?? "fail",
       on_cancel: body.on_cancel ?? "fail",
     });
   },
@@ -123,20 +124,28 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDInboxReceive: async ({ context, caller, body }) =>
     receiveMessages(context, caller, {
       ...endOf(body ?? {}),
+      ...timeoutOf(body ?? {}),
       names: body?.names ?? null,
       max: body?.max ?? 1,
-      on_timeout: body?.on_timeout ?? "fail",
     }),
 };
 
 /** Until when a wait lasts. */
-function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?: string }): {
+function endOf(body: Pick<WaitForEvent, "timeout_secs" | "deadline" | "grace_secs">): {
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
+  readonly grace_secs: number;
 } {
   checkOneDeadline(body);
   const timeout_secs = body.timeout_secs === undefined ? DEFAULT_TIMEOUT_SECS : body.timeout_secs;
-  return { timeout_secs, deadline: body.deadline ?? null };
+  return { timeout_secs, deadline: body.deadline ?? null, grace_secs: body.grace_secs ?? 0 };
+}
+
+/** What happens when it is over, of a wait whose answer has no schema. */
+function timeoutOf({ on_timeout = "fail", timeout_payload }: Pick<WaitForEvent, "on_timeout" | "timeout_payload">) {
+  const [first, ...others] = timeoutIssues({ on_timeout, timeout_payload, payload_schema: null }, "/timeout_payload");
+  if (first) throw validationError([first, ...others]);
+  return { on_timeout, timeout_payload };
 }
 
 /** What a wait asks of its answers and where it tells of itself; refused here where it would fail later. */
@@ -162,6 +171,7 @@ function groupedWaitOf(context: Context, wait: GroupedWait, at: string) {
     ...checkedOf(context, wait, at),
     event_key: eventKeyOf(wait.event_key, `${at}/event_key`),
     accept_buffered: wait.accept_buffered ?? "any",
+    pick: wait.pick ?? "oldest",
     request_payload: wait.request_payload ?? null,
     tags: wait.tags ?? {},
   };
