@@ -118,12 +118,9 @@ export function authenticator(
     if (!isSameSecret(given, internalSecret)) throw unauthorized();
     const operator = { scopes: INTERNAL, actor: "internal", channel: "api", requestId } as const;
     if (!needsProject) return { ...operator, projectId: "", environmentId: "" };
-    const project = projectId === undefined ? undefined : await projects.find(db, projectId);
-    if (!project) {
-      if (projectId === undefined)
-        throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
-      throw notFound("project", projectId);
-    }
+    if (!projectId) throw unauthorized("the internal secret speaks for a project; name its id in X-Project-Id");
+    const project = await projects.find(db, projectId);
+    if (!project) throw notFound("project", projectId);
     return { ...operator, projectId: project.id, environmentId: project.default_environment_id };
   }
 
