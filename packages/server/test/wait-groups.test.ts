@@ -55,7 +55,13 @@ describe("a run that waits for any of several events", () => {
       winner: "reject",
       results: [
         { event_key: "approve", trigger_id: ids[0], status: "canceled", payload: null, cancellation },
-        { event_key: "reject", trigger_id: ids[1], status: "received", payload: { why: "blurred" }, cancellation: null },
+        {
+          event_key: "reject",
+          trigger_id: ids[1],
+          status: "received",
+          payload: { why: "blurred" },
+          cancellation: null,
+        },
         { event_key: "skip", trigger_id: ids[2], status: "canceled", payload: null, cancellation },
       ],
     });
