@@ -56,6 +56,10 @@ describe("a workflow", () => {
       payload_schema: null,
       timeout_payload: null,
       timeout_step: null,
+      grace_secs: null,
+      on_cancel: null,
+      accept_buffered: null,
+      pick: null,
     };
     expect(created).toMatchObject({ status: 201, body: { version: 1, enabled: true, tags: {}, description: null } });
     expect(created.body.steps).toEqual([
@@ -77,6 +81,9 @@ describe("a workflow", () => {
         notify_url: "https://myapp.example/paid",
         on_conflict: "fail",
         broadcast: false,
+        grace_secs: 0,
+        accept_buffered: "any",
+        pick: "oldest",
         depends_on: ["charge"],
         on_failure: "continue",
       },
