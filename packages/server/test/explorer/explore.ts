@@ -26,8 +26,8 @@ export interface Explored {
 
 /** They wait more than they work, and the more of them a crash meets the better. */
 const AT_A_TIME = 24;
-/** A process takes seconds to start, and its runs are missed for as long. */
-const SCHEDULES_PER_CRASH = 40;
+/** A process takes seconds to start, and its runs are missed for as long: many schedules would do little else. */
+const crashesAmong = (count: number): number => Math.floor(count / (count > 1_000 ? 150 : 40));
 const SETTLE_LIMIT_MS = 60_000;
 const POLL_MS = 40;
 const MOST_FINDINGS = 5;
@@ -42,7 +42,7 @@ export async function explore(
   const schedules = schedulesOf(seed, count);
   const code = createCode(() => fleet);
   const executor = await startExecutor(code.handle);
-  const fleet: Fleet = await startFleet(env, crashesOf(seed, Math.floor(count / SCHEDULES_PER_CRASH)));
+  const fleet: Fleet = await startFleet(env, crashesOf(seed, crashesAmong(count)));
   const body = { name: "Ask", slug: "ask", endpoint_url: executor.url };
   expect((await fleet.request(0, "POST", "/v1/jobs", { body })).status).toBe(201);
 
@@ -82,7 +82,9 @@ export async function explore(
       }
       if (found.length > 0) {
         const asked = code.answersOf(prefix).join(", ");
-        findings.push(`--only ${index}: ${found.join("; ")}; waits: ${asked}; ${JSON.stringify(schedule)}`);
+        const finding = `--only ${index}: ${found.join("; ")}; waits: ${asked}; ${JSON.stringify(schedule)}`;
+        console.error(finding);
+        findings.push(finding);
       }
     }
   }

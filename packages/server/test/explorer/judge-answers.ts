@@ -50,7 +50,7 @@ function ofPrefixSend(one: Played, waits: readonly TriggerRow[], said: string): 
   const took = tookOf(one, waits);
   const { answer, move } = one;
   if (answer.status !== 200) {
-    const isAllowed = isRefused(codeOf(one)) || codeOf(one) === "stale_generation";
+    const isAllowed = isRefused(codeOf(one)) || ["stale_generation", "expectation_failed"].includes(codeOf(one));
     if (move.mode !== "atomic" || !isAllowed) return [said];
     return took.length === 0 || isUncertain(one) ? [] : [`${said}, and ${took[0]?.id} has it`];
   }
