@@ -82,7 +82,9 @@ export async function statesOf(
     FROM ${records("i", groupIdTypes, ids)} JOIN event_triggers t ON t.project_id = i.project_id AND t.id = i.id`);
   const members = await tx.query<KeyState>(sql`
     SELECT ${columns}, ${overdue}
-    FROM ${records("i", groupIdTypes, ids)} JOIN event_triggers t ON t.project_id = i.project_id AND t.group_id = i.id
+    FROM ${records("i", groupIdTypes, ids)} CROSS JOIN LATERAL (
+      SELECT m.* FROM event_triggers m
+      WHERE m.project_id = i.project_id AND m.group_id = i.id OFFSET 0) t -- or a plan from an empty table reads all members
     ORDER BY t.id`);
   const states = new Map(groups.map((group) => [group.id, { group, members: [] as KeyState[] }]));
   for (const member of members) states.get(member.group_id ?? "")?.members.push(member);
