@@ -51,7 +51,7 @@ ${answers.join("")}};
 }
 
 /** The name of the constant that holds a schema: `eventTriggerSchema`. */
-export function constant(name: string): string {
+function constant(name: string): string {
   return `${lowerFirst(name)}Schema`;
 }
 
