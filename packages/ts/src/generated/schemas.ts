@@ -12,9 +12,17 @@ import type {
   AcceptBuffered,
   Actor,
   ActorKind,
+  ActorKindInput,
   AnnotateRun,
   ApiKey,
   ApiKeyPage,
+  AuditAction,
+  AuditActionInput,
+  AuditChannel,
+  AuditEvent,
+  AuditEventPage,
+  AuditResourceType,
+  AuditResourceTypeInput,
   AuthenticationKind,
   BufferedEvent,
   BulkTriggerItem,
@@ -213,6 +221,12 @@ export const actorSchema: LazySchema<Actor> = /* @__PURE__ */ lazy(() => z.loose
  */
 export const actorKindSchema: LazySchema<ActorKind> = /* @__PURE__ */ lazy(() => z.string());
 
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export const actorKindInputSchema: LazySchema<ActorKindInput> = /* @__PURE__ */ lazy(() => z.enum(["service","operator","run","workflow_run","system"]));
+
 export const annotateRunSchema: LazySchema<AnnotateRun> = /* @__PURE__ */ lazy(() => z.strictObject({
   annotations: z.record(z.string().check(z.minLength(1), maxCharacters(128)), z.string().check(maxCharacters(1024))).check(z.refine((object) => Object.keys(object).length >= 1), z.refine((object) => Object.keys(object).length <= 50)),
 }));
@@ -237,6 +251,44 @@ export const apiKeyPageSchema: LazySchema<ApiKeyPage> = /* @__PURE__ */ lazy(() 
   next_cursor: nextCursorSchema(),
   has_more: hasMoreSchema(),
 }));
+
+/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+export const auditActionSchema: LazySchema<AuditAction> = /* @__PURE__ */ lazy(() => z.string());
+
+/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+export const auditActionInputSchema: LazySchema<AuditActionInput> = /* @__PURE__ */ lazy(() => z.enum(["project.create","project.update","project.purge_events","api_key.create","api_key.rotate","api_key.revoke","job.create","job.update","job.delete","workflow.create","workflow.update","workflow.delete","run.cancel","workflow_run.cancel","event_trigger.cancel","event_trigger.extend","dead_letter.retarget","dead_letter.discard","webhook_delivery.retry","webhook_delivery.replay","stream_token.create"]));
+
+/** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
+export const auditChannelSchema: LazySchema<AuditChannel> = /* @__PURE__ */ lazy(() => z.string());
+
+/**
+ * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
+ * of their own, `EventRecord`.
+ */
+export const auditEventSchema: LazySchema<AuditEvent> = /* @__PURE__ */ lazy(() => z.looseObject({
+  id: z.string(),
+  project_id: z.string(),
+  actor: actorSchema(),
+  channel: auditChannelSchema(),
+  action: auditActionSchema(),
+  resource_type: auditResourceTypeSchema(),
+  resource_id: z.string(),
+  request_id: z.nullable(z.string()),
+  details: z.record(z.string(), jsonValueSchema()),
+  created_at: timestampSchema(),
+}));
+
+export const auditEventPageSchema: LazySchema<AuditEventPage> = /* @__PURE__ */ lazy(() => z.looseObject({
+  data: z.array(auditEventSchema()),
+  next_cursor: nextCursorSchema(),
+  has_more: hasMoreSchema(),
+}));
+
+/** What it was done to. New ones may come. */
+export const auditResourceTypeSchema: LazySchema<AuditResourceType> = /* @__PURE__ */ lazy(() => z.string());
+
+/** What it was done to. New ones may come. */
+export const auditResourceTypeInputSchema: LazySchema<AuditResourceTypeInput> = /* @__PURE__ */ lazy(() => z.enum(["project","api_key","job","workflow","run","workflow_run","event_trigger","dead_letter","webhook_delivery","stream_token"]));
 
 /** How the server knows who it was; null where it acted by itself. */
 export const authenticationKindSchema: LazySchema<AuthenticationKind> = /* @__PURE__ */ lazy(() => z.string());
@@ -631,11 +683,11 @@ export const eventTriggerPageSchema: LazySchema<EventTriggerPage> = /* @__PURE__
   has_more: hasMoreSchema(),
 }));
 
-/** What a dry run has told of the set. What is absent is not compared. */
+/** What a dry run has told of the set, in one or both ways. What is absent is not compared. */
 export const expectedSetSchema: LazySchema<ExpectedSet> = /* @__PURE__ */ lazy(() => z.strictObject({
   count: optional(z.int().check(z.gte(0), z.lte(2147483647))),
   digest: optional(z.string().check(z.minLength(1), maxCharacters(128))),
-}));
+}).check(z.refine((object) => Object.keys(object).length >= 1)));
 
 /** An event, and why this became of it. */
 export const explainedEventSchema: LazySchema<ExplainedEvent> = /* @__PURE__ */ lazy(() => z.intersection(eventRecordSchema(), z.looseObject({
@@ -1126,7 +1178,7 @@ export const saveCheckpointSchema: LazySchema<SaveCheckpoint> = /* @__PURE__ */ 
 export const scopeSchema: LazySchema<Scope> = /* @__PURE__ */ lazy(() => z.string());
 
 /** What an API key may do. `*` is everything within the key's project. */
-export const scopeInputSchema: LazySchema<ScopeInput> = /* @__PURE__ */ lazy(() => z.enum(["*","jobs:read","jobs:write","jobs:trigger","runs:read","runs:write","workflows:read","workflows:write","workflows:trigger","events:read","events:write","webhooks:read","webhooks:write","api-keys:manage"]));
+export const scopeInputSchema: LazySchema<ScopeInput> = /* @__PURE__ */ lazy(() => z.enum(["*","jobs:read","jobs:write","jobs:trigger","runs:read","runs:write","workflows:read","workflows:write","workflows:trigger","events:read","events:write","webhooks:read","webhooks:write","api-keys:manage","audit:read"]));
 
 export const sendEventSchema: LazySchema<SendEvent> = /* @__PURE__ */ lazy(() => z.strictObject({
   payload: optional(jsonValueInputSchema()),
@@ -1559,6 +1611,7 @@ export const answerSchemas = {
   getSdkV1RunsByRunIDState: runStatePageSchema,
   getSdkV1RunsByRunIDStateByKey: runStateSchema,
   getV1ApiKeys: apiKeyPageSchema,
+  getV1AuditEvents: auditEventPageSchema,
   getV1EventDeadLetters: deadLetterPageSchema,
   getV1Events: eventTriggerPageSchema,
   getV1EventsByEventKey: eventTriggerSchema,
