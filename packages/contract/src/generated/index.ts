@@ -200,6 +200,7 @@ export type {
   SleepDuration,
   Slug,
   SourceType,
+  StartIfMissing,
   StepCancelPolicy,
   StepRef,
   StepRun,

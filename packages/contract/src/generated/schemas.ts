@@ -1323,7 +1323,10 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     SendMessage: {
       type: "object",
       additionalProperties: false,
-      properties: { payload: { $ref: "#/$defs/JsonValue", default: null } },
+      properties: {
+        payload: { $ref: "#/$defs/JsonValue", default: null },
+        start_if_missing: { $ref: "#/$defs/StartIfMissing" },
+      },
     },
     SendOutlook: {
       type: "object",
@@ -1408,6 +1411,16 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     },
     Slug: { type: "string", minLength: 1, maxLength: 128, pattern: "^[a-z0-9][a-z0-9_-]*$" },
     SourceType: { type: "string", enum: ["workflow_step", "job_run"] },
+    StartIfMissing: {
+      type: "object",
+      additionalProperties: false,
+      required: ["job_id"],
+      properties: {
+        job_id: { $ref: "#/$defs/Reference" },
+        payload: { $ref: "#/$defs/JsonValue", default: null },
+        tags: { $ref: "#/$defs/Tags", default: {} },
+      },
+    },
     StepCancelPolicy: { type: "string", enum: ["fail", "skip_dependents", "continue"] },
     StepRef: { type: "string", minLength: 1, maxLength: 128, pattern: "^[A-Za-z0-9][A-Za-z0-9_-]*$" },
     StepRun: {

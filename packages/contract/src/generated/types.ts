@@ -1282,6 +1282,7 @@ export interface SendMessage {
    * @default null
    */
   payload?: JsonValue;
+  start_if_missing?: StartIfMissing;
 }
 
 /** What a send with a new payload would meet at this moment. */
@@ -1368,6 +1369,25 @@ export type Slug = string;
 
 /** Who waits. */
 export type SourceType = "workflow_step" | "job_run";
+
+/**
+ * The run to start when there is none with this id, in one transaction with the message. The id of the path becomes the idempotency key of that run: whoever sends to the
+ * same id and job again, with whatever input, reaches the same run, also when it has ended, until 24 hours after that.
+ */
+export interface StartIfMissing {
+  /** The job, by id or slug. */
+  job_id: Reference;
+  /**
+   * The payload of the run. Absent is null.
+   * @default null
+   */
+  payload?: JsonValue;
+  /**
+   * Merged over the job's tags.
+   * @default {}
+   */
+  tags?: Tags;
+}
 
 /**
  * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on

@@ -7,12 +7,16 @@ import * as inboxes from "../store/inboxes.ts";
 import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
+import type { RunRequest } from "./enqueue-run.ts";
 import { announceSettled, receiveOwn } from "./settle-waits.ts";
+import { startIfMissing } from "./start-if-missing.ts";
 
 /** A message on its way to a run. */
 export interface SendMessage {
   readonly project_id: string;
+  /** Or an id of the sender's own, where a run is to be started under it. */
   readonly run_id: string;
+  readonly start_if_missing: RunRequest | null;
   readonly name: string;
   readonly payload: unknown;
   readonly actor: string;
@@ -46,9 +50,12 @@ export async function sendMessage(context: Context, send: SendMessage): Promise<
   return outcome.answer;
 }
 
-async function sendWithin(context: Context, tx: Transaction, send: SendMessage): Promise<Sent> {
-  const { project_id, run_id, name, idempotency } = send;
-  const inbox = await inboxes.lock(tx, project_id, run_id);
+async function sendWithin(context: Context, tx: Transaction, given: SendMessage): Promise<Sent> {
+  const { project_id, start_if_missing, name, idempotency } = given;
+  const known = await inboxes.lock(tx, project_id, given.run_id);
+  const run_id = known || !start_if_missing ? given.run_id : await startIfMissing(context, tx, start_if_missing);
+  const send = { ...given, run_id };
+  const inbox = known ?? (await inboxes.lock(tx, project_id, run_id));
   if (!inbox) throw notFound("run", run_id);
   const run = await inboxes.stateOf(tx, project_id, run_id, inbox.waiter_id);
   if (!run) throw notFound("run", run_id);

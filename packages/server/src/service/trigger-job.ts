@@ -83,11 +83,16 @@ export async function triggerJobInBulk(
   return { batch_id, results, total: results.length, created: results.filter((run) => !run.idempotency_hit).length };
 }
 
-async function enabledJob(
+/**
+ * The job that a trigger names, which would take the payloads.
+ *
+ * @throws {StraitError} `not_found`; `conflict` when it is disabled; `payload_mismatch`.
+ */
+export async function enabledJob(
   context: Context,
   caller: Caller,
   reference: string,
-  items: readonly TriggerInput[],
+  items: readonly Pick<TriggerInput, "payload">[],
   fieldOf: (index: number) => string,
 ): Promise<Job> {
   const job = await context.jobs.find(caller.projectId, reference);
@@ -101,7 +106,7 @@ async function enabledJob(
   return job;
 }
 
-function toRequest(caller: Caller, job: Job, input: TriggerInput, batch_id: string | null): RunRequest {
+export function toRequest(caller: Caller, job: Job, input: TriggerInput, batch_id: string | null): RunRequest {
   // Member by member: a spread of what has many costs fifty times as much, on the path of every run.
   return {
     payload: input.payload,

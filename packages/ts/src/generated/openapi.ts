@@ -1059,6 +1059,10 @@ export interface paths {
      * | it is busy, has not started, or waits for something else | 202, `buffered` |
      * | it has ended | 409 `run_closed`; the message is on record as `late` |
      *
+     * To an id that no run has, it is 404. With `start_if_missing` the id may be one of your own, such as that of a conversation: the first message starts a run of the job
+     * under it, and later ones reach that run. The answer's `run_id` is the id of the run itself. This needs the scope `jobs:trigger` too; a job that is disabled is 409
+     * `conflict`, a payload that breaks its schema 422 `payload_mismatch`, whether or not the run is there.
+     *
      * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
      */
     post: operations["postV1RunsByRunIDInboxByName"];
@@ -2648,6 +2652,7 @@ export interface components {
        * @default null
        */
       payload?: components["schemas"]["JsonValueInput"];
+      start_if_missing?: components["schemas"]["StartIfMissing"];
     };
     /** What a send with a new payload would meet at this moment. */
     SendOutlook: {
@@ -2729,6 +2734,24 @@ export interface components {
      * @enum {string}
      */
     SourceTypeInput: "workflow_step" | "job_run";
+    /**
+     * The run to start when there is none with this id, in one transaction with the message. The id of the path becomes the idempotency key of that run: whoever sends to the
+     * same id and job again, with whatever input, reaches the same run, also when it has ended, until 24 hours after that.
+     */
+    StartIfMissing: {
+      /** The job, by id or slug. */
+      job_id: components["schemas"]["Reference"];
+      /**
+       * The payload of the run. Absent is null.
+       * @default null
+       */
+      payload?: components["schemas"]["JsonValueInput"];
+      /**
+       * Merged over the job's tags.
+       * @default {}
+       */
+      tags?: components["schemas"]["Tags"];
+    };
     /**
      * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on
      * as if the event had come. In place of the output there is `{ "cancellation": { "kind", "reason", "actor", "details" } }` then.

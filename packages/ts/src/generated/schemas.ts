@@ -167,6 +167,7 @@ import type {
   Slug,
   SourceType,
   SourceTypeInput,
+  StartIfMissing,
   StepCancelPolicy,
   StepCancelPolicyInput,
   StepRef,
@@ -1225,6 +1226,7 @@ export const sendEventSchema: LazySchema<SendEvent> = /* @__PURE__ */ lazy(() =>
 
 export const sendMessageSchema: LazySchema<SendMessage> = /* @__PURE__ */ lazy(() => z.strictObject({
   payload: optional(jsonValueInputSchema()),
+  start_if_missing: optional(startIfMissingSchema()),
 }));
 
 /** What a send with a new payload would meet at this moment. */
@@ -1289,6 +1291,16 @@ export const sourceTypeSchema: LazySchema<SourceType> = /* @__PURE__ */ lazy(() 
 
 /** Who waits. */
 export const sourceTypeInputSchema: LazySchema<SourceTypeInput> = /* @__PURE__ */ lazy(() => z.enum(["workflow_step","job_run"]));
+
+/**
+ * The run to start when there is none with this id, in one transaction with the message. The id of the path becomes the idempotency key of that run: whoever sends to the
+ * same id and job again, with whatever input, reaches the same run, also when it has ended, until 24 hours after that.
+ */
+export const startIfMissingSchema: LazySchema<StartIfMissing> = /* @__PURE__ */ lazy(() => z.strictObject({
+  job_id: referenceSchema(),
+  payload: optional(jsonValueInputSchema()),
+  tags: optional(z.record(z.string().check(z.minLength(1), maxCharacters(64)), z.string().check(maxCharacters(256))).check(z.refine((object) => Object.keys(object).length <= 20))),
+}));
 
 /**
  * What it means that a wait was canceled, rejected or superseded: `fail` fails the workflow run; `skip_dependents` skips everything behind the step; `continue` goes on

@@ -3,6 +3,7 @@ import { asOf } from "../../domain/as-of.ts";
 import { notFound } from "../../domain/errors.ts";
 import { cancelRun } from "../../service/cancel-run.ts";
 import { sendMessage } from "../../service/send-message.ts";
+import { missingRun } from "../../service/start-if-missing.ts";
 import * as changes from "../../store/changes.ts";
 import * as inboxes from "../../store/inboxes.ts";
 import * as jobs from "../../store/jobs.ts";
@@ -37,15 +38,19 @@ export const runsRoutes: HandlersOf<"runs"> = {
     return inboxes.list(context.db, caller.projectId, path.runID, query, pageOf(query));
   },
 
-  postV1RunsByRunIDInboxByName: ({ context, caller, path, body, idempotency }) =>
-    sendMessage(context, {
+  async postV1RunsByRunIDInboxByName({ context, caller, path, body, idempotency }) {
+    const start = body?.start_if_missing;
+    const missing = start && { job_id: start.job_id, payload: start.payload ?? null, tags: start.tags ?? {} };
+    return sendMessage(context, {
       project_id: caller.projectId,
       run_id: path.runID,
+      start_if_missing: missing ? await missingRun(context, caller, path.runID, missing) : null,
       name: path.name,
       payload: body?.payload ?? null,
       actor: caller.actor,
       idempotency,
-    }),
+    });
+  },
 
   async getV1RunsByRunIDStream({ context, caller, path, query, headers, streams }) {
     const read = () => runs.findNumbered(context.db, caller.projectId, path.runID);
