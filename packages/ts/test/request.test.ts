@@ -117,12 +117,12 @@ describe("a path value", () => {
   });
 
   test.each([
-    ["", 'must not be ""'],
-    [".", 'must not be "."'],
-    ["..", 'must not be ".."'],
-    [undefined, "is missing"],
-    [null, "is missing"],
-    [["a"], "must be a string"],
+    ["", "must be a text other than"],
+    [".", "must be a text other than"],
+    ["..", "must be a text other than"],
+    [undefined, "must be a text"],
+    [null, "must be a text"],
+    [["a"], "must be a text"],
     ["\ud800", "surrogate"],
   ])("of %j is refused before anything is sent", async (eventKey, why) => {
     const { baseUrl, arrived } = await givenServer({});
