@@ -37,6 +37,13 @@ export default [
   },
   {
     ...shared(),
+    name: "the schema of one answer, with what it needs of zod",
+    path: "dist/schemas.js",
+    import: { "dist/schemas.js": "{ eventTriggerSchema }", zod: "{}" },
+    limit: "6.5 kB",
+  },
+  {
+    ...shared(),
     name: "the verification of webhooks",
     path: "dist/webhooks.js",
     import: "{ verifyWebhook }",

@@ -1,6 +1,6 @@
 import { messageOf, ValidationError } from "./errors.ts";
 import { addHeaders, type Config, checkedLimit, type Refuse } from "./options.ts";
-import type { CallInput, Operation } from "./runtime.ts";
+import type { CallInput, Operation, ValidateMode } from "./runtime.ts";
 
 /** One call on its way: what every attempt sends, and how far it has come. */
 export interface Call {
@@ -19,6 +19,8 @@ export interface Call {
   readonly timeoutMs: number;
   /** Milliseconds since the epoch; Infinity when the call has no deadline. */
   readonly deadlineAt: number;
+  /** Undefined for what the client does. */
+  readonly validate: ValidateMode | undefined;
   /** Requests sent so far. */
   attempts: number;
   /** Attempts so far. A 401 that is answered with another token is part of one; a token that does not come is one. */
@@ -37,10 +39,14 @@ export function prepareCall(config: Config, operation: Operation, input: CallInp
   const { id, method } = operation;
   const refuse = refuseInput(id);
   const headers = addHeaders(refuse, {}, input.headers);
-  const body = encodeBody(refuse, input.body);
+  const body = encode(refuse, "body", JSON.stringify, input.body) as string | undefined;
   if (body !== undefined) headers["content-type"] = "application/json";
   const isSafe = addIdempotencyKey(refuse, method, headers, input.idempotencyKey);
-  const retries = checkedLimit(refuse, "retries", input.retries, config.retries);
+  const limit = (name: "retries" | "timeoutMs" | "deadlineMs"): number =>
+    checkedLimit(refuse, name, input[name], config[name]);
+  const retries = limit("retries");
+  const { validate } = input;
+  if (validate && !config.validator) throw refuse("validate", "needs a validator");
   return {
     operationId: id,
     url: config.baseUrl + buildPath(refuse, operation.path, input.pathParams) + buildQuery(refuse, input.query),
@@ -50,8 +56,9 @@ export function prepareCall(config: Config, operation: Operation, input: CallInp
     isPublic: operation.auth === 0,
     signal: input.signal,
     retries: isSafe ? retries : 0,
-    timeoutMs: checkedLimit(refuse, "timeoutMs", input.timeoutMs, config.timeoutMs),
-    deadlineAt: now + checkedLimit(refuse, "deadlineMs", input.deadlineMs, config.deadlineMs),
+    timeoutMs: limit("timeoutMs"),
+    deadlineAt: now + limit("deadlineMs"),
+    validate,
     attempts: 0,
     tries: 0,
     hasRefreshed: false,
@@ -69,7 +76,7 @@ export function buildPath(refuse: Refuse, path: string, params: object | undefin
     const value: unknown = params && Reflect.get(params, name);
     const field = `pathParams.${name}`;
     if ((typeof value === "string" || typeof value === "number") && !/^\.{0,2}$/.test(`${value}`)) {
-      return encodeText(refuse, field, value);
+      return encode(refuse, field, encodeURIComponent, value);
     }
     throw refuse(field, 'must be a text other than "", "." and "..", which lead to another operation');
   });
@@ -81,25 +88,18 @@ function buildQuery(refuse: Refuse, query: object | undefined): string {
   for (const [name, value] of Object.entries(query ?? {})) {
     for (const item of Array.isArray(value) ? value : [value]) {
       if (item === undefined || item === null) continue;
-      text += `${text ? "&" : "?"}${encodeURIComponent(name)}=${encodeText(refuse, `query.${name}`, item)}`;
+      text += `${text ? "&" : "?"}${encodeURIComponent(name)}=${encode(refuse, `query.${name}`, encodeURIComponent, item)}`;
     }
   }
   return text;
 }
 
-function encodeText(refuse: Refuse, field: string, value: string | number | boolean): string {
+/** What cannot be written as text: half of a surrogate pair in a URL, a cycle or a bigint in a body. */
+function encode<Value>(refuse: Refuse, field: string, write: (value: Value) => string, value: Value): string {
   try {
-    return encodeURIComponent(value);
-  } catch {
-    throw refuse(field, "must not hold half of a surrogate pair");
-  }
-}
-
-function encodeBody(refuse: Refuse, body: unknown): string | undefined {
-  try {
-    return JSON.stringify(body);
+    return write(value);
   } catch (error) {
-    throw refuse("body", `must be JSON: ${messageOf(error)}`);
+    throw refuse(field, `cannot be sent: ${messageOf(error)}`);
   }
 }
 

@@ -76,7 +76,7 @@ export class ApiError<Body = unknown> extends StraitError {
     const { error, request_id } = Object(body) as Record<string, unknown>;
     const { code, message } = Object(error) as Record<string, unknown>;
     const requestId = text(request_id) ?? headers.get("x-request-id") ?? undefined;
-    const what = text(message) ?? describeRedirect(status, headers) ?? "no message";
+    const what = text(message) ?? describeStranger(headers);
     const facts = { ...answer, code: text(code), requestId };
     super(`${status}${facts.code ? ` ${code}` : ""}: ${what}${requestId ? ` [${requestId}]` : ""}`, facts);
   }
@@ -133,9 +133,12 @@ export class DecodeError extends StraitError {
   }
 }
 
-/** The input cannot be sent, so nothing was: the fault is in the call. */
+/**
+ * The input cannot be sent, so nothing was: the fault is in the call, and `attempts` is 0. Or, where `validate` asks for it,
+ * an answer does not fit the contract: `attempts` is 1 or more, and `cause` lists all that is wrong.
+ */
 export class ValidationError extends StraitError {
-  /** Where the fault is, such as `pathParams.eventKey`. */
+  /** Where the fault is, such as `pathParams.eventKey` or `answer.data[0].status`. */
   declare readonly field: string;
 
   constructor(message: string, context: ErrorContext & { readonly field: string }) {
@@ -171,10 +174,10 @@ function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** Redirects are not followed. Browsers hide where they lead, and even their status, which then is 0. */
-function describeRedirect(status: number, headers: Headers): string | undefined {
-  if (status !== 0 && (status < 300 || status >= 400)) return undefined;
-  return `redirected to ${headers.get("location") ?? "elsewhere"}; set baseUrl to where the API is`;
+/** Something else than Strait has answered. Redirects are not followed; browsers hide even their status, which then is 0. */
+function describeStranger(headers: Headers): string {
+  const location = headers.get("location");
+  return `${location ? `redirected to ${location}` : "no message"}; is baseUrl right?`;
 }
 
 export function messageOf(error: unknown): string {

@@ -1,6 +1,7 @@
 import { type CheckedAuth, isToken, type TokenProvider } from "./credentials.ts";
 import type { Middleware } from "./middleware.ts";
 import type { AuthType } from "./runtime.ts";
+import type { AnswerValidator } from "./validation.ts";
 
 /** An API key (`strait_…`), for `/v1`. */
 export interface BearerAuth {
@@ -52,6 +53,8 @@ export interface ClientOptions<Type extends AuthType = AuthType> {
   readonly maxRetryAfterMs?: number | undefined;
   /** Stand around each attempt, the first one outermost. Default: none, which costs nothing. */
   readonly middleware?: readonly Middleware[] | undefined;
+  /** Holds answers against the contract: `createValidator` of `@strait/ts/schemas` makes one. Default: none, nobody looks. */
+  readonly validator?: AnswerValidator | undefined;
   /** Replaces the global `fetch`, which is otherwise looked up at each request. */
   readonly fetch?: Fetch | undefined;
 }
@@ -68,6 +71,7 @@ export interface Config {
   readonly deadlineMs: number;
   readonly maxRetryAfterMs: number;
   readonly middleware: readonly Middleware[];
+  readonly validator: AnswerValidator | undefined;
   readonly fetch: Fetch;
 }
 
@@ -104,6 +108,7 @@ export function toConfig(options: ClientOptions): Config {
     deadlineMs: limit("deadlineMs", Number.POSITIVE_INFINITY),
     maxRetryAfterMs: limit("maxRetryAfterMs", 60_000),
     middleware,
+    validator: given.validator,
     fetch,
   };
 }
@@ -132,10 +137,7 @@ export function addHeaders(
     const value = added[name];
     if (value === undefined || value === null) continue;
     if (!/^[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*$/.test(`${name}:${value}`)) {
-      throw refuse(
-        `headers["${name}"]`,
-        "must have the name of a header and a value without line breaks and beyond Latin-1",
-      );
+      throw refuse(`headers["${name}"]`, "must have a valid name and a Latin-1 value without line breaks");
     }
     headers[name.toLowerCase()] = `${value}`;
   }

@@ -61,9 +61,10 @@ export function createTransport(config: Config, clock: Clock): Transport {
     const prepared = prepareCall(config, operation, input, clock.now());
     const arrived = await exchange(prepared);
     const { response } = arrived;
-    return response.ok
-      ? { ok: true, data: decode(prepared, arrived), error: undefined, response }
-      : { ok: false, data: undefined, error: failure(prepared, arrived), response };
+    if (!response.ok) return { ok: false, data: undefined, error: failure(prepared, arrived), response };
+    const data = decode(prepared, arrived);
+    if (data !== undefined) config.validator?.(prepared, data);
+    return { ok: true, data, error: undefined, response };
   }
 
   async function exchange(call: Call, leavesBody?: (response: Response) => boolean): Promise<Arrived> {

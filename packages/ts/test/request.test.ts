@@ -123,7 +123,7 @@ describe("a path value", () => {
     [undefined, "must be a text"],
     [null, "must be a text"],
     [["a"], "must be a text"],
-    ["\ud800", "surrogate"],
+    ["\ud800", "cannot be sent"],
   ])("of %j is refused before anything is sent", async (eventKey, why) => {
     const { baseUrl, arrived } = await givenServer({});
 
