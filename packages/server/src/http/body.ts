@@ -76,12 +76,16 @@ function bytesOf(message: Readable, maxBytes: number): Promise<Buffer> {
       reject(payloadTooLarge("body", maxBytes));
     };
     message.on("data", take);
+    let isComplete = false;
     message.once("end", () => {
+      isComplete = true;
       const [only] = chunks;
       resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks));
     });
     // A client that goes away in the middle of its body is no fault of the server.
-    const fail = () => reject(validationError([INCOMPLETE]));
+    const fail = () => {
+      if (!isComplete) reject(validationError([INCOMPLETE]));
+    };
     message.once("error", fail);
     message.once("close", fail);
   });
