@@ -15,6 +15,7 @@ import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
 import { incomingOf, requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
+import { auditEventsRoutes } from "./routes/audit-events.ts";
 import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
 import { eventsRoutes } from "./routes/events.ts";
 import { health } from "./routes/health.ts";
@@ -42,6 +43,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...workflowRunsRoutes,
   ...streamsRoutes,
   ...eventDeadLettersRoutes,
+  ...auditEventsRoutes,
   ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;
@@ -180,6 +182,7 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
       internalSecret: header("x-internal-secret"),
       projectId: header("x-project-id"),
       queryToken: isStream && typeof query.token === "string" ? query.token : undefined,
+      requestId: reply.id,
     },
     path,
   );
@@ -232,23 +235,27 @@ const NO_BODY = { value: undefined, text: "" } as const;
 
 /** Path parameters, decoded exactly once: `aml%3Auser-456` is `aml:user-456`, and `%2F` stays within its segment. */
 function pathOf(c: HonoContext): Record<string, string> {
-  if (c.req.url.includes("%")) {
-    try {
-      decodeURIComponent(c.req.url.split("?", 1)[0] ?? "");
-    } catch {
-      throw validationError([
-        { field: "/path", rule: "percentEncoding", fix: "encode path values as UTF-8 with encodeURIComponent" },
-      ]);
-    }
-  }
+  checkEncoding(c.req.url.split("?", 1)[0] ?? "", "/path");
   return c.req.param();
+}
+
+function checkEncoding(text: string, field: "/path" | "/query"): void {
+  if (!text.includes("%")) return;
+  try {
+    decodeURIComponent(text);
+  } catch {
+    const fix = "encode values as UTF-8 with encodeURIComponent, a percent sign as %25";
+    throw validationError([{ field, rule: "percentEncoding", fix }]);
+  }
 }
 
 /** What is given more than once is a list, which no parameter takes. */
 function queryOf(url: string): Record<string, string | readonly string[]> {
   const at = url.indexOf("?");
   if (at === -1) return {};
-  const given = new URLSearchParams(url.slice(at + 1));
+  const text = url.slice(at + 1);
+  checkEncoding(text, "/query");
+  const given = new URLSearchParams(text);
   const query = Object.fromEntries(given);
   return given.size === Object.keys(query).length
     ? query
