@@ -823,7 +823,7 @@ export interface OnlyRunTokenMutationOptions {
    * comes from this dispatch. When the event arrives, the run is dispatched again with a new run token, `X-Resume-Reason: event`, and the payload as its
    * latest checkpoint. Times out after 3,600 seconds unless the request or the project says otherwise.
    *
-   * An event that was sent before is taken at once, the oldest first (`accept_buffered` narrows this); the answer then has the status `received`, and the run
+   * An event that was sent before is taken at once, the oldest first (`pick` and `accept_buffered` say otherwise); the answer then has the status `received`, and the run
    * is dispatched again as usual. One that breaks the `payload_schema` becomes a dead letter, and the next one is tried.
    *
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
