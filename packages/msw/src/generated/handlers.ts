@@ -121,6 +121,11 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
     { method: "POST", path: "/v1/api-keys/:keyID/rotate", first: 201, sse: false },
     examples.postV1ApiKeysByKeyIDRotate,
   ),
+  /** List audit events */
+  getV1AuditEvents: handlerFactory(
+    { method: "GET", path: "/v1/audit-events", first: 200, sse: false },
+    examples.getV1AuditEvents,
+  ),
   /** List dead letters */
   getV1EventDeadLetters: handlerFactory(
     { method: "GET", path: "/v1/event-dead-letters", first: 200, sse: false },

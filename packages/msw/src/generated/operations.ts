@@ -4,6 +4,7 @@ import type {
   AnnotateRun,
   ApiKey,
   ApiKeyPage,
+  AuditEventPage,
   BufferedEvent,
   BulkTriggerJob,
   BulkTriggeredRuns,
@@ -214,6 +215,15 @@ export interface MockOperations {
     call: MockCall<Record<string, never>, undefined>;
     answer:
       | { status: 200; body: ApiKeyPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/audit-events: List audit events */
+  getV1AuditEvents: {
+    call: MockCall<Record<string, never>, undefined>;
+    answer:
+      | { status: 200; body: AuditEventPage }
       | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };

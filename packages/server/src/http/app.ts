@@ -13,8 +13,9 @@ import { envelope, HEADERS } from "./envelope.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
-import { requestHeaders } from "./request-headers.ts";
+import { incomingOf, requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
+import { auditEventsRoutes } from "./routes/audit-events.ts";
 import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
 import { eventsRoutes } from "./routes/events.ts";
 import { health } from "./routes/health.ts";
@@ -42,6 +43,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...workflowRunsRoutes,
   ...streamsRoutes,
   ...eventDeadLettersRoutes,
+  ...auditEventsRoutes,
   ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;
@@ -141,20 +143,16 @@ export function createApp(given: AppOptions): {
 /** As all answers are made here, it is here that they are counted. */
 async function serve(options: App, id: OperationId, c: HonoContext): Promise<Response> {
   const started = performance.now();
-  const response = await respondTo(options, id, c);
+  const reply = replyTo(c);
+  let response: Response;
+  try {
+    response = await answer(options, id, c, reply);
+    crashPoint("before-answer");
+  } catch (error) {
+    response = errorResponse(options, toStraitError(options, error, reply, id), reply);
+  }
   options.services.context.metrics.answered(id, response.status, performance.now() - started);
   return response;
-}
-
-async function respondTo(options: App, id: OperationId, c: HonoContext): Promise<Response> {
-  const reply = replyTo(c);
-  try {
-    const response = await answer(options, id, c, reply);
-    crashPoint("before-answer");
-    return response;
-  } catch (error) {
-    return errorResponse(options, toStraitError(options, error, reply, id), reply);
-  }
 }
 
 async function metricsResponse(options: AppOptions, c: HonoContext): Promise<Response> {
@@ -184,6 +182,7 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
       internalSecret: header("x-internal-secret"),
       projectId: header("x-project-id"),
       queryToken: isStream && typeof query.token === "string" ? query.token : undefined,
+      requestId: reply.id,
     },
     path,
   );
@@ -192,7 +191,7 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
   if (operation.auth.length > 0) checks.query(query);
   const hasBody = operation.method === "POST" || operation.method === "PATCH";
   const { value: body, text } = hasBody
-    ? await readBody(c.req.raw, header, checks.bodyRequired, services.limits.maxBodyBytes)
+    ? await readBody(incomingOf(c) ?? c.req.raw, header, checks.bodyRequired, services.limits.maxBodyBytes)
     : NO_BODY;
   if (body !== undefined) checks.body(body);
 
@@ -236,23 +235,27 @@ const NO_BODY = { value: undefined, text: "" } as const;
 
 /** Path parameters, decoded exactly once: `aml%3Auser-456` is `aml:user-456`, and `%2F` stays within its segment. */
 function pathOf(c: HonoContext): Record<string, string> {
-  if (c.req.url.includes("%")) {
-    try {
-      decodeURIComponent(c.req.url.split("?", 1)[0] ?? "");
-    } catch {
-      throw validationError([
-        { field: "/path", rule: "percentEncoding", fix: "encode path values as UTF-8 with encodeURIComponent" },
-      ]);
-    }
-  }
+  checkEncoding(c.req.url.split("?", 1)[0] ?? "", "/path");
   return c.req.param();
+}
+
+function checkEncoding(text: string, field: "/path" | "/query"): void {
+  if (!text.includes("%")) return;
+  try {
+    decodeURIComponent(text);
+  } catch {
+    const fix = "encode values as UTF-8 with encodeURIComponent, a percent sign as %25";
+    throw validationError([{ field, rule: "percentEncoding", fix }]);
+  }
 }
 
 /** What is given more than once is a list, which no parameter takes. */
 function queryOf(url: string): Record<string, string | readonly string[]> {
   const at = url.indexOf("?");
   if (at === -1) return {};
-  const given = new URLSearchParams(url.slice(at + 1));
+  const text = url.slice(at + 1);
+  checkEncoding(text, "/query");
+  const given = new URLSearchParams(text);
   const query = Object.fromEntries(given);
   return given.size === Object.keys(query).length
     ? query

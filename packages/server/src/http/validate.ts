@@ -51,9 +51,13 @@ function refuseImpossible(value: unknown, base: string): void {
 }
 
 function refuseRepeated(query: Record<string, unknown>): void {
-  const [first, ...others] = Object.keys(query)
-    .filter((name) => Array.isArray(query[name]))
-    .map((name) => ({ field: `/query${jsonPointer(name)}`, rule: "maxItems", fix: "give it once" }));
+  const names = Object.keys(query).filter((name) => Array.isArray(query[name]));
+  if (names.length === 0) return;
+  const [first, ...others] = names.map((name) => ({
+    field: `/query${jsonPointer(name)}`,
+    rule: "maxItems",
+    fix: "give it once",
+  }));
   if (first) throw validationError([first, ...others]);
 }
 
@@ -118,7 +122,7 @@ function issueOf({ instancePath, keyword, params, message = "is not valid" }: Er
 function formatFix(format: string): string {
   switch (format) {
     case "date-time":
-      return "send a time such as 2026-11-21T10:00:00Z";
+      return "send a time such as 2026-11-21T10:00:00Z, from 0001-01-02 to 9999-12-30";
     case "uri":
       return "send an absolute URL such as https://example.com/hook";
     default:

@@ -1,7 +1,8 @@
 import type { EventTrigger } from "@strait/contract";
 import type { MeantWait } from "../domain/decide-send.ts";
-import { conflict, expectationFailed, validationError } from "../domain/errors.ts";
+import { conflict, expectationFailed } from "../domain/errors.ts";
 import * as triggers from "../store/triggers.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
 
@@ -18,7 +19,7 @@ export interface Extension extends MeantWait {
  * one that was set for the old deadline does nothing (R3).
  *
  * @throws {StraitError} `not_found`, `stale_generation`, `wait_closed`; `expectation_failed` for another version;
- *   `conflict` when several wait on the key and none is named; `validation_error` for a deadline that has passed.
+ *   `conflict` when several wait on the key and none is named.
  */
 export async function extendEvent(context: Context, caller: Caller, extension: Extension): Promise<EventTrigger> {
   const { timeout_secs, deadline, version } = extension;
@@ -30,7 +31,13 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
     const { project_id, id } = wait;
     const change = { project_id, id, timeout_secs, deadline, actor: caller.actor };
     const trigger = await triggers.changeDeadline(tx, change);
-    if (!trigger) throw validationError([{ field: "/deadline", rule: "future", fix: "send a time that is to come" }]);
+    if (!trigger) return undefined;
+    await audit(context, tx, caller, "event_trigger.extend", [id], {
+      event_key: trigger.event_key,
+      version: trigger.version,
+      expires_at: trigger.expires_at,
+      expires_at_before: wait.expires_at,
+    });
     return { settled: [], trigger };
   });
   context.signals.publish([`trigger:${extended.id}`]);

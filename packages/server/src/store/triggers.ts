@@ -137,7 +137,7 @@ export interface NewDeadline {
   readonly actor: string;
 }
 
-/** Gives a waiting trigger, whose row is locked, another deadline. Undefined: the time has passed already. */
+/** Gives a trigger another deadline, whose row is locked. Undefined: it does not wait any more. */
 export async function changeDeadline(tx: Queryable, change: NewDeadline): Promise<EventTrigger | undefined> {
   const { project_id, id, timeout_secs, deadline, actor } = change;
   const [trigger] = await tx.query<EventTrigger>(sql`
@@ -148,7 +148,6 @@ export async function changeDeadline(tx: Queryable, change: NewDeadline): Promis
     changed AS (
       UPDATE event_triggers t SET expires_at = due.after, version = t.version + 1, change_seq = t.change_seq + 1
       FROM due WHERE t.project_id = ${project_id} AND t.id = ${id} AND t.status = 'waiting'
-        AND coalesce(due.after > strait_now(), true)
       RETURNING t.*, due.before),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, data)
@@ -196,6 +195,22 @@ export function statesOf(tx: Queryable, projectId: string, ids: readonly string[
   return tx.query<KeyState>(sql`
     SELECT ${columns}, t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
+}
+
+/** What depends on the answer of a wait besides itself. */
+export interface Sharing {
+  readonly id: string;
+  /** Whether others share its key. */
+  readonly is_joined: boolean;
+  /** The group whose member it is. */
+  readonly group_id: string | null;
+}
+
+/** Of waits that are locked, those whose answer others depend on. */
+export function sharedAmong(tx: Queryable, projectId: string, ids: readonly string[]): Promise<Sharing[]> {
+  return tx.query<Sharing>(sql`
+    SELECT t.id, t.slot <> '' AS is_joined, t.group_id FROM event_triggers t
+    WHERE t.project_id = ${projectId} AND t.id = ANY(${ids}) AND t.status = 'waiting' AND (t.slot <> '' OR t.group_id IS NOT NULL)`);
 }
 
 export interface DueTrigger {
