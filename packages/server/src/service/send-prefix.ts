@@ -2,7 +2,7 @@ import type { ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix }
 import type { SendDecision } from "../domain/decide-send.ts";
 import { expectationFailed, StraitError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
-import type { Database, Transaction } from "../store/database.ts";
+import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
@@ -74,7 +74,6 @@ async function sendPage(
 
   const event: Event = {
     caller,
-    isWhole,
     idempotency_key: send.idempotency_key,
     payload: send.payload,
     payload_text: payload,
@@ -118,8 +117,6 @@ function tooManyForOne(size: number): StraitError {
 
 interface Event {
   readonly caller: Caller;
-  /** Whether all that it reaches is one transaction, and so `context.db` is. */
-  readonly isWhole: boolean;
   readonly idempotency_key: string | null;
   readonly payload: unknown;
   readonly payload_text: string;
@@ -139,10 +136,7 @@ async function deliver(
 ): Promise<ReadonlyMap<string, Answer>> {
   const members = all.filter((member) => !member.is_shared);
   const fitting = members.filter((member) => fits(member, event));
-  // One statement, so a transaction by itself unless the page is one.
-  const settled = event.isWhole
-    ? await context.db.transaction((tx) => settle(context, tx, event, fitting))
-    : await settle(context, context.db, event, fitting);
+  const settled = await context.db.transaction((tx) => settle(context, tx, event, fitting));
   announceSettled(context, settled);
   const answers = new Map<string, Answer>(settled.map((trigger) => [trigger.id, received(trigger)]));
   const missed = members.filter((member) => !answers.has(member.id));
@@ -239,7 +233,7 @@ const fits = (member: WaitingTrigger, { payload, caller }: Event): boolean =>
 /** Ends waits with the event, and starts their runs here as far as there is room. Announced by the caller. */
 async function settle(
   { clock, worker }: Context,
-  db: Transaction | Database,
+  tx: Transaction,
   event: Event,
   members: readonly WaitingTrigger[],
 ): Promise<settlements.SettledTrigger[]> {
@@ -249,7 +243,7 @@ async function settle(
   let unused = leases.filter((lease) => lease !== null).length;
   try {
     const settled = await settlements.settleAlone(
-      db,
+      tx,
       "receive",
       members.map((member, index) => ({
         project_id: projectId,
@@ -268,7 +262,7 @@ async function settle(
     );
     const started = settled.filter((trigger) => trigger.claimed !== null).length;
     unused -= started;
-    if ("afterRollback" in db) db.afterRollback(() => worker.release(projectId, started));
+    tx.afterRollback(() => worker.release(projectId, started));
     return settled;
   } finally {
     worker.release(projectId, unused);
