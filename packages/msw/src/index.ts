@@ -3,6 +3,7 @@ import { handlers } from "./generated/handlers.ts";
 import type { MockOperations } from "./generated/operations.ts";
 import type { Override } from "./runtime.ts";
 
+export { failure, inTurn } from "./replies.ts";
 export type { HandlerFactory, MockCall, MockOperation, Override, Reply } from "./runtime.ts";
 export { handlers, type MockOperations };
 
@@ -20,7 +21,8 @@ export interface HandlerOptions {
 
 /**
  * Makes an MSW handler for every operation. Each answers the contract's example of its first success, unless an
- * override says otherwise: a status (answers its example), status and body, a body, or a function of the call.
+ * override says otherwise: a status (answers its example), status and body, a body, or a function of the call. Requests
+ * that break the contract are refused as by the server, whatever the override.
  *
  * The handlers keep no state: an event that is sent does not change what a later get answers.
  *

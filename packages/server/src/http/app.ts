@@ -7,9 +7,10 @@ import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
+import { envelope, HEADERS, refusalHeaders } from "../wire/envelope.ts";
+import { queryOf } from "../wire/query.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
-import { envelope, HEADERS } from "./envelope.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
@@ -248,20 +249,6 @@ function pathOf(c: HonoContext): Record<string, string> {
   return c.req.param();
 }
 
-/** What is given more than once is a list, which no parameter takes. */
-function queryOf(url: string): Record<string, string | readonly string[]> {
-  const at = url.indexOf("?");
-  if (at === -1) return {};
-  const given = new URLSearchParams(url.slice(at + 1));
-  const query = Object.fromEntries(given);
-  return given.size === Object.keys(query).length
-    ? query
-    : Object.fromEntries(Object.keys(query).map((name) => [name, listed(given.getAll(name))]));
-}
-
-const listed = (values: readonly string[]): string | readonly string[] =>
-  values.length > 1 ? values : (values[0] ?? "");
-
 function scopeOf(caller: Caller | RunCaller): string {
   return "environmentId" in caller ? caller.environmentId : caller.runId;
 }
@@ -324,10 +311,7 @@ function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, op
 }
 
 function errorResponse(options: AppOptions, error: StraitError, reply: Reply): Response {
-  const { code, details } = error;
-  const headers = headersOf(options, reply);
+  const headers = Object.assign(headersOf(options, reply), refusalHeaders(error));
   headers["content-type"] = "application/json";
-  if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
-  if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
-  return new Response(envelope(error, reply.id), { status: errorStatus[code], headers });
+  return new Response(envelope(error, reply.id), { status: errorStatus[error.code], headers });
 }

@@ -1,13 +1,6 @@
-import {
-  payloadTooLarge,
-  StraitError,
-  unsupportedCharset,
-  unsupportedCoding,
-  unsupportedMediaType,
-  validationError,
-} from "../domain/errors.ts";
+import { payloadTooLarge, StraitError, unsupportedCoding, validationError } from "../domain/errors.ts";
+import { parseBody } from "../wire/json-body.ts";
 import type { RequestHeaders } from "./request-headers.ts";
-import { findUnsafeInteger } from "./unsafe-integer.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -26,32 +19,7 @@ export async function readBody(
   const coding = header("content-encoding");
   if (coding !== undefined && coding !== "" && coding.toLowerCase() !== "identity") throw unsupportedCoding(coding);
   const text = await readText(request, header, maxBytes).catch(unread);
-  if (text === "") {
-    if (!isRequired) return { value: undefined, text };
-    throw validationError([{ field: "", rule: "required", fix: "send a JSON body" }]);
-  }
-  const type = header("content-type");
-  const [, media, charset = "utf-8"] = JSON_TYPE.exec(type ?? "") ?? [];
-  if (media === undefined) throw unsupportedMediaType(type);
-  if (!/^utf-?8$/i.test(charset)) throw unsupportedCharset(charset);
-  const value = parsed(text);
-  const field = findUnsafeInteger(text, value);
-  if (field !== undefined) {
-    const fix = "send it as a string: an integer beyond ±9007199254740991 would be rounded";
-    throw validationError([{ field, rule: "safeInteger", fix }]);
-  }
-  return { value, text };
-}
-
-const JSON_TYPE = /^(application\/(?:json|[\w.-]+\+json))\s*(?:;\s*charset\s*=\s*"?([^\s;"]*)"?|;|$)/i;
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : "it cannot be parsed";
-    throw validationError([{ field: "", rule: "json", fix: `send valid JSON: ${reason}` }]);
-  }
+  return { value: parseBody(text, header("content-type"), isRequired), text };
 }
 
 /** A client that goes away in the middle of its body is no fault of the server. */
