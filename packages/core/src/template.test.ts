@@ -147,6 +147,36 @@ describe("the placeholders of a template", () => {
     expect(templatePaths(`{{${"x ".repeat(1000)}}}`).problems[0]?.fix).toBe(fix(`{{${"x ".repeat(29)}…`));
   });
 
+  test.each([
+    ["{{paylod.user.id}}", "{{payload.user.id}}", "{{payload.paylod.user.id}}"],
+    ["{{paylaod}}", "{{payload}}", "{{payload.paylaod}}"],
+    ["{{Payload.x}}", "{{payload.x}}", "{{payload.Payload.x}}"],
+    ["{{parentOutputs.a}}", "{{parent_outputs.a}}", "{{payload.parentOutputs.a}}"],
+    ["{{parent_output.a}}", "{{parent_outputs.a}}", "{{payload.parent_output.a}}"],
+    ["{{workflowRunId}}", "{{workflow_run_id}}", "{{payload.workflowRunId}}"],
+    ["{{step_rev}}", "{{step_ref}}", "{{payload.step_rev}}"],
+  ])("are refused when their name is a slip: %s", (template, meant, literal) => {
+    const member = template.slice(2, -2).split(".")[0];
+
+    const { problems } = templatePaths({ a: template });
+
+    const fix = `write ${meant}, or ${literal} if the payload has a member "${member}"`;
+    expect(problems).toEqual([{ rule: "scopeName", pointer: "/a", fix }]);
+    expect(templatePaths(literal).problems).toEqual([]);
+  });
+
+  test.each([
+    "{{bogus.x}}",
+    "{{project.name}}",
+    "{{step.ref}}",
+    "{{payee}}",
+    "{{x}}",
+    "{{workflow.id}}",
+    "{{daolyap}}",
+  ])("may begin with any other name of the payload: %s", (template) => {
+    expect(templatePaths(template).problems).toEqual([]);
+  });
+
   test("are read in linear time", () => {
     const braces = "{{".repeat(500_000);
     expect(templatePaths(braces).problems).toHaveLength(1);

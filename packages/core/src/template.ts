@@ -25,9 +25,9 @@ export interface TemplatePath {
   readonly pointer: string;
 }
 
-/** Something that looks like a placeholder and is none. */
+/** Something that looks like a placeholder and is none, or one whose name is nearly one of the scope. */
 export interface TemplateProblem extends Problem {
-  readonly rule: "placeholder";
+  readonly rule: "placeholder" | "scopeName";
   /** RFC 6901 pointer to the text that it stands in. */
   readonly pointer: string;
 }
@@ -78,7 +78,11 @@ export function renderText(template: string, scope: TemplateScope): Rendered<str
   return filled.ok ? { ok: true, value: filled.value.join("") } : filled;
 }
 
-/** Reads the placeholders of a template without filling them, so that it can be checked when it is saved. */
+/**
+ * Reads the placeholders of a template without filling them, so that it can be checked when it is saved. A bare path that
+ * begins with a slip, such as `{{parent_output.a}}`, is a problem, although it could be filled: who means a member of the payload
+ * can write `{{payload.parent_output.a}}`.
+ */
 export function templatePaths(template: unknown): { paths: TemplatePath[]; problems: TemplateProblem[] } {
   const paths: TemplatePath[] = [];
   const problems: TemplateProblem[] = [];
@@ -89,14 +93,18 @@ export function templatePaths(template: unknown): { paths: TemplatePath[]; probl
       return text;
     }
     for (const part of parts.value) {
-      if (typeof part !== "string") paths.push({ ...part, pointer: jsonPointer(...at) });
+      if (typeof part === "string") continue;
+      const { isBare, ...path } = part;
+      paths.push({ ...path, pointer: jsonPointer(...at) });
+      const fix = isBare ? slipFix(path.path) : undefined;
+      if (fix !== undefined) problems.push({ rule: "scopeName", pointer: jsonPointer(...at), fix });
     }
     return text;
   });
   return { paths, problems };
 }
 
-type Part = string | Pick<TemplatePath, "placeholder" | "path">;
+type Part = string | (Pick<TemplatePath, "placeholder" | "path"> & { readonly isBare: boolean });
 type Parsed = { ok: true; value: Part[] } | { ok: false; placeholder: string; fix: string };
 
 /** Cuts a text into literal parts and placeholders. Linear: an unclosed `{{` ends it. */
@@ -109,7 +117,7 @@ function parse(text: string): Parsed {
     const inner = placeholder.slice(2, -2);
     if (close === -1 || !PATH.test(inner)) return { ok: false, placeholder, fix: syntaxFix(placeholder) };
     if (open > at) value.push(text.slice(at, open));
-    value.push({ placeholder, path: scoped(inner.trim().split(".")) });
+    value.push({ placeholder, ...scoped(inner.trim().split(".")) });
     at = close + 2;
   }
   if (at < text.length) value.push(text.slice(at));
@@ -125,9 +133,31 @@ function syntaxFix(placeholder: string): string {
 }
 
 /** Brings the bare path `a.b` into the form `payload.a.b`. */
-function scoped(segments: string[]): TemplatePath["path"] {
+function scoped(segments: string[]): { path: TemplatePath["path"]; isBare: boolean } {
   const name = scopeNames.find((known) => known === segments[0]);
-  return name === undefined ? ["payload", ...segments] : [name, ...segments.slice(1)];
+  if (name === undefined) return { path: ["payload", ...segments], isBare: true };
+  return { path: [name, ...segments.slice(1)], isBare: false };
+}
+
+/** What to write instead of a bare path whose first name is nearly one of the scope; undefined for any other. */
+function slipFix([, first = "", ...others]: TemplatePath["path"]): string | undefined {
+  const name = scopeNames.find((known) => isSlip(folded(first), folded(known)));
+  if (name === undefined) return undefined;
+  const [meant, literal] = [[name], ["payload", first]].map((path) => `{{${[...path, ...others].join(".")}}}`);
+  return `write ${meant}, or ${literal} if the payload has a member ${JSON.stringify(first)}`;
+}
+
+const folded = (name: string): string => name.toLowerCase().replaceAll(/[_-]/g, "");
+
+/** Whether one letter is missing, added or wrong, or two are swapped, if anything. */
+function isSlip(given: string, name: string): boolean {
+  const shorter = Math.min(given.length, name.length);
+  let start = 0;
+  while (start < shorter && given[start] === name[start]) start++;
+  let end = 0;
+  while (end < shorter - start && given.at(-1 - end) === name.at(-1 - end)) end++;
+  const [a, b] = [given.slice(start, given.length - end), name.slice(start, name.length - end)];
+  return (a.length < 2 && b.length < 2) || (a.length === 2 && a === [...b].reverse().join(""));
 }
 
 /** The literal parts and the values of a text, in order. `refuse` says why a value will not do, if so. */

@@ -193,7 +193,7 @@ describe("the internal secret", () => {
 
     expect([named.status, named.body.data.length]).toEqual([200, 4]);
     expect(unnamed).toMatchObject(is("unauthorized", /X-Project-Id/));
-    expect(unknown.status).toBe(404);
+    expect(unknown).toMatchObject(is("not_found", /^there is no project "proj_nobody"; check the id/));
   });
 
   test("is what projects ask for, and runs do not accept", async () => {

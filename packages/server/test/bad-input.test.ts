@@ -296,6 +296,33 @@ test("percent-encoding that is broken, or not of UTF-8, is refused", async () =>
       refused(`/v1/events/${key}`),
       refused(`/v1/jobs/${key}`),
       { ...refused(`/v1/events/${key}/send`), method: "POST" },
+      get(`/v1/events?prefix=${key}`, "/query", "percentEncoding"),
+      { ...get(`/v1/events/k?reason=${key}`, "/query", "percentEncoding"), method: "DELETE" },
     ]),
   );
+});
+
+test("a set that is expected has to say what is expected of it: an empty one would guard nothing", async () => {
+  const world = await startExampleWorld();
+
+  await expectRefusals(world, [
+    post("/v1/events/prefix/aml%3A/send", { expect: {} }, "/expect", "minProperties"),
+    post("/v1/events/purge", { older_than_days: 1, expect: {} }, "/expect", "minProperties"),
+  ]);
+});
+
+test("a time that no column holds is told the times that one does", async () => {
+  const world = await startExampleWorld();
+
+  const answer = await world.request("POST", TRIGGER, {
+    token: world.apiKey,
+    body: { scheduled_at: "9999-12-31T23:59:59Z" },
+  });
+
+  const issue = {
+    field: "/scheduled_at",
+    rule: "format",
+    fix: "send a time such as 2026-11-21T10:00:00Z, from 0001-01-02 to 9999-12-30",
+  };
+  expect(answer.body.error.details.issues).toEqual([issue]);
 });

@@ -44,6 +44,20 @@ describe("a new deadline", () => {
     await run.is("timed_out");
   });
 
+  test("R2 R4 that has passed ends the wait at once, as its policy says", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const run = await stage.parked("k", { timeout_secs: null, on_timeout: "resolve", timeout_payload: "default" });
+
+    const shortened = await extend(strait, "k", { deadline: "2020-01-01T00:00:00Z" });
+    const sent = await send(strait, "k", "late");
+
+    expect(shortened.body).toMatchObject({ version: 2, expires_at: "2020-01-01T00:00:00.000000Z" });
+    expect(sent).toMatchObject(refusal(409, "wait_closed"));
+    expect((await run.dispatch(2)).headers["x-resume-reason"]).toBe("timeout");
+    expect((await run.read()).checkpoint).toBe("default");
+  });
+
   test("R4 may be none, and given back to a wait that had none", async () => {
     const strait = await startServer();
     const stage = await startStage(strait);
@@ -173,7 +187,6 @@ describe("a new deadline", () => {
   test.each([
     [{}, "/timeout_secs", "required"],
     [{ timeout_secs: 5, deadline: "2036-01-01T00:00:00Z" }, "/deadline", "notWithTimeout"],
-    [{ deadline: "2020-01-01T00:00:00Z" }, "/deadline", "future"],
     [{ timeout_secs: 0 }, "/timeout_secs", "minimum"],
     [{ timeout_secs: 5, until: "tomorrow" }, "/until", "additionalProperties"],
   ])("is refused as %j, and changes nothing", async (body, field, rule) => {

@@ -80,6 +80,13 @@ describe("an event that the filter of a wait is not true of", () => {
       [404, "not_found"],
       [200, "delivered"],
     ]);
+    expect(answers[1]?.body.error).toEqual({
+      code: "not_found",
+      message:
+        `no wait on event key "order:1" takes this event: the filter of "${run.trigger.id}" is not true of it, ` +
+        `${PAID}; correct the payload, or leave out if_no_waiter to keep the event`,
+      details: { resource: "event trigger", id: "order:1", trigger_id: run.trigger.id },
+    });
     await run.dispatch(2);
     expect((await run.read()).checkpoint).toEqual(paid);
   });

@@ -226,18 +226,19 @@ describe("a key", () => {
   test("that is empty, too long, or given twice in different words is 400 on every operation", async () => {
     const world = await startExampleWorld();
     const before = await contentsOf(world.db);
-    const headers: Record<string, string>[] = [
-      { "idempotency-key": "" },
-      { "x-idempotency-key": "" },
-      { "idempotency-key": "k".repeat(257) },
-      { "x-idempotency-key": "k".repeat(257) },
-      { "idempotency-key": "a", "x-idempotency-key": "b" },
+    const headers: [Record<string, string>, string][] = [
+      [{ "idempotency-key": "" }, "minLength"],
+      [{ "x-idempotency-key": "" }, "minLength"],
+      [{ "idempotency-key": "k".repeat(257) }, "maxLength"],
+      [{ "x-idempotency-key": "k".repeat(257) }, "maxLength"],
+      [{ "idempotency-key": "a", "x-idempotency-key": "b" }, "sameKey"],
     ];
 
     for (const id of posts) {
-      for (const given of headers) {
+      for (const [given, rule] of headers) {
         const { status, body } = await post(world, id, { headers: given });
         expect.soft([status, body.error.code], `${id} ${JSON.stringify(given)}`).toEqual([400, "validation_error"]);
+        expect.soft(body.error.details.issues[0].rule).toBe(rule);
         expect.soft(body.error.details.issues[0].field).toMatch(/^\/headers\/(X-)?Idempotency-Key$/);
       }
     }

@@ -102,6 +102,11 @@ describe("the stream of a trigger", () => {
       const refused = await strait.request("GET", `/v1/events/a/stream?cursor=${cursor}`);
       expect(refused).toMatchObject({ status: 400, body: { error: { code: "validation_error" } } });
       expect(refused.body.error.details.issues).toMatchObject([{ field: "/query/cursor", rule: "cursor" }]);
+      const headers = { "last-event-id": String(cursor) };
+      const inHeader = await strait.request("GET", "/v1/events/a/stream", { headers });
+      expect(inHeader.status).toBe(400);
+      const issue = { field: "/headers/Last-Event-ID", rule: "cursor" };
+      expect(inHeader.body.error.details.issues).toMatchObject([issue]);
     }
   });
 

@@ -24,6 +24,21 @@ describe("a deadline", () => {
     expect(stage.executor.dispatches).toHaveLength(1);
   });
 
+  test("R2 B2 that has passed as the wait opens times it out at once, unless its answer is there already", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const deadline = "2020-01-01T00:00:00Z";
+    await send(strait, "early", 1);
+    const [late, early] = [await stage.run(), await stage.run()];
+
+    const opened = await late.wait("nobody", { deadline, on_timeout: "resume" });
+    const answered = await early.wait("early", { deadline });
+
+    expect(opened.body).toMatchObject({ status: "waiting", expires_at: "2020-01-01T00:00:00.000000Z" });
+    expect((await late.dispatch(2)).headers["x-resume-reason"]).toBe("timeout");
+    expect(answered.body).toMatchObject({ status: "received", response_payload: 1 });
+  });
+
   test("dispatches the run again when it is to resume, with what it had saved as its checkpoint", async () => {
     const strait = await startServer();
     const stage = await startStage(strait);

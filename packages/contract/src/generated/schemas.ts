@@ -619,6 +619,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     ExpectedSet: {
       type: "object",
       additionalProperties: false,
+      minProperties: 1,
       properties: {
         count: { type: "integer", minimum: 0, maximum: 2147483647 },
         digest: { type: "string", minLength: 1, maxLength: 128 },

@@ -35,8 +35,24 @@ export function payloadMismatch(issues: Issues): StraitError {
 
 /** Also for objects of another project, whose existence is nobody's business. */
 export function notFound(resource: string, id: string): StraitError {
-  const message = `there is no ${resource} ${quote(id)} in this project; check the id, and whose credentials these are`;
+  const place = resource === "project" ? "" : " in this project";
+  const message = `there is no ${resource} ${quote(id)}${place}; check the id, and whose credentials these are`;
   return new StraitError("not_found", message, { details: { resource, id } });
+}
+
+/** Somebody waits on the key, but for another event. */
+export function unheard(trigger: {
+  readonly id: string;
+  readonly event_key: string;
+  readonly filter: string | null;
+}): StraitError {
+  const { id, event_key, filter } = trigger;
+  const message =
+    `no wait on event key ${quote(event_key)} takes this event: the filter of ${quote(id)} is not true of it, ` +
+    `${filter}; correct the payload, or leave out if_no_waiter to keep the event`;
+  return new StraitError("not_found", message, {
+    details: { resource: "event trigger", id: event_key, trigger_id: id },
+  });
 }
 
 export function conflict(message: string, details: Readonly<ErrorDetails> = {}): StraitError {

@@ -226,6 +226,16 @@ describe("the values in a step", () => {
     ]);
   });
 
+  test("refuse a placeholder whose name is nearly one of the scope, but take any other member of the payload", () => {
+    expect(issues({ step_ref: "a", job_id: "j", payload: { x: "{{paylod.x}}" } })).toEqual([
+      "/steps/0/payload/x scopeName",
+    ]);
+    expect(issues({ step_ref: "a", type: "wait_for_event", event_key: "k:{{parent_output.b}}" })).toEqual([
+      "/steps/0/event_key scopeName",
+    ]);
+    expect(issues({ step_ref: "a", job_id: "j", payload: "{{bogus.x}}" })).toEqual([]);
+  });
+
   test("refuse an event key that can never be one, but leave a template to be filled", () => {
     expect(issues({ step_ref: "a", type: "wait_for_event", event_key: "stats" })).toEqual([
       "/steps/0/event_key reserved",

@@ -8,7 +8,7 @@ import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
 import { envelope, HEADERS, refusalHeaders } from "../wire/envelope.ts";
-import { queryOf } from "../wire/query.ts";
+import { checkEncoding, queryOf } from "../wire/query.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
@@ -237,15 +237,7 @@ const NO_BODY = { value: undefined, text: "" } as const;
 
 /** Path parameters, decoded exactly once: `aml%3Auser-456` is `aml:user-456`, and `%2F` stays within its segment. */
 function pathOf(c: HonoContext): Record<string, string> {
-  if (c.req.url.includes("%")) {
-    try {
-      decodeURIComponent(c.req.url.split("?", 1)[0] ?? "");
-    } catch {
-      throw validationError([
-        { field: "/path", rule: "percentEncoding", fix: "encode path values as UTF-8 with encodeURIComponent" },
-      ]);
-    }
-  }
+  checkEncoding(c.req.url.split("?", 1)[0] ?? "", "/path");
   return c.req.param();
 }
 

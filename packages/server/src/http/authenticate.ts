@@ -107,12 +107,9 @@ export function authenticator(
   ): Promise<Caller> {
     if (!isSameSecret(given, internalSecret)) throw unauthorized();
     if (!needsProject) return { projectId: "", environmentId: "", scopes: INTERNAL, actor: "internal" };
-    const project = projectId === undefined ? undefined : await projects.find(db, projectId);
-    if (!project) {
-      if (projectId === undefined)
-        throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
-      throw notFound("project", projectId);
-    }
+    if (!projectId) throw unauthorized("the internal secret speaks for a project; name its id in X-Project-Id");
+    const project = await projects.find(db, projectId);
+    if (!project) throw notFound("project", projectId);
     return {
       projectId: project.id,
       environmentId: project.default_environment_id,

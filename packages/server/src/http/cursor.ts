@@ -10,6 +10,7 @@ export function encodeCursor(name: string, life: string, position: string): stri
 }
 
 /**
+ * @param field - Where the request has the cursor.
  * @returns The position, and whether it was given in this life.
  * @throws {StraitError} `validation_error` for a cursor of another stream, or of none.
  */
@@ -17,12 +18,13 @@ export function decodeCursor(
   { name, positions }: Pick<StreamSource, "name" | "positions">,
   currentLife: string,
   cursor: string,
+  field: string,
 ): { readonly position: string; readonly isOfThisLife: boolean } {
   const [given, life, position, ...rest] = Buffer.from(cursor, "base64url").toString().split("|");
   if (given !== name || life === undefined || position === undefined || rest.length > 0 || !positions.test(position)) {
     throw validationError([
       {
-        field: "/query/cursor",
+        field,
         rule: "cursor",
         fix: "pass the id of the last event that this stream sent, or leave it out to start with a snapshot",
       },

@@ -20,7 +20,8 @@ export function keyOf(standard: string | undefined, original: string | undefined
     throw validationError([{ field, rule: "sameKey", fix: "send one of the two headers, or the same key in both" }]);
   }
   if (key === "" || key.length > MAX_LENGTH) {
-    throw validationError([{ field, rule: "maxLength", fix: `send 1 to ${MAX_LENGTH} characters` }]);
+    const rule = key === "" ? "minLength" : "maxLength";
+    throw validationError([{ field, rule, fix: `send 1 to ${MAX_LENGTH} characters, or leave the header out` }]);
   }
   return key;
 }

@@ -15,7 +15,8 @@ export interface EventStream {
 
 export interface StreamRequest {
   readonly projectId: string;
-  /** `Last-Event-ID`, or else `?cursor=`. */
+  /** Wins over the query's: a browser that connects again repeats the query, and says in the header how far it has come. */
+  readonly lastEventId: string | undefined;
   readonly cursor: string | undefined;
 }
 
@@ -36,10 +37,15 @@ export async function openStream(
   hub: StreamHub,
   { db }: Pick<Context, "db">,
   source: StreamSource,
-  { projectId, cursor }: StreamRequest,
+  { projectId, lastEventId, cursor }: StreamRequest,
 ): Promise<EventStream | undefined> {
   const life = await epoch(db);
-  const resumed = cursor === undefined ? undefined : decodeCursor(source, life, cursor);
+  const resumed =
+    lastEventId === undefined
+      ? cursor === undefined
+        ? undefined
+        : decodeCursor(source, life, cursor, "/query/cursor")
+      : decodeCursor(source, life, lastEventId, "/headers/Last-Event-ID");
   const known = resumed?.isOfThisLife ? await source.deltasAfter(resumed.position) : undefined;
   if (known?.isTerminal && known.deltas.length === 0) return undefined;
 

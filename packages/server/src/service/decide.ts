@@ -1,6 +1,6 @@
 import type { ErrorIssue, EventTrigger } from "@strait/contract";
 import { decideSend, type LatestTrigger, type Send, type SendDecision } from "../domain/decide-send.ts";
-import { payloadMismatch } from "../domain/errors.ts";
+import { payloadMismatch, unheard } from "../domain/errors.ts";
 import { type FilteredEvent, passes } from "./filter.ts";
 import { payloadIssues } from "./payload-schema.ts";
 
@@ -13,7 +13,10 @@ export type WaitTerms = Pick<EventTrigger, "filter" | "payload_schema">;
  */
 export function decide(latest: LatestTrigger | undefined, send: Send & FilteredEvent): SendDecision {
   const isNamed = send.generation !== null || send.trigger_id !== null;
-  if (latest && !isNamed && !hears(latest, send)) return decideSend(undefined, send);
+  if (latest && !isNamed && !hears(latest, send)) {
+    const decision = decideSend(undefined, send);
+    return decision.kind === "refuse" ? { ...decision, error: unheard(latest) } : decision;
+  }
   const decision = decideSend(latest, send);
   if (decision.kind !== "deliver" || !latest) return decision;
   const [first, ...others] = misfits(latest, send);

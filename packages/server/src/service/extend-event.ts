@@ -1,6 +1,6 @@
 import type { EventTrigger } from "@strait/contract";
 import type { MeantWait } from "../domain/decide-send.ts";
-import { conflict, expectationFailed, validationError } from "../domain/errors.ts";
+import { conflict, expectationFailed } from "../domain/errors.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
@@ -18,7 +18,7 @@ export interface Extension extends MeantWait {
  * one that was set for the old deadline does nothing (R3).
  *
  * @throws {StraitError} `not_found`, `stale_generation`, `wait_closed`; `expectation_failed` for another version;
- *   `conflict` when several wait on the key and none is named; `validation_error` for a deadline that has passed.
+ *   `conflict` when several wait on the key and none is named.
  */
 export async function extendEvent(context: Context, caller: Caller, extension: Extension): Promise<EventTrigger> {
   const { timeout_secs, deadline, version } = extension;
@@ -30,8 +30,7 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
     const { project_id, id } = wait;
     const change = { project_id, id, timeout_secs, deadline, actor: caller.actor };
     const trigger = await triggers.changeDeadline(tx, change);
-    if (!trigger) throw validationError([{ field: "/deadline", rule: "future", fix: "send a time that is to come" }]);
-    return { settled: [], trigger };
+    return trigger && { settled: [], trigger };
   });
   context.signals.publish([`trigger:${extended.id}`]);
   return extended;

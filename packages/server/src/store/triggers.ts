@@ -137,7 +137,7 @@ export interface NewDeadline {
   readonly actor: string;
 }
 
-/** Gives a waiting trigger, whose row is locked, another deadline. Undefined: the time has passed already. */
+/** Gives a trigger another deadline, whose row is locked. Undefined: it does not wait any more. */
 export async function changeDeadline(tx: Queryable, change: NewDeadline): Promise<EventTrigger | undefined> {
   const { project_id, id, timeout_secs, deadline, actor } = change;
   const [trigger] = await tx.query<EventTrigger>(sql`
@@ -148,7 +148,6 @@ export async function changeDeadline(tx: Queryable, change: NewDeadline): Promis
     changed AS (
       UPDATE event_triggers t SET expires_at = due.after, version = t.version + 1, change_seq = t.change_seq + 1
       FROM due WHERE t.project_id = ${project_id} AND t.id = ${id} AND t.status = 'waiting'
-        AND coalesce(due.after > strait_now(), true)
       RETURNING t.*, due.before),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, data)

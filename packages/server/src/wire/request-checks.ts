@@ -119,7 +119,7 @@ function issueOf({ instancePath, keyword, params, message = "is not valid" }: Er
 function formatFix(format: string): string {
   switch (format) {
     case "date-time":
-      return "send a time such as 2026-11-21T10:00:00Z";
+      return "send a time such as 2026-11-21T10:00:00Z, from 0001-01-02 to 9999-12-30";
     case "uri":
       return "send an absolute URL such as https://example.com/hook";
     default:

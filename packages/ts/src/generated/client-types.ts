@@ -1995,8 +1995,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
-   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. A `deadline` that has passed
+   * times the wait out at once, as its `on_timeout` says; to end it as canceled, cancel it. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
    * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
@@ -2566,8 +2566,8 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
    *
-   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-   * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+   * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. A `deadline` that has passed
+   * times the wait out at once, as its `on_timeout` says; to end it as canceled, cancel it. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
    * `trigger_id`, or it is 409 `conflict`.
    */
   postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<PostV1EventsByEventKeyExtendResult, PostV1EventsByEventKeyExtendError>>;

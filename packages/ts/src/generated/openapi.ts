@@ -658,8 +658,8 @@ export interface paths {
      * Change the deadline of an event trigger
      * Gives the wait on this key another deadline, later or earlier, and counts its `version`. Send exactly one of `timeout_secs` and `deadline`.
      *
-     * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. To end a wait at once,
-     * cancel it: a `deadline` that has passed is 400. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
+     * A wait that has ended is 409 `wait_closed`, also when its deadline has just passed: then this call is what times it out. A `deadline` that has passed
+     * times the wait out at once, as its `on_timeout` says; to end it as canceled, cancel it. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
      * `trigger_id`, or it is 409 `conflict`.
      */
     post: operations["postV1EventsByEventKeyExtend"];
@@ -1937,7 +1937,7 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
-    /** What a dry run has told of the set. What is absent is not compared. */
+    /** What a dry run has told of the set, in one or both ways. What is absent is not compared. */
     ExpectedSet: {
       count?: number;
       digest?: string;
@@ -1956,7 +1956,7 @@ export interface components {
     ExtendEvent: {
       /** Seconds from now. Null is no deadline. */
       timeout_secs?: number | null;
-      /** The deadline as a time, which must be to come. */
+      /** The deadline as a time. When it has passed already, the wait times out at once. */
       deadline?: components["schemas"]["Timestamp"];
       /** The `version` that the caller has seen; another current one is 409 `expectation_failed`. */
       version?: number;
@@ -2803,7 +2803,10 @@ export interface components {
       event_key: components["schemas"]["EventKey"];
       /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
       timeout_secs?: number | null;
-      /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+      /**
+       * The deadline as a time. Cannot be combined with `timeout_secs`. When it has passed already, an event that was sent before still answers the wait; else it times
+       * out at once.
+       */
       deadline?: components["schemas"]["Timestamp"];
       /**
        * Called by POST when the wait opens and when it ends.

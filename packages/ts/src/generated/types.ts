@@ -611,7 +611,7 @@ export interface EventTriggerPage {
   has_more: HasMore;
 }
 
-/** What a dry run has told of the set. What is absent is not compared. */
+/** What a dry run has told of the set, in one or both ways. What is absent is not compared. */
 export interface ExpectedSet {
   count?: number;
   digest?: string;
@@ -633,7 +633,7 @@ export interface Explanation {
 export interface ExtendEvent {
   /** Seconds from now. Null is no deadline. */
   timeout_secs?: number | null;
-  /** The deadline as a time, which must be to come. */
+  /** The deadline as a time. When it has passed already, the wait times out at once. */
   deadline?: Timestamp;
   /** The `version` that the caller has seen; another current one is 409 `expectation_failed`. */
   version?: number;
@@ -1556,7 +1556,10 @@ export interface WaitForEvent {
   event_key: EventKey;
   /** Seconds until the wait times out. Null is no deadline; absent, without `deadline`, is the project's default of 3,600. */
   timeout_secs?: number | null;
-  /** The deadline as a time. Cannot be combined with `timeout_secs`. */
+  /**
+   * The deadline as a time. Cannot be combined with `timeout_secs`. When it has passed already, an event that was sent before still answers the wait; else it times
+   * out at once.
+   */
   deadline?: Timestamp;
   /**
    * Called by POST when the wait opens and when it ends.

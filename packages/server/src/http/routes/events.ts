@@ -172,7 +172,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
       asOf: (row, change) =>
         asOf(row, change, change.after !== null && isTerminalTriggerStatus(change.after as TriggerStatus)),
     });
-    const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
+    const lastEventId = headers["Last-Event-ID"];
+    return openStream(streams, context, source, { projectId: caller.projectId, lastEventId, cursor: query.cursor });
   },
 };

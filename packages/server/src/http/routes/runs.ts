@@ -56,7 +56,7 @@ export const runsRoutes: HandlersOf<"runs"> = {
       asOf: (run, change) =>
         asOf(run, change, change.after !== null && isTerminalRunStatus(change.after as typeof run.status)),
     });
-    const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
+    const lastEventId = headers["Last-Event-ID"];
+    return openStream(streams, context, source, { projectId: caller.projectId, lastEventId, cursor: query.cursor });
   },
 };

@@ -35,7 +35,7 @@ export const workflowRunsRoutes: HandlersOf<"workflow-runs"> = {
     const run = await workflowRuns.find(context.db, caller.projectId, path.workflowRunID);
     if (!run) throw notFound("workflow run", path.workflowRunID);
     const source = workflowRunSource(context.db, caller.projectId, run.id);
-    const cursor = headers["Last-Event-ID"] ?? query.cursor;
-    return openStream(streams, context, source, { projectId: caller.projectId, cursor });
+    const lastEventId = headers["Last-Event-ID"];
+    return openStream(streams, context, source, { projectId: caller.projectId, lastEventId, cursor: query.cursor });
   },
 };
