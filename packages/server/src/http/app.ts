@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { errorStatus, type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
-import { StraitError, unavailable, validationError } from "../domain/errors.ts";
+import { StraitError, unavailable } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
