@@ -80,6 +80,17 @@ interface World {
     readonly reason: string;
     readonly payload: unknown;
   }[];
+  readonly audit_events: readonly {
+    readonly id: string;
+    readonly actor_kind: string;
+    readonly actor_id: string;
+    readonly authenticated_by: string;
+    readonly action: string;
+    readonly resource_type: string;
+    readonly resource_id: string;
+    readonly request_id: string;
+    readonly details: object;
+  }[];
   readonly workflows: readonly {
     readonly id: string;
     readonly slug: string;
@@ -117,8 +128,8 @@ export interface ExampleWorld extends TestServer {
 }
 
 /** A server that holds what the examples of the contract take for granted, and does nothing by itself. */
-export async function startExampleWorld(): Promise<ExampleWorld> {
-  const strait = await startServer({ env: { MODE: "api" }, runsEngine: false });
+export async function startExampleWorld(env: Record<string, string> = {}): Promise<ExampleWorld> {
+  const strait = await startServer({ env: { MODE: "api", ...env }, runsEngine: false });
   const { clock } = strait.server.context;
   const { id: projectId, default_environment_id: environment_id } = world.project;
   await seed(strait.db);
@@ -209,6 +220,13 @@ async function seed(db: Queryable): Promise<void> {
   await seedEvents(db);
   await seedDeliveries(db);
   await seedDeadLetters(db);
+  await db.query(sql`
+    INSERT INTO audit_events (project_id, id, actor_kind, actor_id, authenticated_by, channel, action, resource_type,
+      resource_id, request_id, details)
+    SELECT ${project.id}, id, actor_kind, actor_id, authenticated_by, 'api', action, resource_type, resource_id, request_id,
+      details
+    FROM json_to_recordset(${json(world.audit_events)}) AS i(id text, actor_kind text, actor_id text, authenticated_by text,
+      action text, resource_type text, resource_id text, request_id text, details json)`);
   await db.query(sql`
     INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
     SELECT project_id, id, 1, 'status', status, ${ACTOR}, workflow_run_id FROM runs

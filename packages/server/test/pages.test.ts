@@ -28,6 +28,12 @@ const lists: Partial<Record<OperationId, List>> = {
     insert: `INSERT INTO api_keys (project_id, id, environment_id, name, key_prefix, key_hash, scopes)
       SELECT $1, id, $2, 'Key', 'strait_', id, '{*}'`,
   },
+  getV1AuditEvents: {
+    path: "/v1/audit-events",
+    prefix: "aud",
+    insert: `INSERT INTO audit_events (project_id, id, actor_kind, channel, action, resource_type, resource_id)
+      SELECT $1, id, 'system', 'server', 'job.create', 'job', $2`,
+  },
   getV1EventDeadLetters: {
     path: "/v1/event-dead-letters",
     prefix: "evt",

@@ -4,6 +4,7 @@ import { createServer, type Server } from "../src/compose.ts";
 import { readConfig } from "../src/config.ts";
 import { createLog } from "../src/log.ts";
 import { insertKey } from "../src/service/api-keys.ts";
+import { SERVER } from "../src/service/context.ts";
 import { createProject } from "../src/service/create-project.ts";
 import type { Queryable } from "../src/store/sql.ts";
 import { advanceClock } from "./clock.ts";
@@ -142,7 +143,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
 }
 
 async function makeProject({ context }: Server): Promise<{ projectId: string; apiKey: string }> {
-  const project = await createProject(context, { name: "Test" });
+  const project = await createProject(context, SERVER, { name: "Test" });
   const key = await insertKey(context.db, context.clock.newId("key"), project.id, {
     name: "Test",
     scopes: ["*"],

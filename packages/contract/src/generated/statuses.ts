@@ -3,6 +3,9 @@
 import type {
   AcceptBuffered,
   ActorKind,
+  AuditAction,
+  AuditChannel,
+  AuditResourceType,
   AuthenticationKind,
   CancellationKind,
   ComponentStatus,
@@ -52,6 +55,48 @@ export const acceptBuffereds = ["any", "since_run_start", "none"] as const satis
  * definition says. `system`: the server by itself.
  */
 export const actorKinds = ["service", "operator", "run", "workflow_run", "system"] as const satisfies readonly ActorKind[];
+
+/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+export const auditActions = [
+  "project.create",
+  "project.update",
+  "project.purge_events",
+  "api_key.create",
+  "api_key.rotate",
+  "api_key.revoke",
+  "job.create",
+  "job.update",
+  "job.delete",
+  "workflow.create",
+  "workflow.update",
+  "workflow.delete",
+  "run.cancel",
+  "workflow_run.cancel",
+  "event_trigger.cancel",
+  "event_trigger.extend",
+  "dead_letter.retarget",
+  "dead_letter.discard",
+  "webhook_delivery.retry",
+  "webhook_delivery.replay",
+  "stream_token.create",
+] as const satisfies readonly AuditAction[];
+
+/** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
+export const auditChannels = ["api", "server"] as const satisfies readonly AuditChannel[];
+
+/** What it was done to. New ones may come. */
+export const auditResourceTypes = [
+  "project",
+  "api_key",
+  "job",
+  "workflow",
+  "run",
+  "workflow_run",
+  "event_trigger",
+  "dead_letter",
+  "webhook_delivery",
+  "stream_token",
+] as const satisfies readonly AuditResourceType[];
 
 /** How the server knows who it was; null where it acted by itself. */
 export const authenticationKinds = ["api_key", "internal_secret", "run_token"] as const satisfies readonly AuthenticationKind[];
@@ -252,6 +297,7 @@ export const scopes = [
   "webhooks:read",
   "webhooks:write",
   "api-keys:manage",
+  "audit:read",
 ] as const satisfies readonly Scope[];
 
 /** Who waits. */

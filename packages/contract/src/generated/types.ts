@@ -51,6 +51,43 @@ export interface ApiKeyPage {
   has_more: HasMore;
 }
 
+/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "stream_token.create";
+
+/** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
+export type AuditChannel = "api" | "server";
+
+/**
+ * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
+ * of their own, `EventRecord`.
+ */
+export interface AuditEvent {
+  id: string;
+  project_id: string;
+  actor: Actor;
+  channel: AuditChannel;
+  action: AuditAction;
+  resource_type: AuditResourceType;
+  /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+  resource_id: string;
+  /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
+  request_id: string | null;
+  /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+  details: {
+    [key: string]: unknown;
+  };
+  created_at: Timestamp;
+}
+
+export interface AuditEventPage {
+  data: AuditEvent[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
+/** What it was done to. New ones may come. */
+export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "stream_token";
+
 /** How the server knows who it was; null where it acted by itself. */
 export type AuthenticationKind = "api_key" | "internal_secret" | "run_token";
 
@@ -1187,7 +1224,7 @@ export interface SaveCheckpoint {
 }
 
 /** What an API key may do. `*` is everything within the key's project. */
-export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage";
+export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage" | "audit:read";
 
 export interface SendEvent {
   /**

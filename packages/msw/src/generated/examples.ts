@@ -400,6 +400,32 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
     500: internalError,
     503: unavailable,
   },
+  getV1AuditEvents: {
+    200: {
+      data: [
+        {
+          id: "aud_01k0000000e0080000000000ex",
+          project_id: "proj_01k0000000e0080000000000ex",
+          actor: { kind: "service", id: "key_01k0000000e0080000000000ex", authenticated_by: "api_key" },
+          channel: "api",
+          action: "job.update",
+          resource_type: "job",
+          resource_id: "job_01k0000000e008000000000ex1",
+          request_id: "0b9c5a52-3a0d-4d7e-9c59-6a4d8d1f3c11",
+          details: { slug: "collect-user-data", version: 2, changed: ["timeout_secs"] },
+          created_at: "2025-07-12T19:02:11.000000Z",
+        },
+      ],
+      next_cursor: null,
+      has_more: false,
+    },
+    400: badRequest,
+    401: unauthorized,
+    403: forbidden,
+    429: tooManyRequests,
+    500: internalError,
+    503: unavailable,
+  },
   getV1EventDeadLetters: {
     200: {
       data: [

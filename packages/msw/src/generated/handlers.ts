@@ -52,6 +52,8 @@ export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<M
   deleteV1ApiKeysByKeyID: handlerFactory("deleteV1ApiKeysByKeyID", examples.deleteV1ApiKeysByKeyID),
   /** Replace an API key */
   postV1ApiKeysByKeyIDRotate: handlerFactory("postV1ApiKeysByKeyIDRotate", examples.postV1ApiKeysByKeyIDRotate),
+  /** List audit events */
+  getV1AuditEvents: handlerFactory("getV1AuditEvents", examples.getV1AuditEvents),
   /** List dead letters */
   getV1EventDeadLetters: handlerFactory("getV1EventDeadLetters", examples.getV1EventDeadLetters),
   /** Discard a dead letter */

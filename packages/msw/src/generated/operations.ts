@@ -3,6 +3,7 @@
 import type {
   ApiKey,
   ApiKeyPage,
+  AuditEventPage,
   BufferedEvent,
   BulkTriggeredRuns,
   Checkpoint,
@@ -179,6 +180,15 @@ export interface MockOperations {
     call: MockCall<"getV1ApiKeys">;
     answer:
       | { status: 200; body: ApiKeyPage }
+      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+    first: 200;
+  };
+
+  /** GET /v1/audit-events: List audit events */
+  getV1AuditEvents: {
+    call: MockCall<"getV1AuditEvents">;
+    answer:
+      | { status: 200; body: AuditEventPage }
       | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };

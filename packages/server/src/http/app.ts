@@ -16,6 +16,7 @@ import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
+import { auditEventsRoutes } from "./routes/audit-events.ts";
 import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
 import { eventsRoutes } from "./routes/events.ts";
 import { health } from "./routes/health.ts";
@@ -43,6 +44,7 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
   ...workflowRunsRoutes,
   ...streamsRoutes,
   ...eventDeadLettersRoutes,
+  ...auditEventsRoutes,
   ...webhooksRoutes,
   ...sdkRunsRoutes,
 } satisfies HandlersOf<Tag>;
@@ -185,6 +187,7 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
       internalSecret: header("x-internal-secret"),
       projectId: header("x-project-id"),
       queryToken: isStream && typeof query.token === "string" ? query.token : undefined,
+      requestId: reply.id,
     },
     path,
   );

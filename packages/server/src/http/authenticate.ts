@@ -21,6 +21,8 @@ export interface Credentials {
   readonly projectId: string | undefined;
   /** `?token=` of a stream, which a browser's EventSource needs. */
   readonly queryToken: string | undefined;
+  /** Of the request that brings them. */
+  readonly requestId: string;
 }
 
 export interface Authenticator {
@@ -89,7 +91,7 @@ export function authenticator(
     apiKeys.markUsed(db, owners).catch(onError);
   }
 
-  async function byApiKey(key: string, scope: string | null): Promise<Caller> {
+  async function byApiKey(key: string, scope: string | null, requestId: string): Promise<Caller> {
     const owner = await ownerOf(key);
     if (!owner) throw unauthorized();
     if (scope !== null && !owner.scopes.includes("*") && !owner.scopes.includes(scope as Scope)) {
@@ -97,25 +99,29 @@ export function authenticator(
     }
     markUsed(owner);
     const { project_id, environment_id, scopes, id } = owner;
-    return { projectId: project_id, environmentId: environment_id, scopes, actor: `apikey:${id}` };
+    return {
+      projectId: project_id,
+      environmentId: environment_id,
+      scopes,
+      actor: `apikey:${id}`,
+      channel: "api",
+      requestId,
+    };
   }
 
   async function byInternalSecret(
     given: string,
     projectId: string | undefined,
     needsProject: boolean,
+    requestId: string,
   ): Promise<Caller> {
     if (!isSameSecret(given, internalSecret)) throw unauthorized();
-    if (!needsProject) return { projectId: "", environmentId: "", scopes: INTERNAL, actor: "internal" };
+    const operator = { scopes: INTERNAL, actor: "internal", channel: "api", requestId } as const;
+    if (!needsProject) return { ...operator, projectId: "", environmentId: "" };
     if (!projectId) throw unauthorized("the internal secret speaks for a project; name its id in X-Project-Id");
     const project = await projects.find(db, projectId);
     if (!project) throw notFound("project", projectId);
-    return {
-      projectId: project.id,
-      environmentId: project.default_environment_id,
-      scopes: INTERNAL,
-      actor: "internal",
-    };
+    return { ...operator, projectId: project.id, environmentId: project.default_environment_id };
   }
 
   function byRunToken(token: string, runId: string | undefined): RunCaller {
@@ -125,26 +131,28 @@ export function authenticator(
     return { projectId, runId, dispatchSeq, actor: `run:${runId}` };
   }
 
-  function byStreamToken(token: string, scope: string | null, path: Record<string, string>): Caller {
+  function byStreamToken(token: string, scope: string | null, path: Record<string, string>, requestId: string): Caller {
     const { sub, pid, env, par, val } = streamTokens.verify(token);
     // Keys are stored in NFC; ids are ASCII.
     if (path[par]?.normalize("NFC") !== val) throw otherStream(val);
-    return { projectId: pid, environmentId: env, scopes: [scope as Scope], actor: sub };
+    return { projectId: pid, environmentId: env, scopes: [scope as Scope], actor: sub, channel: "api", requestId };
   }
 
   return {
     async authenticate({ auth, scope }, credentials, path) {
-      const { authorization, queryToken } = credentials;
+      const { authorization, queryToken, requestId } = credentials;
       const token = authorization === undefined ? queryToken : BEARER.exec(authorization)?.[1];
-      if (auth.length === 0) return { projectId: "", environmentId: "", scopes: [], actor: "anonymous" };
+      if (auth.length === 0) {
+        return { projectId: "", environmentId: "", scopes: [], actor: "anonymous", channel: "api", requestId };
+      }
       if (auth.includes("runToken") && token !== undefined) return byRunToken(token, path.runID);
       if (auth.includes("internalSecret") && credentials.internalSecret !== undefined) {
-        return byInternalSecret(credentials.internalSecret, credentials.projectId, auth.includes("bearer"));
+        return byInternalSecret(credentials.internalSecret, credentials.projectId, auth.includes("bearer"), requestId);
       }
       if (auth.includes("bearer") && token !== undefined) {
         // A JWT has dots, which no API key has.
         const isStreamToken = authorization === undefined && token.includes(".");
-        return isStreamToken ? byStreamToken(token, scope, path) : byApiKey(token, scope);
+        return isStreamToken ? byStreamToken(token, scope, path, requestId) : byApiKey(token, scope, requestId);
       }
       throw unauthorized(`the credentials are missing or of another kind; send ${auth.map(asSent).join(", or ")}`);
     },

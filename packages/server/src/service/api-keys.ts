@@ -4,6 +4,7 @@ import { conflict, forbidden, notFound, validationError } from "../domain/errors
 import * as apiKeys from "../store/api-keys.ts";
 import * as projects from "../store/projects.ts";
 import type { Queryable } from "../store/sql.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 
 /** Shown in lists, so that people can tell keys apart: `strait_` and the first characters. */
@@ -25,7 +26,7 @@ export interface NewKey {
  *   environment.
  */
 export async function createApiKey(
-  { db, clock }: Context,
+  context: Context,
   caller: Caller,
   input: {
     readonly name: string;
@@ -34,6 +35,7 @@ export async function createApiKey(
     readonly expires_in_days?: number;
   },
 ): Promise<CreatedApiKey> {
+  const { db, clock } = context;
   refuseMoreThanOwn(caller, input.scopes);
   const environment_id = input.environment_id ?? caller.environmentId;
   if (!(await projects.hasEnvironment(db, caller.projectId, environment_id))) {
@@ -46,8 +48,21 @@ export async function createApiKey(
     ]);
   }
   const { name, scopes, expires_in_days = null } = input;
-  return insertKey(db, clock.newId("key"), caller.projectId, { name, scopes, environment_id, expires_in_days });
+  return db.transaction(async (tx) => {
+    const key = { name, scopes, environment_id, expires_in_days };
+    const made = await insertKey(tx, clock.newId("key"), caller.projectId, key);
+    await audit(context, tx, caller, "api_key.create", [made.id], described(made));
+    return made;
+  });
 }
+
+/** What an audit event says of a key. */
+export const described = ({ name, scopes, environment_id, expires_at }: ApiKey): object => ({
+  name,
+  scopes,
+  environment_id,
+  expires_at,
+});
 
 /** Nobody hands out more than they have. */
 function refuseMoreThanOwn(caller: Caller, scopes: readonly Scope[]): void {
@@ -82,11 +97,12 @@ export async function insertKey(
  *   expired, or rotated already.
  */
 export async function rotateApiKey(
-  { db, clock }: Context,
+  context: Context,
   caller: Caller,
   id: string,
   graceMinutes: number,
 ): Promise<CreatedApiKey> {
+  const { db, clock } = context;
   return db.transaction(async (tx) => {
     const old = await apiKeys.lock(tx, caller.projectId, id);
     if (!old) throw notFound("API key", id);
@@ -98,13 +114,20 @@ export async function rotateApiKey(
     await apiKeys.endAfterGrace(tx, caller.projectId, id, graceMinutes);
     const { name, scopes, environment_id, expires_at } = old;
     const successor = { name, scopes, environment_id, expires_in_days: null, expires_at };
-    return insertKey(tx, clock.newId("key"), caller.projectId, successor);
+    const made = await insertKey(tx, clock.newId("key"), caller.projectId, successor);
+    const rotation = { successor_id: made.id, grace_period_minutes: graceMinutes };
+    await audit(context, tx, caller, "api_key.rotate", [id], rotation);
+    return made;
   });
 }
 
 /** Ends a key at once; doing it again changes nothing. @throws {StraitError} `not_found` */
-export async function revokeApiKey({ db }: Context, caller: Caller, id: string): Promise<ApiKey> {
-  const revoked = await apiKeys.revoke(db, caller.projectId, id);
-  if (!revoked) throw notFound("API key", id);
-  return revoked;
+export async function revokeApiKey(context: Context, caller: Caller, id: string): Promise<ApiKey> {
+  return context.db.transaction(async (tx) => {
+    const key = await apiKeys.lock(tx, caller.projectId, id);
+    if (!key) throw notFound("API key", id);
+    if (key.revoked_at !== null) return key;
+    await audit(context, tx, caller, "api_key.revoke", [id], { name: key.name });
+    return (await apiKeys.revoke(tx, caller.projectId, id)) ?? key;
+  });
 }

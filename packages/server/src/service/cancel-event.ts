@@ -1,5 +1,6 @@
 import type { EventTrigger } from "@strait/contract";
 import type { MeantWait } from "../domain/decide-send.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
 import { wire } from "./sending.ts";
@@ -22,6 +23,8 @@ export function cancelEvent(
     const error = `event trigger canceled by ${actor}${reason === null ? "" : `: ${reason}`}`;
     const ends = waiting.map(({ project_id, id }) => ({ projectId: project_id, triggerId: id, actor, error, reason }));
     const settled = await settleWaits(context, tx, "cancel", false, ends);
+    const canceled = settled.map(({ id }) => id);
+    await audit(context, tx, caller, "event_trigger.cancel", canceled, { event_key: meant.event_key, reason });
     const shown = settled.find(({ id }) => id === waiting.at(-1)?.id) ?? settled[0];
     return shown && { settled, trigger: wire(shown) };
   });

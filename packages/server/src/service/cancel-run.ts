@@ -6,6 +6,7 @@ import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { announceSettled, settleWaits } from "./settle-waits.ts";
 
@@ -29,6 +30,7 @@ export async function cancelRun(
       actor: caller.actor,
     });
     tx.afterCommit(() => context.metrics.runsMoved(moved));
+    await audit(context, tx, caller, "run.cancel", [id], { reason: reason ?? null });
     return cancelWaitsOf(context, tx, caller, { job_run_id: id }, error);
   });
   context.worker.abort(caller.projectId, id);

@@ -7,6 +7,7 @@ import * as runs from "../store/runs.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import * as triggers from "../store/triggers.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
+import { audit } from "./audit.ts";
 import { cancelWaitsOf } from "./cancel-run.ts";
 import type { Caller, Context } from "./context.ts";
 import { announceSettled } from "./settle-waits.ts";
@@ -31,6 +32,7 @@ export async function cancelWorkflowRun(
     const live = steps.filter((step) => !isTerminalStepStatus(step.status));
     await closeSteps(context, tx, { project_id: caller.projectId, id }, live, caller.actor, error);
     await workflowRuns.move(tx, caller.projectId, id, "cancel", caller.actor, error);
+    await audit(context, tx, caller, "workflow_run.cancel", [id], { reason: reason ?? null });
     return workflowRuns.find(tx, caller.projectId, id);
   });
   context.signals.publish([`workflow_run:${id}`]);

@@ -1,4 +1,4 @@
-import type { Scope } from "@strait/contract";
+import type { AuditChannel, Scope } from "@strait/contract";
 import type { Signals } from "../store/channel.ts";
 import type { Clock } from "../store/clock.ts";
 import { type Database, joined, type Transaction } from "../store/database.ts";
@@ -14,6 +14,9 @@ export interface Caller {
   /** `apikey:key_…`, `internal`, `run:run_…`, `workflow_run:wfr_…` or `system`. */
   readonly actor: string;
   readonly scopes: readonly Scope[];
+  readonly channel: AuditChannel;
+  /** The request that asks; null where none does. */
+  readonly requestId: string | null;
 }
 
 /**
@@ -45,6 +48,16 @@ export interface Context {
 }
 
 export const SYSTEM = "system";
+
+/** The server itself, as it starts. */
+export const SERVER: Caller = {
+  projectId: "",
+  environmentId: "",
+  actor: SYSTEM,
+  scopes: ["*"],
+  channel: "server",
+  requestId: null,
+};
 
 /**
  * The same context inside an open transaction: use cases join it, and what they announce or start waits for its commit.

@@ -1,24 +1,31 @@
 import type { CreateProject } from "@strait/contract";
 import { conflict } from "../domain/errors.ts";
 import * as projects from "../store/projects.ts";
-import type { Context } from "./context.ts";
+import { audit } from "./audit.ts";
+import type { Caller, Context } from "./context.ts";
 
 /**
  * Makes a project with its default environment.
  *
  * @throws {StraitError} `conflict` when the id is taken. A project is never renamed or moved by creating it again.
  */
-export async function createProject({ db, clock }: Context, input: CreateProject): Promise<projects.ProjectRow> {
+export async function createProject(
+  context: Context,
+  caller: Caller,
+  input: CreateProject,
+): Promise<projects.ProjectRow> {
+  const { db, clock } = context;
   const id = input.id ?? clock.newId("proj");
-  const project = await db.transaction((tx) =>
-    projects.insert(tx, {
+  return db.transaction(async (tx) => {
+    const project = await projects.insert(tx, {
       id,
       org_id: input.org_id ?? null,
       name: input.name,
       default_environment_id: clock.newId("env"),
       max_active_event_triggers: input.max_active_event_triggers ?? null,
-    }),
-  );
-  if (!project) throw conflict(`the project id ${JSON.stringify(id)} is taken; choose another one, or leave it out`);
-  return project;
+    });
+    if (!project) throw conflict(`the project id ${JSON.stringify(id)} is taken; choose another one, or leave it out`);
+    await audit(context, tx, { ...caller, projectId: id }, "project.create", [id], { name: project.name });
+    return project;
+  });
 }

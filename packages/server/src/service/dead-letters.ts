@@ -2,6 +2,7 @@ import type { DeadLetter } from "@strait/contract";
 import { illegalMove, notFound, type StraitError } from "../domain/errors.ts";
 import * as deadLetters from "../store/dead-letters.ts";
 import type { Queryable } from "../store/sql.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { sendWithin } from "./send-event.ts";
 import { prepared, type SendAnswer, type SendEvent } from "./sending.ts";
@@ -49,6 +50,8 @@ export async function retargetDeadLetter(
     const outcome = outcomes.get(send);
     if (!outcome?.ok) throw outcome?.error ?? new Error("a dead letter was not decided");
     await deadLetters.close(tx, owner, id, { status: "retargeted", actor: caller.actor, event_id: send.event_id });
+    const { event_key } = target;
+    await audit(context, tx, caller, "dead_letter.retarget", [id], { event_key, event_id: send.event_id });
     return { answer: outcome.value, settled };
   });
   announceSettled(context, settled);
@@ -56,11 +59,14 @@ export async function retargetDeadLetter(
 }
 
 /** Takes a dead letter off the list. @throws {StraitError} `not_found`; `illegal_move` when it was handled already. */
-export async function discardDeadLetter({ db }: Context, caller: Caller, id: string): Promise<DeadLetter> {
+export async function discardDeadLetter(context: Context, caller: Caller, id: string): Promise<DeadLetter> {
   const owner = ownerOf(caller);
-  const letter = await deadLetters.close(db, owner, id, { status: "discarded", actor: caller.actor, event_id: null });
-  if (!letter) throw await whyNot(db, owner, id, "discard");
-  return letter;
+  return context.db.transaction(async (tx) => {
+    const letter = await deadLetters.close(tx, owner, id, { status: "discarded", actor: caller.actor, event_id: null });
+    if (!letter) throw await whyNot(tx, owner, id, "discard");
+    await audit(context, tx, caller, "dead_letter.discard", [id], { event_key: letter.event_key });
+    return letter;
+  });
 }
 
 async function whyNot(db: Queryable, owner: deadLetters.Owner, id: string, move: string): Promise<StraitError> {

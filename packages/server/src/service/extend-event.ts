@@ -2,6 +2,7 @@ import type { EventTrigger } from "@strait/contract";
 import type { MeantWait } from "../domain/decide-send.ts";
 import { conflict, expectationFailed } from "../domain/errors.ts";
 import * as triggers from "../store/triggers.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
 
@@ -30,7 +31,14 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
     const { project_id, id } = wait;
     const change = { project_id, id, timeout_secs, deadline, actor: caller.actor };
     const trigger = await triggers.changeDeadline(tx, change);
-    return trigger && { settled: [], trigger };
+    if (!trigger) return undefined;
+    await audit(context, tx, caller, "event_trigger.extend", [id], {
+      event_key: trigger.event_key,
+      version: trigger.version,
+      expires_at: trigger.expires_at,
+      expires_at_before: wait.expires_at,
+    });
+    return { settled: [], trigger };
   });
   context.signals.publish([`trigger:${extended.id}`]);
   return extended;

@@ -2,6 +2,7 @@ import type { CreateJob, ErrorIssue, Job, UpdateJob } from "@strait/contract";
 import { conflict, notFound, validationError } from "../domain/errors.ts";
 import * as jobs from "../store/jobs.ts";
 import * as runs from "../store/runs.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { endpointIssue } from "./endpoint-rules.ts";
 import { schemaIssue } from "./payload-schema.ts";
@@ -23,10 +24,11 @@ const DEFAULTS = {
 
 /** @throws {StraitError} `conflict` when the slug is taken; `validation_error`, also for a foreign project. */
 export async function createJob(
-  { db, clock, allowPrivateEndpoints }: Context,
+  context: Context,
   caller: Caller,
   { project_id, environment_id, ...input }: CreateJob,
 ): Promise<Job> {
+  const { db, clock, allowPrivateEndpoints } = context;
   checkOwner(caller, project_id, environment_id);
   const definition: jobs.JobDefinition = {
     ...DEFAULTS,
@@ -36,23 +38,22 @@ export async function createJob(
     endpoint_url: input.endpoint_url,
   };
   checkDefinition(definition, allowPrivateEndpoints);
-  const job = await jobs.insert(db, {
-    ...definition,
-    id: clock.newId("job"),
-    project_id: caller.projectId,
-    environment_id: caller.environmentId,
+  return db.transaction(async (tx) => {
+    const job = await jobs.insert(tx, {
+      ...definition,
+      id: clock.newId("job"),
+      project_id: caller.projectId,
+      environment_id: caller.environmentId,
+    });
+    if (!job) throw slugTaken(definition.slug);
+    await audit(context, tx, caller, "job.create", [job.id], { slug: job.slug });
+    return job;
   });
-  if (!job) throw slugTaken(definition.slug);
-  return job;
 }
 
 /** Writes the next version of a job. @throws {StraitError} `not_found`; `conflict`; `validation_error`. */
-export async function updateJob(
-  { db, jobs: cache, allowPrivateEndpoints }: Context,
-  caller: Caller,
-  reference: string,
-  changes: UpdateJob,
-): Promise<Job> {
+export async function updateJob(context: Context, caller: Caller, reference: string, changes: UpdateJob): Promise<Job> {
+  const { db, jobs: cache, allowPrivateEndpoints } = context;
   return db.transaction(async (tx) => {
     const current = await jobs.lock(tx, caller.projectId, reference);
     if (!current) throw notFound("job", reference);
@@ -60,13 +61,19 @@ export async function updateJob(
     checkDefinition(next, allowPrivateEndpoints);
     const updated = await jobs.update(tx, next);
     if (!updated) throw slugTaken(next.slug);
+    await audit(context, tx, caller, "job.update", [updated.id], {
+      slug: updated.slug,
+      version: updated.version,
+      changed: Object.keys(changes),
+    });
     tx.afterCommit(() => cache.forget());
     return updated;
   });
 }
 
 /** @throws {StraitError} `not_found`; `conflict` while a run has not ended. */
-export async function deleteJob({ db, jobs: cache }: Context, caller: Caller, reference: string): Promise<void> {
+export async function deleteJob(context: Context, caller: Caller, reference: string): Promise<void> {
+  const { db, jobs: cache } = context;
   await db.transaction(async (tx) => {
     const job = await jobs.lock(tx, caller.projectId, reference);
     if (!job) throw notFound("job", reference);
@@ -74,6 +81,7 @@ export async function deleteJob({ db, jobs: cache }: Context, caller: Caller, re
       throw conflict(`job ${JSON.stringify(job.slug)} has runs that have not ended; cancel them or let them end first`);
     }
     await jobs.remove(tx, caller.projectId, job.id);
+    await audit(context, tx, caller, "job.delete", [job.id], { slug: job.slug });
     tx.afterCommit(() => cache.forget());
   });
 }

@@ -3,6 +3,7 @@ import { isTerminalTriggerStatus, terminalTriggerStatuses } from "@strait/core";
 import { expectationFailed, validationError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
 import * as purge from "../store/trigger-purge.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 
 export interface PurgeEvents {
@@ -25,11 +26,9 @@ const DAY_MS = 86_400_000;
  *
  * @throws {StraitError} `validation_error`; `expectation_failed` when the set is another one than the caller has seen.
  */
-export async function purgeEvents(
-  { db, clock }: Context,
-  { projectId }: Caller,
-  request: PurgeEvents,
-): Promise<PurgedEvents> {
+export async function purgeEvents(context: Context, caller: Caller, request: PurgeEvents): Promise<PurgedEvents> {
+  const { db, clock } = context;
+  const { projectId } = caller;
   const cutoff = cutoffOf(request);
   const statuses = statusesOf(request);
   const cutoffMs = "before" in cutoff ? Date.parse(cutoff.before) : clock.nowMs() - cutoff.older_than_days * DAY_MS;
@@ -45,7 +44,12 @@ export async function purgeEvents(
   let count = 0;
   for (let start = 0; start < ids.length; start += CHUNK) {
     const chunk = ids.slice(start, start + CHUNK);
-    count += await db.transaction((tx) => purge.remove(tx, projectId, chunk));
+    count += await db.transaction(async (tx) => {
+      const removed = await purge.remove(tx, projectId, chunk);
+      // One for each transaction, so that each tells what is gone, also when the next one fails.
+      await audit(context, tx, caller, "project.purge_events", [projectId], { ...cutoff, statuses, count: removed });
+      return removed;
+    });
   }
   return { dry_run: false, count, digest, has_more };
 }

@@ -1,6 +1,7 @@
 import type { WebhookDelivery } from "@strait/contract";
 import { illegalMove, notFound } from "../domain/errors.ts";
 import * as deliveries from "../store/deliveries.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 
 /**
@@ -8,15 +9,19 @@ import type { Caller, Context } from "./context.ts";
  *
  * @throws {StraitError} `not_found`; `illegal_move` unless it is failed or dead.
  */
-export async function retryDelivery({ db, signals }: Context, caller: Caller, id: string): Promise<WebhookDelivery> {
+export async function retryDelivery(context: Context, caller: Caller, id: string): Promise<WebhookDelivery> {
   const { projectId: project_id, actor } = caller;
   const asked = { project_id, id, claim_seq: null, status_code: null, error: null, actor };
-  const retried = await deliveries.move(db, "retry", asked);
-  if (!retried) {
-    const found = await deliveries.find(db, project_id, id);
-    throw found ? illegalMove("webhook delivery", id, found.status, "retry") : notFound("webhook delivery", id);
-  }
-  signals.publish(["deliveries"]);
+  const retried = await context.db.transaction(async (tx) => {
+    const moved = await deliveries.move(tx, "retry", asked);
+    if (!moved) {
+      const found = await deliveries.find(tx, project_id, id);
+      throw found ? illegalMove("webhook delivery", id, found.status, "retry") : notFound("webhook delivery", id);
+    }
+    await audit(context, tx, caller, "webhook_delivery.retry", [id]);
+    return moved;
+  });
+  context.signals.publish(["deliveries"]);
   return retried;
 }
 
@@ -25,13 +30,14 @@ export async function retryDelivery({ db, signals }: Context, caller: Caller, id
  *
  * @throws {StraitError} `not_found`.
  */
-export async function replayDelivery(
-  { db, clock, signals }: Context,
-  caller: Caller,
-  id: string,
-): Promise<WebhookDelivery> {
-  const replayed = await deliveries.copy(db, caller.projectId, id, clock.newId("whd"), caller.actor);
-  if (!replayed) throw notFound("webhook delivery", id);
-  signals.publish(["deliveries"]);
+export async function replayDelivery(context: Context, caller: Caller, id: string): Promise<WebhookDelivery> {
+  const { projectId, actor } = caller;
+  const replayed = await context.db.transaction(async (tx) => {
+    const copy = await deliveries.copy(tx, projectId, id, context.clock.newId("whd"), actor);
+    if (!copy) throw notFound("webhook delivery", id);
+    await audit(context, tx, caller, "webhook_delivery.replay", [id], { delivery_id: copy.id });
+    return copy;
+  });
+  context.signals.publish(["deliveries"]);
   return replayed;
 }

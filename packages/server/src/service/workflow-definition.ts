@@ -6,6 +6,7 @@ import * as jobs from "../store/jobs.ts";
 import type { Queryable } from "../store/sql.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
 import * as workflows from "../store/workflows.ts";
+import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { waitIssues } from "./wait-issues.ts";
 
@@ -69,10 +70,11 @@ export function describeGraph(steps: readonly WorkflowStep[]): {
 
 /** @throws {StraitError} `conflict` when the slug is taken; `validation_error`. */
 export async function createWorkflow(
-  { db, clock, allowPrivateEndpoints }: Context,
+  context: Context,
   caller: Caller,
   input: WorkflowInput & { readonly name: string; readonly slug: string },
 ): Promise<Workflow> {
+  const { db, clock, allowPrivateEndpoints } = context;
   return db.transaction(async (tx) => {
     const steps = await checkSteps(tx, caller.projectId, input.steps ?? [], allowPrivateEndpoints);
     const workflow = await workflows.insert(tx, {
@@ -87,6 +89,7 @@ export async function createWorkflow(
       steps,
     });
     if (!workflow) throw slugTaken(input.slug);
+    await audit(context, tx, caller, "workflow.create", [workflow.id], { slug: workflow.slug });
     return workflow;
   });
 }
@@ -97,11 +100,12 @@ export async function createWorkflow(
  * @throws {StraitError} `not_found`; `conflict` when the new slug is taken; `validation_error`.
  */
 export async function updateWorkflow(
-  { db, allowPrivateEndpoints }: Context,
+  context: Context,
   caller: Caller,
   reference: string,
   input: WorkflowInput,
 ): Promise<Workflow> {
+  const { db, allowPrivateEndpoints } = context;
   return db.transaction(async (tx) => {
     const current = await workflows.lock(tx, caller.projectId, reference);
     if (!current) throw notFound("workflow", reference);
@@ -116,13 +120,18 @@ export async function updateWorkflow(
       steps: steps ?? current.steps,
     });
     if (!updated) throw slugTaken(input.slug ?? current.slug);
+    await audit(context, tx, caller, "workflow.update", [updated.id], {
+      slug: updated.slug,
+      version: updated.version,
+      changed: Object.keys(input),
+    });
     return updated;
   });
 }
 
 /** @throws {StraitError} `not_found`; `conflict` while a run has not ended. */
-export async function deleteWorkflow({ db }: Context, caller: Caller, reference: string): Promise<void> {
-  await db.transaction(async (tx) => {
+export async function deleteWorkflow(context: Context, caller: Caller, reference: string): Promise<void> {
+  await context.db.transaction(async (tx) => {
     const workflow = await workflows.lock(tx, caller.projectId, reference);
     if (!workflow) throw notFound("workflow", reference);
     if (await workflowRuns.hasLive(tx, caller.projectId, workflow.id)) {
@@ -131,6 +140,7 @@ export async function deleteWorkflow({ db }: Context, caller: Caller, reference:
       );
     }
     await workflows.remove(tx, caller.projectId, workflow.id);
+    await audit(context, tx, caller, "workflow.delete", [workflow.id], { slug: workflow.slug });
   });
 }
 

@@ -16,7 +16,8 @@ export type IdPrefix =
   | "trg"
   | "evt"
   | "msg"
-  | "whd";
+  | "whd"
+  | "aud";
 
 /**
  * The database's time, as well as a process can know it, and ids made from it: sortable, unique, and telling what they

@@ -3,9 +3,13 @@
 import type { Answer, CallOptions, EventStream, Paginator, PaginateOptions, StreamOptions } from "../runtime.ts";
 import type { ErrorsByStatus, RunTokenExpiredError, ServerError, UnexpectedStatusError } from "../status-errors.ts";
 import type {
+  ActorKindInput,
   AnnotateRun,
   ApiKey,
   ApiKeyPage,
+  AuditActionInput,
+  AuditEventPage,
+  AuditResourceTypeInput,
   BufferedEvent,
   BulkTriggerJob,
   BulkTriggeredRuns,
@@ -420,6 +424,63 @@ export type GetV1ApiKeysResult = ApiKeyPage;
 
 /** How `getV1ApiKeys` is refused. */
 export type GetV1ApiKeysError =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** What `getV1AuditEvents` takes. */
+export interface GetV1AuditEventsInput extends Call {
+  readonly query?: {
+    /**
+     * Only acts of such actors.
+     * @example service
+     */
+    actor_kind?: ActorKindInput;
+    /**
+     * Only acts of this actor, such as an API key.
+     * @example key_01k0000000e0080000000000ex
+     */
+    actor_id?: Reference;
+    /**
+     * Only such acts.
+     * @example job.update
+     */
+    action?: AuditActionInput;
+    /**
+     * Only acts on resources of this type.
+     * @example job
+     */
+    resource_type?: AuditResourceTypeInput;
+    /**
+     * Only acts on this resource, by its id; no slug.
+     * @example job_01k0000000e008000000000ex1
+     */
+    resource_id?: string;
+    /**
+     * Only acts at this time or later.
+     * @example 2025-01-01T00:00:00Z
+     */
+    from?: Timestamp;
+    /**
+     * Only acts before this time.
+     * @example 2100-01-01T00:00:00Z
+     */
+    to?: Timestamp;
+    /**
+     * How many entries a page has at most.
+     * @example 20
+     */
+    limit?: number;
+    /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+    cursor?: string;
+  } | undefined;
+}
+
+/** What `getV1AuditEvents` answers. */
+export type GetV1AuditEventsResult = AuditEventPage;
+
+/** How `getV1AuditEvents` is refused. */
+export type GetV1AuditEventsError =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1827,6 +1888,12 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<GetV1ApiKeysResult>;
   /**
+   * List audit events.
+   *
+   * Who has done what in this project, newest first. Filters are combined with "and".
+   */
+  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<GetV1AuditEventsResult>;
+  /**
    * List dead letters.
    *
    * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
@@ -2397,6 +2464,12 @@ export interface OnlyBearerOrInternalSecretOperations {
    * The keys of the project without their texts, newest first. Revoked and expired keys are included.
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<GetV1ApiKeysResult, GetV1ApiKeysError>>;
+  /**
+   * List audit events.
+   *
+   * Who has done what in this project, newest first. Filters are combined with "and".
+   */
+  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<GetV1AuditEventsResult, GetV1AuditEventsError>>;
   /**
    * List dead letters.
    *
@@ -2974,6 +3047,12 @@ export interface OnlyBearerOrInternalSecretPagination {
    * The keys of the project without their texts, newest first. Revoked and expired keys are included.
    */
   getV1ApiKeys(input?: GetV1ApiKeysInput, options?: PaginateOptions): Paginator<GetV1ApiKeysResult["data"][number], GetV1ApiKeysResult>;
+  /**
+   * List audit events.
+   *
+   * Who has done what in this project, newest first. Filters are combined with "and".
+   */
+  getV1AuditEvents(input?: GetV1AuditEventsInput, options?: PaginateOptions): Paginator<GetV1AuditEventsResult["data"][number], GetV1AuditEventsResult>;
   /**
    * List dead letters.
    *

@@ -435,6 +435,26 @@ export interface paths {
     patch?: never;
     trace?: never;
   };
+  "/v1/audit-events": {
+    parameters: {
+      query?: never;
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    /**
+     * List audit events
+     * Who has done what in this project, newest first. Filters are combined with "and".
+     */
+    get: operations["getV1AuditEvents"];
+    put?: never;
+    post?: never;
+    delete?: never;
+    options?: never;
+    head?: never;
+    patch?: never;
+    trace?: never;
+  };
   "/v1/event-dead-letters": {
     parameters: {
       query?: never;
@@ -1385,6 +1405,12 @@ export interface components {
      * definition says. `system`: the server by itself.
      */
     ActorKind: string;
+    /**
+     * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+     * definition says. `system`: the server by itself.
+     * @enum {string}
+     */
+    ActorKindInput: "service" | "operator" | "run" | "workflow_run" | "system";
     AnnotateRun: {
       /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
       annotations: {
@@ -1416,6 +1442,48 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
+    /** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+    AuditAction: string;
+    /**
+     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come.
+     * @enum {string}
+     */
+    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "stream_token.create";
+    /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
+    AuditChannel: string;
+    /**
+     * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
+     * of their own, `EventRecord`.
+     */
+    AuditEvent: {
+      id: string;
+      project_id: string;
+      actor: components["schemas"]["Actor"];
+      channel: components["schemas"]["AuditChannel"];
+      action: components["schemas"]["AuditAction"];
+      resource_type: components["schemas"]["AuditResourceType"];
+      /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+      resource_id: string;
+      /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
+      request_id: string | null;
+      /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+      details: {
+        [key: string]: components["schemas"]["JsonValue"];
+      };
+      created_at: components["schemas"]["Timestamp"];
+    };
+    AuditEventPage: {
+      data: components["schemas"]["AuditEvent"][];
+      next_cursor: components["schemas"]["NextCursor"];
+      has_more: components["schemas"]["HasMore"];
+    };
+    /** What it was done to. New ones may come. */
+    AuditResourceType: string;
+    /**
+     * What it was done to. New ones may come.
+     * @enum {string}
+     */
+    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "stream_token";
     /** How the server knows who it was; null where it acted by itself. */
     AuthenticationKind: string;
     /** An event that is kept until a wait asks for it. */
@@ -2522,7 +2590,7 @@ export interface components {
      * What an API key may do. `*` is everything within the key's project.
      * @enum {string}
      */
-    ScopeInput: "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage";
+    ScopeInput: "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage" | "audit:read";
     SendEvent: {
       /**
        * The answer. Absent is null.
@@ -4213,6 +4281,75 @@ export interface operations {
       413: components["responses"]["PayloadTooLarge"];
       415: components["responses"]["UnsupportedMediaType"];
       422: components["responses"]["UnprocessableEntity"];
+      429: components["responses"]["TooManyRequests"];
+      500: components["responses"]["InternalError"];
+      503: components["responses"]["Unavailable"];
+    };
+  };
+  getV1AuditEvents: {
+    parameters: {
+      query?: {
+        /**
+         * Only acts of such actors.
+         * @example service
+         */
+        actor_kind?: components["schemas"]["ActorKindInput"];
+        /**
+         * Only acts of this actor, such as an API key.
+         * @example key_01k0000000e0080000000000ex
+         */
+        actor_id?: components["schemas"]["Reference"];
+        /**
+         * Only such acts.
+         * @example job.update
+         */
+        action?: components["schemas"]["AuditActionInput"];
+        /**
+         * Only acts on resources of this type.
+         * @example job
+         */
+        resource_type?: components["schemas"]["AuditResourceTypeInput"];
+        /**
+         * Only acts on this resource, by its id; no slug.
+         * @example job_01k0000000e008000000000ex1
+         */
+        resource_id?: string;
+        /**
+         * Only acts at this time or later.
+         * @example 2025-01-01T00:00:00Z
+         */
+        from?: components["schemas"]["Timestamp"];
+        /**
+         * Only acts before this time.
+         * @example 2100-01-01T00:00:00Z
+         */
+        to?: components["schemas"]["Timestamp"];
+        /**
+         * How many entries a page has at most.
+         * @example 20
+         */
+        limit?: number;
+        /** The `next_cursor` of the page before. A cursor of another list, or a damaged one, is 400. */
+        cursor?: string;
+      };
+      header?: never;
+      path?: never;
+      cookie?: never;
+    };
+    requestBody?: never;
+    responses: {
+      /** A page of audit events. */
+      200: {
+        headers: {
+          [name: string]: unknown;
+        };
+        content: {
+          "application/json": components["schemas"]["AuditEventPage"];
+        };
+      };
+      400: components["responses"]["BadRequest"];
+      401: components["responses"]["Unauthorized"];
+      403: components["responses"]["Forbidden"];
       429: components["responses"]["TooManyRequests"];
       500: components["responses"]["InternalError"];
       503: components["responses"]["Unavailable"];

@@ -27,6 +27,7 @@ GET /v1/api-keys 21
 POST /v1/api-keys 5
 DELETE /v1/api-keys/{keyID} 5
 POST /v1/api-keys/{keyID}/rotate 5
+GET /v1/audit-events 21
 GET /v1/event-dead-letters 21
 POST /v1/event-dead-letters/{eventID}/discard 5
 POST /v1/event-dead-letters/{eventID}/retarget 5

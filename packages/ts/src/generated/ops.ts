@@ -30,6 +30,8 @@ import type {
   GetSdkV1RunsByRunIDStateResult,
   GetV1ApiKeysInput,
   GetV1ApiKeysResult,
+  GetV1AuditEventsInput,
+  GetV1AuditEventsResult,
   GetV1EventDeadLettersInput,
   GetV1EventDeadLettersResult,
   GetV1EventsByEventKeyExplainInput,
@@ -227,6 +229,12 @@ export const getV1ApiKeys: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1ApiKeysInput,
 ) => Promise<GetV1ApiKeysResult> = /* @__PURE__ */ standalone("GET /v1/api-keys 21");
+
+/** List audit events. */
+export const getV1AuditEvents: (
+  connection: Connection<"bearer" | "internalSecret">,
+  input?: GetV1AuditEventsInput,
+) => Promise<GetV1AuditEventsResult> = /* @__PURE__ */ standalone("GET /v1/audit-events 21");
 
 /** List dead letters. */
 export const getV1EventDeadLetters: (

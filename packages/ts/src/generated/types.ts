@@ -17,6 +17,12 @@ export interface Actor {
  */
 export type ActorKind = "service" | "operator" | "run" | "workflow_run" | "system" | (string & {});
 
+/**
+ * Who acts. `service`: the holder of an API key. `operator`: whoever has the internal secret. `run`: the code of a run. `workflow_run`: a step, as its
+ * definition says. `system`: the server by itself.
+ */
+export type ActorKindInput = "service" | "operator" | "run" | "workflow_run" | "system";
+
 export interface AnnotateRun {
   /** Merged into the run's metadata; an existing key is overwritten. Keys of 1 to 128 characters, values of up to 1,024. */
   annotations: {
@@ -50,6 +56,49 @@ export interface ApiKeyPage {
   next_cursor: NextCursor;
   has_more: HasMore;
 }
+
+/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "stream_token.create" | (string & {});
+
+/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+export type AuditActionInput = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "stream_token.create";
+
+/** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
+export type AuditChannel = "api" | "server" | (string & {});
+
+/**
+ * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
+ * of their own, `EventRecord`.
+ */
+export interface AuditEvent {
+  id: string;
+  project_id: string;
+  actor: Actor;
+  channel: AuditChannel;
+  action: AuditAction;
+  resource_type: AuditResourceType;
+  /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+  resource_id: string;
+  /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
+  request_id: string | null;
+  /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+  details: {
+    [key: string]: JsonValue;
+  };
+  created_at: Timestamp;
+}
+
+export interface AuditEventPage {
+  data: AuditEvent[];
+  next_cursor: NextCursor;
+  has_more: HasMore;
+}
+
+/** What it was done to. New ones may come. */
+export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "stream_token" | (string & {});
+
+/** What it was done to. New ones may come. */
+export type AuditResourceTypeInput = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "stream_token";
 
 /** How the server knows who it was; null where it acted by itself. */
 export type AuthenticationKind = "api_key" | "internal_secret" | "run_token" | (string & {});
@@ -1250,10 +1299,10 @@ export interface SaveCheckpoint {
 }
 
 /** What an API key may do. `*` is everything within the key's project. */
-export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage" | (string & {});
+export type Scope = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage" | "audit:read" | (string & {});
 
 /** What an API key may do. `*` is everything within the key's project. */
-export type ScopeInput = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage";
+export type ScopeInput = "*" | "jobs:read" | "jobs:write" | "jobs:trigger" | "runs:read" | "runs:write" | "workflows:read" | "workflows:write" | "workflows:trigger" | "events:read" | "events:write" | "webhooks:read" | "webhooks:write" | "api-keys:manage" | "audit:read";
 
 export interface SendEvent {
   /**

@@ -2,6 +2,7 @@ import type { Project } from "@strait/contract";
 import { notFound } from "../../domain/errors.ts";
 import { createProject } from "../../service/create-project.ts";
 import type { Signer } from "../../service/signing.ts";
+import { updateProject } from "../../service/update-project.ts";
 import * as projects from "../../store/projects.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
@@ -12,8 +13,8 @@ function withSecret(signer: Signer, { signing_version, ...project }: projects.Pr
 }
 
 export const projectsRoutes: HandlersOf<"projects"> = {
-  async postV1Projects({ context, signer, body }) {
-    return withSecret(signer, await createProject(context, body));
+  async postV1Projects({ context, caller, signer, body }) {
+    return withSecret(signer, await createProject(context, caller, body));
   },
 
   async getV1Projects({ context, signer, query }) {
@@ -21,11 +22,8 @@ export const projectsRoutes: HandlersOf<"projects"> = {
     return { ...page, data: page.data.map((project) => withSecret(signer, project)) };
   },
 
-  async patchV1ProjectsByProjectID({ context, signer, path, body }) {
-    const project = await projects.update(context.db, path.projectID, body);
-    if (!project) throw notFound("project", path.projectID);
-    context.quota.forget(project.id);
-    return withSecret(signer, project);
+  async patchV1ProjectsByProjectID({ context, caller, signer, path, body }) {
+    return withSecret(signer, await updateProject(context, caller, path.projectID, body));
   },
 
   async getV1ProjectsByProjectID({ context, signer, path }) {

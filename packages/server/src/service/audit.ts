@@ -1,0 +1,51 @@
+import type { AuditAction, AuditEvent, AuditResourceType } from "@strait/contract";
+import { actorOf } from "../domain/actor.ts";
+import * as auditEvents from "../store/audit-events.ts";
+import type { Transaction } from "../store/database.ts";
+import type { Page, PageRequest } from "../store/page.ts";
+import type { Caller, Context } from "./context.ts";
+
+/**
+ * Writes down who did what, in the transaction that does it.
+ *
+ * @param resourceIds - What it was done to, of the type that the action names; one row for each.
+ * @param details - What else is worth knowing. Names of fields rather than their values: no row may hold a secret or a payload.
+ */
+export async function audit(
+  { clock }: Pick<Context, "clock">,
+  tx: Transaction,
+  { projectId, actor, channel, requestId }: Caller,
+  action: AuditAction,
+  resourceIds: readonly string[],
+  details: object = {},
+): Promise<void> {
+  if (resourceIds.length === 0) return;
+  const event = {
+    project_id: projectId,
+    actor: actorOf(actor),
+    channel,
+    action,
+    resource_type: action.slice(0, action.indexOf(".")) as AuditResourceType,
+    request_id: requestId,
+    details,
+  };
+  const rows = resourceIds.map((resource_id) => ({ id: clock.newId("aud"), resource_id }));
+  await auditEvents.insert(tx, event, rows);
+}
+
+/** Clocks that make ids, and the one that dates rows, differ by far less. */
+const SLACK_MS = 3_600_000;
+
+export function listAuditEvents(
+  { db, clock }: Context,
+  { projectId }: Caller,
+  filter: auditEvents.AuditFilter,
+  page: PageRequest,
+): Promise<Page<AuditEvent>> {
+  const { from, to } = filter;
+  const window = {
+    firstId: from === undefined ? undefined : clock.firstId("aud", Date.parse(from) - SLACK_MS),
+    endId: to === undefined ? undefined : clock.firstId("aud", Date.parse(to) + SLACK_MS),
+  };
+  return auditEvents.list(db, projectId, filter, window, page);
+}
