@@ -41,7 +41,7 @@ export function eventsResponse(status: number, events: Events, signal: AbortSign
   return streamResponse(status, bytesOf(iterator, signal), headers);
 }
 
-function streamResponse(status: number, body: ReadableStream<Uint8Array>, headers: Headers = {}): Response {
+export function streamResponse(status: number, body: ReadableStream<Uint8Array>, headers: Headers = {}): Response {
   const all = { ...HEADERS, ...SSE_HEADERS, "x-request-id": nextRequestId(), ...headers };
   return new HttpResponse(body, { status, headers: all });
 }

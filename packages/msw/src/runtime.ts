@@ -65,7 +65,22 @@ export type Override<Operation extends MockOperation> =
 export type HandlerFactory<Operation extends MockOperation> = (
   baseUrl: string,
   override?: Override<Operation> | undefined,
+  backing?: Backing | undefined,
 ) => HttpHandler;
+
+/** A call, and who makes it. */
+export interface CheckedCall extends MockCall<OperationId> {
+  readonly caller: Caller;
+}
+
+/** What stands behind handlers that have a state. */
+export interface Backing {
+  readonly keyring: Keyring;
+  /** The override that is in force at this moment. */
+  overrideOf(id: OperationId): unknown;
+  /** Undefined: the operation is not modeled, so it answers its example. */
+  answer(id: OperationId, call: CheckedCall): Promise<Response> | undefined;
+}
 
 const register = { DELETE: http.delete, GET: http.get, PATCH: http.patch, POST: http.post, PUT: http.put } as const;
 
@@ -79,12 +94,15 @@ export function handlerFactory<Operation extends MockOperation>(
   const bodies: Readonly<Record<number, unknown>> = examples;
   const route = path.replaceAll(/\{(\w+)\}/g, ":$1");
 
-  return (baseUrl, override) =>
+  return (baseUrl, override, backing) =>
     register[method](`${baseUrl.replace(/\/+$/, "")}${route}`, ({ request, params }) =>
       refusing(async () => {
-        const call = await readCall(id, request, params as Record<string, string>, anyCredentials);
-        const given = typeof override === "function" ? await override(call) : override;
-        return given instanceof Response ? given : respond(request, given ?? first);
+        const call = await readCall(id, request, params as Record<string, string>, backing?.keyring ?? anyCredentials);
+        const current = (backing?.overrideOf(id) ?? override) as Override<Operation> | undefined;
+        const given = typeof current === "function" ? await current(call) : current;
+        if (given instanceof Response) return given;
+        if (given !== undefined) return respond(request, given);
+        return (await backing?.answer(id, call)) ?? respond(request, first);
       }),
     );
 
@@ -125,7 +143,7 @@ async function readCall(
   request: Request,
   path: Record<string, string>,
   keyring: Keyring,
-): Promise<MockCall<OperationId> & { readonly caller: Caller }> {
+): Promise<CheckedCall> {
   const { auth, method } = operations[id];
   const caller = callerOf(operations[id], request, path, keyring);
   const checks = checksOf(id);
@@ -135,7 +153,7 @@ async function readCall(
   if (auth.length > 0) checks.query(query);
   const body = method === "POST" || method === "PATCH" ? await readBody(request, checks.bodyRequired) : undefined;
   if (body !== undefined) checks.body(body);
-  return { pathParams: path, query, body, request, caller } as MockCall<OperationId> & { readonly caller: Caller };
+  return { pathParams: path, query, body, request, caller } as CheckedCall;
 }
 
 async function readBody(request: Request, isRequired: boolean): Promise<unknown> {

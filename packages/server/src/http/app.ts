@@ -8,11 +8,12 @@ import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
 import { envelope, HEADERS, refusalHeaders } from "../wire/envelope.ts";
+import { idempotencyKeyOf } from "../wire/idempotency-key.ts";
 import { checkEncoding, queryOf } from "../wire/query.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
-import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
+import { bodyHash, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
 import { requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
@@ -200,7 +201,9 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
     : NO_BODY;
   if (body !== undefined) checks.body(body);
 
-  const key = operation.idempotent ? keyOf(header("idempotency-key"), header("x-idempotency-key")) : undefined;
+  const key = operation.idempotent
+    ? idempotencyKeyOf(header("idempotency-key"), header("x-idempotency-key"))
+    : undefined;
   const idempotency =
     key === undefined
       ? null
