@@ -285,6 +285,28 @@ describe("a request that breaks the contract is refused as by the server", () =>
     ]);
   });
 
+  const guarded = operationIds.filter((id) => operations[id].auth.length > 0);
+
+  test.each(guarded)("%s without credentials, or with a query that is unknown", async (id) => {
+    const request = requestOf(id);
+    const unknown = new Request(`${request.url}${request.url.includes("?") ? "&" : "?"}surprise=1`, request);
+
+    const nobody = requestOf(id, { headers: { "content-type": "application/json" } });
+    expect(await refused(nobody)).toEqual([401, "unauthorized", undefined]);
+    expect((await refused(unknown)).slice(0, 2)).toEqual([400, "validation_error"]);
+  });
+
+  test.each(operationIds.filter((id) => examples[id].request.body !== undefined))(
+    "%s with a field that is unknown, or another content type",
+    async (id) => {
+      const text = { ...credentialsOf(id), "content-type": "text/plain" };
+
+      const [status, code, issues] = await refused(requestOf(id, { body: { surprise: 1 } }));
+      expect([status, code, issues]).toEqual([400, "validation_error", ["/surprise additionalProperties"]]);
+      expect(await refused(requestOf(id, { headers: text }))).toEqual([415, "unsupported_media_type", undefined]);
+    },
+  );
+
   test("a body that is no JSON by its type", async () => {
     const request = requestOf(send, { headers: { ...apiKey, "content-type": "text/plain" } });
 
