@@ -19,12 +19,13 @@ export function clientFiles(spec: Spec, document: OpenApiDocument, types: Docume
 }
 
 /** A line of the operation table: method, path and flags, as `readOperation` of the client takes it. */
-function tableLine({ method, path, auth, media, paginated }: Operation): string {
-  const bits = CREDENTIALS.reduce(
-    (sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum),
-    0,
-  );
-  return `${method} ${path} ${bits | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
+function tableLine(operation: Operation): string {
+  const { method, path, media, paginated } = operation;
+  return `${method} ${path} ${authBits(operation) | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
+}
+
+function authBits({ auth }: Operation): number {
+  return CREDENTIALS.reduce((sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum), 0);
 }
 
 function tableFile(spec: Spec): GeneratedFile {
@@ -46,14 +47,14 @@ function opsFile({ operations }: Spec): GeneratedFile {
   const callable = operations.filter(({ media }) => media !== "sse");
   const names = callable.map(({ id }) => upperFirst(id)).flatMap((name) => [`${name}Input`, `${name}Result`]);
   const constants = callable.map((operation) => {
-    const { id, auth, summary } = operation;
+    const { id, method, path, auth, summary } = operation;
     const name = upperFirst(id);
     const type = auth.length === 0 ? "AuthType" : auth.map((credential) => JSON.stringify(credential)).join(" | ");
     const optional = needsInput(operation) ? "" : "?";
     return `${docComment(/[.?!]$/.test(summary) ? summary : `${summary}.`)}export const ${id}: (
   connection: Connection<${type}>,
   input${optional}: ${name}Input,
-) => Promise<${name}Result> = /* @__PURE__ */ standalone(${JSON.stringify(tableLine(operation))});
+) => Promise<${name}Result> = /* @__PURE__ */ standalone("${id}", "${method}", "${path}", ${authBits(operation)});
 `;
   });
   return typescriptFile(
