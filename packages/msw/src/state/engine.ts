@@ -13,9 +13,6 @@ import { catchUp, nextDue, wakeOwners } from "./wake-owners.ts";
 
 const modeled: Modeled = { ...runOperations, ...eventOperations, ...workflowOperations };
 
-/** The operations that have an effect on the state of a mock server, or show it. */
-export const modeledOperations = Object.keys(modeled) as OperationId[];
-
 export interface EngineOptions {
   readonly executor: Executor | undefined;
   readonly keepaliveMs: number;
