@@ -64,6 +64,12 @@ export default {
       to: { path: server, pathNot: `${server}pure\\.ts$` },
     },
     {
+      name: "mocks-run-in-browsers",
+      severity: "error",
+      from: { path: "^packages/msw/src/" },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
       name: "pure-exports-what-is-pure",
       severity: "error",
       from: { path: `${server}pure\\.ts$` },
