@@ -1,7 +1,5 @@
 import type { HttpHandler } from "msw";
-import { handlers } from "./generated/handlers.ts";
-import type { MockOperations } from "./generated/operations.ts";
-import type { OperationId, Overrides } from "./overrides.ts";
+import { handlers, type MockOperations, type OperationId, type Overrides } from "./operations.ts";
 
 export { createMockServer, type MockServer, type MockServerOptions } from "./mock-server.ts";
 export { failure, inTurn } from "./replies.ts";

@@ -18,7 +18,7 @@ interface Subject<Row extends { readonly id: string }> {
 }
 
 /**
- * The stream of one row: a snapshot, or what follows the cursor, then every change, keepalives, and `end` at a terminal
+ * The stream of one row: a snapshot, or what follows the cursor, then every change, `keepalive` events, and `end` at a terminal
  * status (T1). 204 where nothing follows the cursor any more.
  *
  * @throws {StraitError} `validation_error` for the cursor of another stream, `Last-Event-ID` or else that of the query.

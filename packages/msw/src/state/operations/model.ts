@@ -2,7 +2,7 @@ import type { OperationId } from "@strait/contract";
 import { checkEventKey } from "@strait/core";
 import { notFound, StraitError, validationError } from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
-import type { MockOperations } from "../../generated/operations.ts";
+import type { MockOperations } from "../../operations.ts";
 import type { MockCall } from "../../runtime.ts";
 import { timestampOf } from "../clock.ts";
 import type { Store } from "../store.ts";
