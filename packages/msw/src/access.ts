@@ -1,5 +1,5 @@
 import type { OperationInfo, Scope } from "@strait/contract";
-import { forbidden, foreignRunToken, otherStream, unauthorized } from "@strait/server/pure";
+import { forbidden, foreignRunToken, otherCredentials, otherStream, unauthorized } from "@strait/server/pure";
 
 /** Who calls, as the credentials tell. */
 export interface Caller {
@@ -54,7 +54,7 @@ export function callerOf(
     throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
   }
   if (token == null || !auth.includes("bearer")) {
-    throw unauthorized(`the credentials are missing or of another kind; send ${auth.join(", or ")}`);
+    throw otherCredentials(auth);
   }
   if (authorization === null && isJwt(token)) return byStreamToken(token, path, keyring);
   const owner = keyring.apiKey(token);

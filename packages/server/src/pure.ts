@@ -12,6 +12,7 @@ export {
   idempotencyMismatch,
   illegalMove,
   notFound,
+  otherCredentials,
   otherStream,
   payloadMismatch,
   StraitError,

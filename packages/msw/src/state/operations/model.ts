@@ -50,9 +50,9 @@ export function named<Row extends Named>(rows: readonly Row[], resource: string,
   return found(row, resource, reference);
 }
 
-export function refuseTaken(rows: readonly Named[], slug: string): void {
+export function refuseTaken(rows: readonly Named[], slug: string, what: string): void {
   if (!rows.some((row) => row.slug === slug)) return;
-  const message = `the slug ${JSON.stringify(slug)} is taken; choose another one`;
+  const message = `the slug ${JSON.stringify(slug)} is taken by another ${what} of this project; choose another one`;
   throw new StraitError("conflict", message, { details: { slug } });
 }
 

@@ -25,7 +25,7 @@ function summaryOf({ payload: _, result: _result, checkpoint: _checkpoint, ...su
 }
 
 function createJob({ clock, jobs, project }: Store, body: CreateJob): Job {
-  refuseTaken(jobs.all(), body.slug);
+  refuseTaken(jobs.all(), body.slug, "job");
   const now = clock.timestamp();
   return jobs.put({
     description: null,

@@ -27,7 +27,7 @@ function stepsOf({ jobs }: Store, inputs: NonNullable<CreateWorkflow["steps"]>):
 }
 
 function createWorkflow(store: Store, { steps = [], ...body }: CreateWorkflow): Workflow {
-  refuseTaken(store.workflows.all(), body.slug);
+  refuseTaken(store.workflows.all(), body.slug, "workflow");
   const now = store.clock.timestamp();
   return store.workflows.put({
     description: null,
