@@ -3,7 +3,7 @@ import { createClient, type EventTrigger } from "@strait/ts";
 const MAX_LISTED = 200;
 
 /** Where streams are opened. */
-export const straitUrl = setting("strait-url");
+const straitUrl = setting("strait-url");
 
 // The server of this page puts its API key in the place of this token.
 const { operationsPromise: strait, paginate } = createClient({
