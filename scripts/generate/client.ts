@@ -1,11 +1,12 @@
 import { byName, docComment, type GeneratedFile, importTypes, typescriptFile, upperFirst } from "./emit.ts";
-import { CREDENTIALS, type Credential, type Operation, type Schema, type Spec } from "./spec.ts";
+import { CREDENTIALS, type Credential, type OpenApiDocument, type Operation, type Schema, type Spec } from "./spec.ts";
 import { type DocumentTypes, nested, type OperationTypes, operationTypes } from "./types.ts";
+import { zodFile } from "./zod.ts";
 
 const FOLDER = "packages/ts/src/generated";
 
-/** The generated files of `@strait/ts`. `types` are those with open enums in answers. */
-export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
+/** The generated files of `@strait/ts`, from the document with open enums in answers and its types. */
+export function clientFiles(spec: Spec, document: OpenApiDocument, types: DocumentTypes): GeneratedFile[] {
   return [
     tableFile(spec),
     typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n")),
@@ -13,6 +14,7 @@ export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
     clientTypesFile(spec, types),
     pathsFile(spec),
     opsFile(spec),
+    zodFile(spec, document, types, `${FOLDER}/schemas.ts`),
   ];
 }
 

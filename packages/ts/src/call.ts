@@ -1,6 +1,6 @@
 import { ValidationError } from "./errors.ts";
 import { type Config, headerFault, limitFault } from "./options.ts";
-import type { CallInput, Operation } from "./runtime.ts";
+import type { CallInput, Operation, ValidateMode } from "./runtime.ts";
 
 /** One call on its way: what every attempt sends, and how far it has come. */
 export interface Call {
@@ -19,6 +19,8 @@ export interface Call {
   readonly timeoutMs: number;
   /** Milliseconds since the epoch; Infinity when the call has no deadline. */
   readonly deadlineAt: number;
+  /** Undefined for what the client does. */
+  readonly validate: ValidateMode | undefined;
   /** Requests sent so far. */
   attempts: number;
   /** Attempts so far. A 401 that is answered with another token is part of one; a token that does not come is one. */
@@ -41,6 +43,8 @@ export function prepareCall(config: Config, operation: Operation, input: CallInp
   if (body !== undefined) headers["content-type"] = "application/json";
   const isSafe = addIdempotencyKey(id, method, headers, input.idempotencyKey);
   const retries = limit(id, "retries", input.retries, config.retries);
+  const { validate } = input;
+  if (validate && !config.validator) throw invalidInput(id, "validate", "needs a validator");
   return {
     operationId: id,
     url: config.baseUrl + buildPath(id, operation.path, input.pathParams) + buildQuery(id, input.query),
@@ -52,6 +56,7 @@ export function prepareCall(config: Config, operation: Operation, input: CallInp
     retries: isSafe ? retries : 0,
     timeoutMs: limit(id, "timeoutMs", input.timeoutMs, config.timeoutMs),
     deadlineAt: now + limit(id, "deadlineMs", input.deadlineMs, config.deadlineMs),
+    validate,
     attempts: 0,
     tries: 0,
     hasRefreshed: false,

@@ -149,9 +149,12 @@ export class DecodeError extends StraitError {
   }
 }
 
-/** The input cannot be sent, so nothing was: the fault is in the call. */
+/**
+ * The input cannot be sent, so nothing was: the fault is in the call, and `attempts` is 0. Or, where `validate` asks for it,
+ * an answer does not fit the contract: `attempts` is 1 or more, and `cause` lists all that is wrong.
+ */
 export class ValidationError extends StraitError {
-  /** Where the fault is, such as `pathParams.eventKey`. */
+  /** Where the fault is, such as `pathParams.eventKey` or `answer.data[0].status`. */
   readonly field: string;
 
   constructor(message: string, context: ErrorContext & { readonly field: string }) {

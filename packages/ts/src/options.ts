@@ -1,6 +1,7 @@
 import { type CheckedAuth, isToken, type TokenProvider } from "./credentials.ts";
 import type { Middleware } from "./middleware.ts";
 import type { AuthType } from "./runtime.ts";
+import type { AnswerValidator } from "./validation.ts";
 
 /** An API key (`strait_…`), for `/v1`. */
 export interface BearerAuth {
@@ -52,6 +53,8 @@ export interface ClientOptions<Type extends AuthType = AuthType> {
   readonly maxRetryAfterMs?: number | undefined;
   /** Stand around each attempt, the first one outermost. Default: none, which costs nothing. */
   readonly middleware?: readonly Middleware[] | undefined;
+  /** Holds answers against the contract: `createValidator` of `@strait/ts/schemas` makes one. Default: none, nobody looks. */
+  readonly validator?: AnswerValidator | undefined;
   /** Replaces the global `fetch`, which is otherwise looked up at each request. */
   readonly fetch?: Fetch | undefined;
 }
@@ -68,6 +71,7 @@ export interface Config {
   readonly deadlineMs: number;
   readonly maxRetryAfterMs: number;
   readonly middleware: readonly Middleware[];
+  readonly validator: AnswerValidator | undefined;
   readonly fetch: Fetch;
 }
 
@@ -87,7 +91,7 @@ export function toConfig(options: ClientOptions): Config {
     const wrong = value === undefined ? undefined : limitFault(name, value);
     if (wrong) throw fault(name, wrong);
   }
-  const { fetch, middleware = [] } = options;
+  const { fetch, middleware = [], validator } = options;
   if (fetch !== undefined && typeof fetch !== "function") throw fault("fetch", "must be a function");
   if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function")) {
     throw fault("middleware", "must be an array of functions");
@@ -101,6 +105,7 @@ export function toConfig(options: ClientOptions): Config {
     deadlineMs: deadlineMs ?? Number.POSITIVE_INFINITY,
     maxRetryAfterMs,
     middleware,
+    validator,
     fetch: fetch ?? ((url, init) => globalThis.fetch(url, init)),
   };
 }

@@ -31,6 +31,7 @@ export function createPaths(transport: Transport): UntypedPaths {
         retries: isSafe ? config.retries : 0,
         timeoutMs: config.timeoutMs,
         deadlineAt: clock.now() + config.deadlineMs,
+        validate: undefined,
         attempts: 0,
         tries: 0,
         hasRefreshed: false,

@@ -8,6 +8,7 @@ import {
   type ErrorContext,
   TimeoutError,
   TokenError,
+  ValidationError,
 } from "./errors.ts";
 import type { Next } from "./middleware.ts";
 import type { Config } from "./options.ts";
@@ -34,6 +35,8 @@ export interface Transport {
   open(call: Call): Promise<Response>;
   /** The error for an answer that is one. */
   failure(call: Call, arrived: Arrived): ApiError;
+  /** Holds what a call was answered against the contract, where the call asks for it. @throws {ValidationError} */
+  verify(call: Call, data: unknown): void;
   redact(text: string): string;
 }
 
@@ -61,15 +64,16 @@ export function createTransport(config: Config, clock: Clock): Transport {
 
   const { redact } = credentials;
 
-  return { config, clock, call, exchange, open, failure, redact };
+  return { config, clock, call, exchange, open, failure, verify, redact };
 
   async function call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>> {
     const prepared = prepareCall(config, operation, input, clock.now());
     const arrived = await exchange(prepared);
     const { response } = arrived;
-    return response.ok
-      ? { ok: true, data: decode(prepared, arrived), error: undefined, response }
-      : { ok: false, data: undefined, error: failure(prepared, arrived), response };
+    if (!response.ok) return { ok: false, data: undefined, error: failure(prepared, arrived), response };
+    const data = decode(prepared, arrived);
+    if (data !== undefined) verify(prepared, data);
+    return { ok: true, data, error: undefined, response };
   }
 
   async function exchange(call: Call, leavesBody: LeavesBody = () => false): Promise<Arrived> {
@@ -199,6 +203,11 @@ export function createTransport(config: Config, clock: Clock): Transport {
       retryAfterMs: retryAfter(response),
     };
     return toApiError(answer, config.auth.type === "runToken");
+  }
+
+  function verify(call: Call, data: unknown): void {
+    const fault = config.validator?.(call.operationId, data, call.validate);
+    if (fault) throw new ValidationError(fault.message, { ...fault, attempts: call.attempts });
   }
 
   function aborted(call: Call): AbortError {

@@ -55,7 +55,15 @@ export interface CallOptions {
    * each call gets a new key; `false` sends none, and such a POST is never repeated.
    */
   readonly idempotencyKey?: string | false | undefined;
+  /** Whether the answer is held against the contract, by the client's `validator`. Default: what that was made for. */
+  readonly validate?: ValidateMode | undefined;
 }
+
+/**
+ * What becomes of an answer that does not fit the contract. `off`: nobody looks. `warn`: the validator's
+ * `onWarning` is told, and the call goes on. `error`: the call throws a `ValidationError`.
+ */
+export type ValidateMode = "off" | "warn" | "error";
 
 /** The input of any operation, as the run-time core sees it; the generated methods narrow it. */
 export interface CallInput extends CallOptions {

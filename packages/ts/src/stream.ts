@@ -91,7 +91,7 @@ export async function* followStream(
       if (!response.ok || !response.body) return await refused(call, response);
       const type = response.headers.get("content-type") ?? "no content type";
       if (!type.startsWith("text/event-stream")) throw notAStream(response, type);
-      return yield* read(response.body, connection.signal, listen, () => isSilent);
+      return yield* read(call, response.body, connection.signal, listen, () => isSilent);
     } catch (error) {
       if (signal?.aborted) throw aborted();
       if (clock.now() >= deadlineAt) throw overdue(error);
@@ -107,6 +107,7 @@ export async function* followStream(
   }
 
   async function* read(
+    call: Call,
     body: ReadableStream<Uint8Array>,
     ends: AbortSignal,
     onActivity: () => void,
@@ -133,7 +134,9 @@ export async function* followStream(
       if (event === "reset") seen.clear();
       if (id !== undefined) note(id);
       failures = 0;
-      yield { event, id, data: parse(data) };
+      const state = parse(data);
+      transport.verify(call, state);
+      yield { event, id, data: state };
     }
   }
 
@@ -155,13 +158,13 @@ export async function* followStream(
   }
 
   function prepare(ends: AbortSignal): Call {
-    const { headers, pathParams, query, timeoutMs } = input;
+    const { headers, pathParams, query, timeoutMs, validate } = input;
     const resumed = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
     const sent = { accept: "text/event-stream", ...headers, ...resumed };
     const call = prepareCall(
       config,
       operation,
-      { headers: sent, pathParams, query, timeoutMs, signal: ends },
+      { headers: sent, pathParams, query, timeoutMs, validate, signal: ends },
       clock.now(),
     );
     return { ...call, deadlineAt, attempts };
