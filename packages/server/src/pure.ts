@@ -2,6 +2,7 @@
 // refuse as the server does, in its words.
 
 export { actorOf } from "./domain/actor.ts";
+export { bufferedSince } from "./domain/buffered-since.ts";
 export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
 export { classOfStatus } from "./domain/error-class.ts";
 export {
@@ -28,7 +29,7 @@ export { placeBeside } from "./domain/place-wait.ts";
 export { planSteps, type StepAction } from "./domain/plan-steps.ts";
 export { checkFence } from "./domain/run-fence.ts";
 export { afterRunFailure } from "./domain/run-retry.ts";
-export { stepPayload } from "./domain/step-payload.ts";
+export { outputOf, stepPayload } from "./domain/step-payload.ts";
 export { effectOf } from "./domain/wait-effect.ts";
 export { asciiJson } from "./wire/ascii-json.ts";
 export { envelope, HEADERS, refusalHeaders } from "./wire/envelope.ts";

@@ -1,6 +1,15 @@
-import type { Cancellation, DeadLetterReason, EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
+import type {
+  BufferedPick,
+  Cancellation,
+  CancelPolicy,
+  DeadLetterReason,
+  EventTrigger,
+  OnConflict,
+  TimeoutPolicy,
+} from "@strait/contract";
 import { allows, type TriggerMove, triggerMoves } from "@strait/core";
 import { placeBeside, type Standing } from "@strait/server/pure";
+import { timestampOf } from "./clock.ts";
 import { type Store, type StoredEvent, SYSTEM } from "./store.ts";
 import { hears, misfits } from "./terms.ts";
 
@@ -12,10 +21,11 @@ export interface Wait {
     | { readonly workflow_run_id: string; readonly workflow_step_run_id: string };
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
+  readonly grace_secs: number;
   readonly notify_url: string | null;
   readonly on_timeout: TimeoutPolicy | null;
   readonly timeout_payload: EventTrigger["timeout_payload"];
-  readonly on_cancel: "fail" | "resume" | null;
+  readonly on_cancel: CancelPolicy | null;
   readonly request_payload: EventTrigger["request_payload"];
   readonly payload_schema: EventTrigger["payload_schema"];
   readonly filter: string | null;
@@ -24,6 +34,7 @@ export interface Wait {
   readonly broadcast: boolean;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
+  readonly pick: BufferedPick;
   readonly actor: string;
 }
 
@@ -40,7 +51,7 @@ export function standingOf({ triggers, keys, waits }: Store, key: string, namedI
 }
 
 /**
- * Opens a wait as the next generation of its key; one that joins others is of theirs. The oldest buffered event that fits
+ * Opens a wait as the next generation of its key; one that joins others is of theirs. The first buffered event that fits
  * answers it at once (B2).
  *
  * @throws {StraitError} `key_in_use`.
@@ -79,6 +90,7 @@ export function openWait(store: Store, wait: Wait): EventTrigger {
     received_at: answered_at,
     finished_at: answered_at,
     expires_at: wait.deadline ?? (wait.timeout_secs === null ? null : clock.timestamp(wait.timeout_secs)),
+    grace_secs: wait.grace_secs,
     version: 1,
     error: null,
     cancellation: null,
@@ -101,7 +113,7 @@ function supersede(store: Store, trigger: EventTrigger, { owner, actor }: Wait, 
   settle(store, trigger, "supersede", { actor, error, cancellation: cancellationOf("superseded", actor, error) });
 }
 
-/** The oldest buffered event that the wait takes. Those before it that break its schema become dead letters (B8). */
+/** The oldest or newest buffered event that the wait takes. Those before it that break its schema become dead letters (B8). */
 function takeBuffered(store: Store, wait: Wait, id: string, generation: number): StoredEvent | undefined {
   const { buffered_since: since, event_key } = wait;
   if (since === "none") return undefined;
@@ -109,6 +121,7 @@ function takeBuffered(store: Store, wait: Wait, id: string, generation: number):
     .all()
     .filter((event) => event.event_key === event_key && event.disposition === "buffered")
     .filter((event) => since === null || event.created_at >= since);
+  if (wait.pick === "newest") buffered.reverse();
   for (const event of buffered) {
     if (!hears(wait, event)) continue;
     const issues = misfits(wait, event);
@@ -195,12 +208,18 @@ export function cancelWaits(
   }
 }
 
+/** When a wait ends that nobody answers: its deadline and its grace. */
+export function closesAt({ expires_at, grace_secs }: EventTrigger): string | null {
+  if (expires_at === null || grace_secs === 0) return expires_at;
+  return timestampOf(Date.parse(expires_at) + grace_secs * 1_000);
+}
+
 /** Ends what is overdue: waits, sleeps and the lives of buffered events. Whoever looks next does it (R2). */
 export function settleDue(store: Store): void {
   const now = store.clock.timestamp();
   const isDue = (time: string | null) => time !== null && time <= now;
   for (const trigger of store.triggers.all()) {
-    if (trigger.status !== "waiting" || !isDue(trigger.expires_at)) continue;
+    if (trigger.status !== "waiting" || !isDue(closesAt(trigger))) continue;
     if (trigger.trigger_type !== "sleep") {
       settle(store, trigger, "timeOut", { actor: SYSTEM, error: "event trigger timed out" });
     } else {

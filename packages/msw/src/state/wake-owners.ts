@@ -2,7 +2,7 @@ import type { EventTrigger, Run } from "@strait/contract";
 import { effectOf } from "@strait/server/pure";
 import { dueAt, endRun, resumeRun, startDueRuns } from "./runs.ts";
 import type { Store } from "./store.ts";
-import { settleDue } from "./waits.ts";
+import { closesAt, settleDue } from "./waits.ts";
 import { completeStep, failStep } from "./workflow-runs.ts";
 
 /** Does what is due by now: waits and sleeps end, runs start, and those who waited for them go on. */
@@ -43,14 +43,14 @@ function tellStepOfTrigger(store: Store, trigger: EventTrigger): void {
   const { workflow_run_id, workflow_step_run_id, status, on_timeout, response_payload, error } = trigger;
   if (workflow_run_id === null || workflow_step_run_id === null) return;
   const timed_out = status === "timed_out";
-  const step = { workflow_run_id, id: workflow_step_run_id, timed_out };
+  const step = { workflow_run_id, id: workflow_step_run_id, timed_out, cancellation: trigger.cancellation };
   if (status === "received" || (timed_out && on_timeout === "resolve")) completeStep(store, step, response_payload);
   else failStep(store, step, error ?? status);
 }
 
 function tellStepOfRun(store: Store, { workflow_run_id, workflow_step_run_id, status, result, error }: Run): void {
   if (workflow_run_id === null || workflow_step_run_id === null) return;
-  const step = { workflow_run_id, id: workflow_step_run_id, timed_out: false };
+  const step = { workflow_run_id, id: workflow_step_run_id, timed_out: false, cancellation: null };
   if (status === "completed") completeStep(store, step, result);
   else failStep(store, step, error ?? `the run of the step is ${status}`);
 }
@@ -58,7 +58,7 @@ function tellStepOfRun(store: Store, { workflow_run_id, workflow_step_run_id, st
 /** When the next thing falls due, in milliseconds since 1970; undefined: nothing does. */
 export function nextDue({ triggers, events, runs }: Store): number | undefined {
   const times = [
-    ...triggers.all().map(({ status, expires_at }) => (status === "waiting" ? expires_at : null)),
+    ...triggers.all().map((trigger) => (trigger.status === "waiting" ? closesAt(trigger) : null)),
     ...events.all().map(({ expires_at }) => expires_at),
     ...runs.all().map(dueAt),
   ];

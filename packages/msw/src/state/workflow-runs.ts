@@ -13,7 +13,16 @@ import {
   type WorkflowRunMove,
   workflowRunMoves,
 } from "@strait/core";
-import { illegalMove, planSteps, type StepAction, StraitError, sleepSecs, stepPayload } from "@strait/server/pure";
+import {
+  bufferedSince,
+  illegalMove,
+  outputOf,
+  planSteps,
+  type StepAction,
+  StraitError,
+  sleepSecs,
+  stepPayload,
+} from "@strait/server/pure";
 import { createRun, endRun } from "./runs.ts";
 import { sendEvent } from "./sends.ts";
 import { type Store, SYSTEM } from "./store.ts";
@@ -61,6 +70,7 @@ function pendingStep({ clock }: Store, workflow_run_id: string, step: WorkflowSt
     error: null,
     emit_error: null,
     timed_out: false,
+    cancellation: null,
     created_at: clock.timestamp(),
     started_at: null,
     finished_at: null,
@@ -87,6 +97,7 @@ interface EndedStep {
   readonly workflow_run_id: string;
   readonly id: string;
   readonly timed_out: boolean;
+  readonly cancellation: StepRun["cancellation"];
 }
 
 export function completeStep(store: Store, { workflow_run_id, id, timed_out }: EndedStep, output: JsonValue): void {
@@ -95,8 +106,8 @@ export function completeStep(store: Store, { workflow_run_id, id, timed_out }: E
   advance(store, workflow_run_id);
 }
 
-export function failStep(store: Store, { workflow_run_id, id, timed_out }: EndedStep, error: string): void {
-  if (moveStep(store, workflow_run_id, id, "fail", { error, timed_out })) advance(store, workflow_run_id);
+export function failStep(store: Store, { workflow_run_id, id, ...end }: EndedStep, error: string): void {
+  if (moveStep(store, workflow_run_id, id, "fail", { ...end, error })) advance(store, workflow_run_id);
 }
 
 /** Makes a move of a step, if its status allows it. */
@@ -206,17 +217,19 @@ function startWait(store: Store, id: string, step: StepRun, definition: Workflow
       owner: { workflow_run_id: id, workflow_step_run_id: step.id },
       timeout_secs: definition.timeout_secs,
       deadline: null,
+      grace_secs: definition.grace_secs ?? 0,
       notify_url: definition.notify_url,
       on_timeout: definition.on_timeout,
       timeout_payload: definition.timeout_payload,
-      on_cancel: null,
+      on_cancel: definition.on_cancel,
       request_payload: null,
       payload_schema: definition.payload_schema,
       filter: definition.filter,
       tags: {},
       on_conflict: definition.on_conflict ?? "fail",
       broadcast: definition.broadcast ?? false,
-      buffered_since: null,
+      buffered_since: bufferedSince(definition.accept_buffered ?? "any", current(store, id).created_at),
+      pick: definition.pick ?? "oldest",
       actor: SYSTEM,
     });
     const waiting = { event_trigger_id: trigger.id };
@@ -252,6 +265,7 @@ function startSleep(store: Store, id: string, step: StepRun, definition: Workflo
     received_at: null,
     finished_at: null,
     expires_at: clock.timestamp(timeout_secs),
+    grace_secs: 0,
     version: 1,
     error: null,
     cancellation: null,
@@ -320,10 +334,8 @@ function refusalOfEvent(
 }
 
 function outputsOf(store: Store, id: string, refs?: readonly string[]): Record<string, unknown> {
-  const completed = current(store, id).steps.filter(
-    ({ step_ref, status }) => status === "completed" && (refs?.includes(step_ref) ?? true),
-  );
-  return Object.fromEntries(completed.map(({ step_ref, output }) => [step_ref, output]));
+  const asked = current(store, id).steps.filter(({ step_ref }) => refs?.includes(step_ref) ?? true);
+  return Object.fromEntries(asked.flatMap((step) => outputOf(step).map((output) => [step.step_ref, output])));
 }
 
 /** What placeholders of a step may name. */

@@ -1,11 +1,4 @@
-import type {
-  AcceptBuffered,
-  BufferedPick,
-  CancelPolicy,
-  EventTrigger,
-  OnConflict,
-  TimeoutPolicy,
-} from "@strait/contract";
+import type { BufferedPick, CancelPolicy, EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
 import { NOBODY } from "../domain/meet.ts";
 import { placeBeside } from "../domain/place-wait.ts";
 import type { Transaction } from "../store/database.ts";
@@ -146,16 +139,6 @@ async function supersede(
   if (superseded.length === ends.length) return superseded;
   const late = waiting.map((trigger) => timedOut(trigger.project_id, trigger.id));
   return [...superseded, ...(await settleWaits(context, tx, "timeOut", true, late))];
-}
-
-/**
- * Since when events may answer a wait, as a `Wait` has it.
- *
- * @param started - When the run or workflow run was created that waits.
- */
-export function bufferedSince(accept: AcceptBuffered, started: string): Wait["buffered_since"] {
-  if (accept === "since_run_start") return started;
-  return accept === "none" ? "none" : null;
 }
 
 const BUFFERED_PAGE = 20;

@@ -1,10 +1,11 @@
 import type { AcceptBuffered, OpenedEventTrigger } from "@strait/contract";
+import { bufferedSince } from "../domain/buffered-since.ts";
 import { illegalMove } from "../domain/errors.ts";
 import { checkFence } from "../domain/run-fence.ts";
 import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
-import { bufferedSince, openWait, type Wait } from "./open-wait.ts";
+import { openWait, type Wait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** A dispatch of a run that calls on its own behalf, as its token tells. */

@@ -1,6 +1,13 @@
 import type { CreateJob, Job, JsonValue, Run, RunSummary } from "@strait/contract";
 import { isTerminalRunStatus, jsonEquals } from "@strait/core";
-import { conflict, idempotencyMismatch, illegalMove, payloadMismatch, validationError } from "@strait/server/pure";
+import {
+  bufferedSince,
+  conflict,
+  idempotencyMismatch,
+  illegalMove,
+  payloadMismatch,
+  validationError,
+} from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
 import {
   callingRun,
@@ -187,6 +194,7 @@ export const runOperations: Modeled = {
     const run = executing(store, caller, pathParams.runID, "wait");
     const trigger = openWait(store, {
       ...deadlineOf(body),
+      grace_secs: body.grace_secs ?? 0,
       event_key,
       owner: { job_run_id: run.id },
       notify_url: body.notify_url ?? null,
@@ -199,7 +207,8 @@ export const runOperations: Modeled = {
       tags: body.tags ?? {},
       on_conflict,
       broadcast,
-      buffered_since: accept_buffered === "any" ? null : accept_buffered === "none" ? "none" : run.created_at,
+      buffered_since: bufferedSince(accept_buffered, run.created_at),
+      pick: body.pick ?? "oldest",
       actor: caller.actor,
     });
     if (trigger.status === "waiting") parkRun(store, run);
