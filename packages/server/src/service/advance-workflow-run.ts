@@ -6,6 +6,7 @@ import {
   renderText,
   type TemplateScope,
 } from "@strait/core";
+import { bufferedSince } from "../domain/buffered-since.ts";
 import { StraitError } from "../domain/errors.ts";
 import { sleepSecs } from "../domain/normalize-steps.ts";
 import { planSteps, type StepAction } from "../domain/plan-steps.ts";
@@ -23,7 +24,7 @@ import { type Context, SYSTEM } from "./context.ts";
 import { enqueueRuns, type RunRequest } from "./enqueue-run.ts";
 import { lockStandings } from "./key-standing.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
-import { bufferedSince, openWait } from "./open-wait.ts";
+import { openWait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** Works off everything that has ended in one workflow run: takes its row, then does what the plan says. */

@@ -1,12 +1,6 @@
-import type {
-  AcceptBuffered,
-  BufferedPick,
-  CancelPolicy,
-  EventTrigger,
-  OnConflict,
-  TimeoutPolicy,
-} from "@strait/contract";
-import { keyInUse, mixedKey } from "../domain/errors.ts";
+import type { BufferedPick, CancelPolicy, EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
+import { NOBODY } from "../domain/meet.ts";
+import { placeBeside } from "../domain/place-wait.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as keyWaits from "../store/key-waits.ts";
@@ -14,7 +8,7 @@ import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { hears, misfits } from "./decide.ts";
-import { lockStandings, NOBODY } from "./key-standing.ts";
+import { lockStandings } from "./key-standing.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
@@ -125,16 +119,6 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
 
 const idsOf = (waiting: readonly EventTrigger[]): string[] => waiting.map(({ id }) => id);
 
-/** Where a wait opens, given what waits on its key: alone, beside it, or instead of it. */
-function placeBeside(waiting: readonly EventTrigger[], wait: Wait): "alone" | "beside" | "instead" {
-  const [first] = waiting;
-  if (!first) return "alone";
-  if (first.broadcast !== wait.broadcast) throw mixedKey(first);
-  if (wait.broadcast || wait.on_conflict === "join") return "beside";
-  if (wait.on_conflict === "replace") return "instead";
-  throw keyInUse(first);
-}
-
 /**
  * Ends what waits in favor of a new wait; the runs and steps see who took the key (U2). What has become overdue since the
  * look times out instead (R2).
@@ -155,16 +139,6 @@ async function supersede(
   if (superseded.length === ends.length) return superseded;
   const late = waiting.map((trigger) => timedOut(trigger.project_id, trigger.id));
   return [...superseded, ...(await settleWaits(context, tx, "timeOut", true, late))];
-}
-
-/**
- * Since when events may answer a wait, as a `Wait` has it.
- *
- * @param started - When the run or workflow run was created that waits.
- */
-export function bufferedSince(accept: AcceptBuffered, started: string): Wait["buffered_since"] {
-  if (accept === "since_run_start") return started;
-  return accept === "none" ? "none" : null;
 }
 
 const BUFFERED_PAGE = 20;

@@ -1,11 +1,11 @@
 import type { AcceptBuffered, OpenedEventTrigger } from "@strait/contract";
-import { isTerminalRunStatus } from "@strait/core";
-import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
+import { bufferedSince } from "../domain/buffered-since.ts";
+import { illegalMove } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import * as runMoves from "../store/run-moves.ts";
-import type { RunFence } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
-import { bufferedSince, openWait, type Wait } from "./open-wait.ts";
+import { openWait, type Wait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /** A dispatch of a run that calls on its own behalf, as its token tells. */
@@ -18,14 +18,6 @@ export interface RunCaller {
 
 export interface RunWait extends Omit<Wait, "project_id" | "environment_id" | "owner" | "buffered_since" | "actor"> {
   readonly accept_buffered: AcceptBuffered;
-}
-
-/** @throws {StraitError} when the run has ended, or another dispatch has replaced the caller's. */
-export function checkFence(caller: RunCaller, fence: RunFence | undefined): asserts fence is RunFence {
-  if (!fence) throw notFound("run", caller.runId);
-  if (isTerminalRunStatus(fence.status)) throw runClosed(caller.runId, fence.status);
-  if (fence.dispatch_seq !== caller.dispatchSeq)
-    throw staleDispatch(caller.runId, caller.dispatchSeq, fence.dispatch_seq);
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { AcceptBuffered, OpenedWaitGroup, RunTimeoutPolicy, WaitGroupMode, WaitPolicy } from "@strait/contract";
+import { bufferedSince } from "../domain/buffered-since.ts";
 import { groupResult } from "../domain/decide-group.ts";
 import { illegalMove } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import * as runMoves from "../store/run-moves.ts";
@@ -10,9 +12,9 @@ import type { SettledTrigger } from "../store/settlements.ts";
 import * as waitGroups from "../store/wait-groups.ts";
 import type { Context } from "./context.ts";
 import { lockStandings } from "./key-standing.ts";
-import { bufferedSince, openWait, type Wait } from "./open-wait.ts";
+import { openWait, type Wait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
-import { checkFence, type RunCaller } from "./wait-for-event.ts";
+import type { RunCaller } from "./wait-for-event.ts";
 import { closeLosers } from "./wait-groups.ts";
 
 export interface GroupedWait
