@@ -668,6 +668,10 @@ export interface OnlyBearerOrInternalSecretMutationOptions {
    * | it is busy, has not started, or waits for something else | 202, `buffered` |
    * | it has ended | 409 `run_closed`; the message is on record as `late` |
    *
+   * To an id that no run has, it is 404. With `start_if_missing` the id may be one of your own, such as that of a conversation: the first message starts a run of the job
+   * under it, and later ones reach that run. The answer's `run_id` is the id of the run itself. This needs the scope `jobs:trigger` too; a job that is disabled is 409
+   * `conflict`, a payload that breaks its schema 422 `payload_mismatch`, whether or not the run is there.
+   *
    * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
    */
   postV1RunsByRunIDInboxByName(): Mutation<PostV1RunsByRunIDInboxByNameInput, PostV1RunsByRunIDInboxByNameResult>;
