@@ -1,5 +1,7 @@
 import { type Client, type ClientOptions, createClient } from "./index.ts";
 
+export { type UndiciAnswer, type UndiciRequest, undiciFetch } from "./undici.ts";
+
 /** Settings of a client beyond those that the environment has. */
 export type EnvironmentOptions = Omit<ClientOptions<"bearer">, "baseUrl" | "auth"> & {
   /** Default: the environment of the process. */
