@@ -1,8 +1,6 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { median } from "../../src/statistics.ts";
 import { answer } from "./answer.ts";
 import { type Contender, contenders } from "./contenders.ts";
@@ -55,7 +53,8 @@ async function measureFromMemory(workshop: Workshop, rounds: number): Promise<Ma
   try {
     const candidates = contenders.filter(({ hasOwnTransport }) => !hasOwnTransport);
     const runners = await open(workshop, "http://127.0.0.1:1", candidates);
-    const laps = await race(runners, rounds, ownCpu(2_000));
+    // Laps so short that most of them are not interrupted.
+    const laps = await race(runners, rounds * 16, ownCpu(150));
     const overRaw = (index: number): number => median(laps.map((lap) => (lap[index] ?? 0) - (lap[0] ?? 0)));
     return new Map(candidates.map(({ name }, index) => [name, overRaw(index)]));
   } finally {
@@ -76,8 +75,6 @@ async function open(workshop: Workshop, baseUrl: string, candidates: readonly Co
 
 /** Microseconds of a call by round and contender. */
 async function race(runners: readonly Runner[], rounds: number, lap: Lap): Promise<number[][]> {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
   for (const { call } of runners) await lap(call);
   const laps: number[][] = [];
   for (let round = 0; round < rounds; round++) {
@@ -86,7 +83,6 @@ async function race(runners: readonly Runner[], rounds: number, lap: Lap): Promi
       const index = (round + turn) % runners.length;
       const runner = runners[index];
       if (runner === undefined) continue;
-      collect();
       micros[index] = await lap(runner.call);
     }
     laps.push(micros);

@@ -47,5 +47,6 @@ function meets(value: number, { most = Number.POSITIVE_INFINITY, least = 0, isTi
 
 function format(value: string | number | undefined): string {
   if (typeof value !== "number") return value ?? "";
+  if (Number.isNaN(value)) return "fails";
   return Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString();
 }
