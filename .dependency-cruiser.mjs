@@ -85,7 +85,7 @@ export default {
     {
       name: "generated-through-the-index",
       severity: "error",
-      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|schemas)\\.ts$"] },
+      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|react-query|schemas)\\.ts$"] },
       to: { path: "/generated/" },
     },
     {
@@ -94,7 +94,7 @@ export default {
       from: { path: "^packages/([^/]+)/src/generated/" },
       to: {
         path: "^packages/$1/",
-        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|runtime|status-errors)\\.ts$"],
+        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|query|runtime|status-errors)\\.ts$"],
       },
     },
   ],

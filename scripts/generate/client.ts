@@ -1,5 +1,7 @@
 import { byName, docComment, type GeneratedFile, importTypes, typescriptFile, upperFirst } from "./emit.ts";
-import { CREDENTIALS, type Credential, type OpenApiDocument, type Operation, type Schema, type Spec } from "./spec.ts";
+import { queryOptionsFile } from "./query-options.ts";
+import { CREDENTIALS, type OpenApiDocument, type Operation, type Schema, type Spec } from "./spec.ts";
+import { needsInput, needsQuery, type Surface, surfaceInterfaces } from "./surfaces.ts";
 import { type DocumentTypes, nested, type OperationTypes, operationTypes } from "./types.ts";
 import { zodFile } from "./zod.ts";
 
@@ -14,17 +16,19 @@ export function clientFiles(spec: Spec, document: OpenApiDocument, types: Docume
     clientTypesFile(spec, types),
     pathsFile(spec),
     opsFile(spec),
+    queryOptionsFile(spec, `${FOLDER}/query-options.ts`),
     zodFile(spec, document, types, `${FOLDER}/schemas.ts`),
   ];
 }
 
 /** A line of the operation table: method, path and flags, as `readOperation` of the client takes it. */
-function tableLine({ method, path, auth, media, paginated }: Operation): string {
-  const bits = CREDENTIALS.reduce(
-    (sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum),
-    0,
-  );
-  return `${method} ${path} ${bits | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
+function tableLine(operation: Operation): string {
+  const { method, path, media, paginated } = operation;
+  return `${method} ${path} ${authBits(operation) | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
+}
+
+function authBits({ auth }: Operation): number {
+  return CREDENTIALS.reduce((sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum), 0);
 }
 
 function tableFile(spec: Spec): GeneratedFile {
@@ -46,14 +50,14 @@ function opsFile({ operations }: Spec): GeneratedFile {
   const callable = operations.filter(({ media }) => media !== "sse");
   const names = callable.map(({ id }) => upperFirst(id)).flatMap((name) => [`${name}Input`, `${name}Result`]);
   const constants = callable.map((operation) => {
-    const { id, auth, summary } = operation;
+    const { id, method, path, auth, summary } = operation;
     const name = upperFirst(id);
     const type = auth.length === 0 ? "AuthType" : auth.map((credential) => JSON.stringify(credential)).join(" | ");
     const optional = needsInput(operation) ? "" : "?";
     return `${docComment(/[.?!]$/.test(summary) ? summary : `${summary}.`)}export const ${id}: (
   connection: Connection<${type}>,
   input${optional}: ${name}Input,
-) => Promise<${name}Result> = /* @__PURE__ */ standalone(${JSON.stringify(tableLine(operation))});
+) => Promise<${name}Result> = /* @__PURE__ */ standalone("${id}", "${method}", "${path}", ${authBits(operation)});
 `;
   });
   return typescriptFile(
@@ -157,25 +161,6 @@ function errorType({ id, auth, errors }: Operation): string {
   return `${comment}export type ${upperFirst(id)}Error =\n${members.map((text) => `  | ${text}`).join("\n")};\n`;
 }
 
-function needsQuery({ queryParameters }: Operation): boolean {
-  return queryParameters.some(({ required }) => required);
-}
-
-function needsInput(operation: Operation): boolean {
-  return operation.pathParameters.length > 0 || needsQuery(operation) || operation.body?.required === true;
-}
-
-/** One of the ways to call operations, as an object of the client with a method per operation. */
-interface Surface {
-  /** Ends the names of its interfaces. */
-  readonly name: string;
-  /** What its interfaces hold. */
-  readonly what: string;
-  has(operation: Operation): boolean;
-  /** The signature behind the name of the method, given the operation's name in PascalCase. */
-  signature(name: string, optional: string): string;
-}
-
 const surfaces: readonly Surface[] = [
   {
     name: "OperationsPromise",
@@ -203,44 +188,3 @@ const surfaces: readonly Surface[] = [
       `(input${optional}: ${name}Input, options?: PaginateOptions): Paginator<${name}Result["data"][number], ${name}Result>`,
   },
 ];
-
-/**
- * An interface per credential. Operations that accept the same credentials stand in one interface, from which those of
- * the credentials extend: each signature is written once, and an editor resolves it without computing a type.
- */
-function surfaceInterfaces(all: readonly Operation[], surface: Surface): string[] {
-  const groups = new Map<string, { auth: readonly Credential[]; operations: Operation[] }>();
-  for (const operation of all.filter(surface.has)) {
-    const name = `${groupName(operation.auth)}${surface.name}`;
-    const group = groups.get(name) ?? { auth: operation.auth, operations: [] };
-    group.operations.push(operation);
-    groups.set(name, group);
-  }
-  const shared = [...groups].sort(([left], [right]) => byName(left, right));
-  const interfaces = shared.map(([name, { auth, operations }]) => {
-    const comment = docComment(
-      auth.length === 0
-        ? `The ${surface.what} that need no credential.`
-        : `The ${surface.what} that accept ${auth.join(" or ")}, and nothing else.`,
-    );
-    const methods = operations.map((operation) => method(operation, surface));
-    return `${comment}export interface ${name} {\n${methods.join("")}}\n`;
-  });
-  const byCredential = CREDENTIALS.map((credential) => {
-    const bases = shared.filter(([, { auth }]) => auth.length === 0 || auth.includes(credential)).map(([name]) => name);
-    const comment = docComment(`The ${surface.what} that a client with the credential \`${credential}\` can call.`);
-    const heritage = bases.length === 0 ? "" : ` extends ${bases.join(", ")}`;
-    return `${comment}export interface ${upperFirst(credential)}${surface.name}${heritage} {}\n`;
-  });
-  return [...interfaces, ...byCredential];
-}
-
-function groupName(auth: readonly Credential[]): string {
-  return auth.length === 0 ? "Public" : `Only${auth.map(upperFirst).join("Or")}`;
-}
-
-function method(operation: Operation, surface: Surface): string {
-  const title = /[.?!]$/.test(operation.summary) ? operation.summary : `${operation.summary}.`;
-  const comment = docComment(`${title}\n\n${operation.description}`, "  ");
-  return `${comment}  ${operation.id}${surface.signature(upperFirst(operation.id), needsInput(operation) ? "" : "?")};\n`;
-}

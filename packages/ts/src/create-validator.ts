@@ -1,3 +1,4 @@
+import { ValidationError } from "./errors.ts";
 import type { Schema } from "./lazy-schema.ts";
 import type { ValidateMode } from "./runtime.ts";
 import type { AnswerFault, AnswerValidator } from "./validation.ts";
@@ -39,22 +40,23 @@ export function createValidator(
   if (options.validate === "warn" && !onWarning) {
     throw new TypeError('createValidator: onWarning is missing; with validate: "warn" it is what is told');
   }
-  return (operationId, data, validate = options.validate) => {
-    if (validate === "off" || !Object.hasOwn(schemas, operationId)) return undefined;
+  return ({ operationId, attempts, validate = options.validate }, data) => {
+    if (validate === "off" || !Object.hasOwn(schemas, operationId)) return;
     const issues = schemas[operationId]?.().safeParse(data).error?.issues;
-    if (!issues) return undefined;
-    const fault = describe(operationId, issues);
-    if (validate === "error") return fault;
-    onWarning?.(fault);
-    return undefined;
+    if (!issues) return;
+    const { field, wrong } = describe(issues);
+    const message = `${field} ${wrong}`;
+    if (validate === "error") throw new ValidationError(message, { operationId, attempts, field, cause: issues });
+    onWarning?.({ operationId, field, message: `${operationId}: ${message}`, cause: issues });
   };
 }
 
-function describe(operationId: string, issues: readonly Issue[]): AnswerFault {
-  const [first] = issues;
+function describe([first]: readonly Issue[]): { readonly field: string; readonly wrong: string } {
   const field = (first?.path ?? []).reduce<string>((path, key) => path + step(key), "answer");
-  const wrong = first?.code === "invalid_type" ? `should be ${first.expected}` : `does not fit (${first?.code})`;
-  return { operationId, field, message: `${operationId}: ${field} ${wrong}`, cause: issues };
+  return {
+    field,
+    wrong: first?.code === "invalid_type" ? `should be ${first.expected}` : `does not fit (${first?.code})`,
+  };
 }
 
 function step(key: PropertyKey): string {

@@ -83,9 +83,12 @@ export async function* followStream(
     };
     try {
       const call = prepare(connection.signal);
-      const response = await transport.open(call).finally(() => {
-        attempts = call.attempts;
-      });
+      // The body is read later, and ends with the connection.
+      const response = await transport
+        .attempt(call, (answer) => answer)
+        .finally(() => {
+          attempts = call.attempts;
+        });
       if (response.status === 204) return undefined;
       listen();
       if (!response.ok || !response.body) return await refused(call, response);
@@ -135,7 +138,7 @@ export async function* followStream(
       if (id !== undefined) note(id);
       failures = 0;
       const state = parse(data);
-      transport.verify(call, state);
+      config.validator?.(call, state);
       yield { event, id, data: state };
     }
   }
@@ -183,11 +186,11 @@ export async function* followStream(
     Kind: new (message: string, context: { operationId: string; attempts: number; cause?: unknown }) => Kind,
     cause?: unknown,
   ): Kind {
-    return new Kind(`${operationId}: ${what}`, { operationId, attempts, cause });
+    return new Kind(what, { operationId, attempts, cause });
   }
 
   function notAStream(response: Response, type: string): DecodeError {
-    return new DecodeError(`${operationId}: ${response.status} with ${type} instead of a stream; is baseUrl right?`, {
+    return new DecodeError(`${response.status} with ${type} instead of a stream; is baseUrl right?`, {
       operationId,
       attempts,
       status: response.status,
@@ -202,11 +205,11 @@ export async function* followStream(
 
   function silent(): TimeoutError {
     const limit = "timeoutMs";
-    return new TimeoutError(`${operationId}: nothing came for ${stallMs} ms`, { operationId, attempts, limit });
+    return new TimeoutError(`nothing came for ${stallMs} ms`, { operationId, attempts, limit });
   }
 
   function overdue(cause: unknown): TimeoutError {
     const limit = "deadlineMs";
-    return new TimeoutError(`${operationId}: deadlineMs is up`, { operationId, attempts, limit, cause });
+    return new TimeoutError("deadlineMs is up", { operationId, attempts, limit, cause });
   }
 }

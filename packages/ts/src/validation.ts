@@ -1,5 +1,14 @@
 import type { ValidateMode } from "./runtime.ts";
 
+/** The call that was answered. */
+export interface AnsweredCall {
+  readonly operationId: string;
+  /** Requests that were sent, the last one included. */
+  readonly attempts: number;
+  /** As the call has it; undefined for what the validator was made for. */
+  readonly validate: ValidateMode | undefined;
+}
+
 /** Where an answer does not fit the contract. */
 export interface AnswerFault {
   readonly operationId: string;
@@ -15,11 +24,6 @@ export interface AnswerFault {
  * Holds the body of a success, or the data of a stream's event, against the contract. `createValidator` of
  * `@strait/ts/schemas` makes one; a client does without until it is given one.
  *
- * @param validate - As the call has it; undefined for what the validator was made for.
- * @returns What the call is to throw; undefined when nothing is wrong, or when a warning was enough.
+ * @throws {ValidationError} When something is wrong and a warning is not enough.
  */
-export type AnswerValidator = (
-  operationId: string,
-  data: unknown,
-  validate: ValidateMode | undefined,
-) => AnswerFault | undefined;
+export type AnswerValidator = (call: AnsweredCall, data: unknown) => void;
