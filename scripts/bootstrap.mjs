@@ -16,10 +16,12 @@ const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"
 /** What `npm run <name>` loads, and the arguments that stand before the caller's own. */
 const commands = {
   bench: ["bench/run.ts"],
+  "bench:sdk": ["bench/sdk/run.ts"],
   build: ["scripts/build.ts"],
   check: ["scripts/check.ts"],
   conformance: ["conformance/run.ts"],
   demo: ["examples/demo/src/main.ts"],
+  docs: ["node_modules/typedoc/bin/typedoc", "--options", "packages/ts/typedoc.json"],
   explore: ["scripts/explore.ts"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write"],
   generate: ["scripts/generate.ts"],
