@@ -137,6 +137,8 @@ export type {
   LogLevel,
   LogRun,
   MaxActiveEventTriggers,
+  MaxBufferedEventsPerKey,
+  MaxUnreadMessagesPerRun,
   Metadata,
   Name,
   NearKey,

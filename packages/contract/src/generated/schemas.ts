@@ -278,6 +278,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         org_id: { type: ["string", "null"], minLength: 1, maxLength: 128 },
         name: { type: "string", minLength: 2, maxLength: 255 },
         max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
+        max_buffered_events_per_key: { $ref: "#/$defs/MaxBufferedEventsPerKey", default: 1000 },
+        max_unread_messages_per_run: { $ref: "#/$defs/MaxUnreadMessagesPerRun", default: 1000 },
       },
     },
     CreateStreamToken: {
@@ -649,6 +651,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "on_cancel",
         "tags",
         "group_id",
+        "max_payload_bytes",
       ],
       properties: {
         id: { type: "string" },
@@ -683,6 +686,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         on_cancel: { oneOf: [{ $ref: "#/$defs/WaitPolicy" }, { type: "null" }] },
         tags: { $ref: "#/$defs/Tags" },
         group_id: { type: ["string", "null"] },
+        max_payload_bytes: { type: ["integer", "null"] },
       },
     },
     EventTriggerPage: {
@@ -883,6 +887,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     MaxActiveEventTriggers: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+    MaxBufferedEventsPerKey: { type: "integer", minimum: 1, maximum: 100000 },
+    MaxUnreadMessagesPerRun: { type: "integer", minimum: 1, maximum: 100000 },
     Metadata: {
       type: "object",
       propertyNames: { minLength: 1, maxLength: 128 },
@@ -955,6 +961,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "signing_secret",
         "default_environment_id",
         "max_active_event_triggers",
+        "max_buffered_events_per_key",
+        "max_unread_messages_per_run",
         "created_at",
         "updated_at",
       ],
@@ -965,6 +973,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         signing_secret: { type: "string" },
         default_environment_id: { type: "string" },
         max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
+        max_buffered_events_per_key: { $ref: "#/$defs/MaxBufferedEventsPerKey" },
+        max_unread_messages_per_run: { $ref: "#/$defs/MaxUnreadMessagesPerRun" },
         created_at: { $ref: "#/$defs/Timestamp" },
         updated_at: { $ref: "#/$defs/Timestamp" },
       },
@@ -1533,6 +1543,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: {
         name: { type: "string", minLength: 2, maxLength: 255 },
         max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
+        max_buffered_events_per_key: { $ref: "#/$defs/MaxBufferedEventsPerKey" },
+        max_unread_messages_per_run: { $ref: "#/$defs/MaxUnreadMessagesPerRun" },
       },
     },
     UpdateWorkflow: {

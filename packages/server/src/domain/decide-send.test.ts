@@ -46,6 +46,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     on_cancel: null,
     tags: {},
     group_id: null,
+    max_payload_bytes: null,
     overdue: false,
     ...change,
   };

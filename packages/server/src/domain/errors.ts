@@ -240,6 +240,22 @@ export function quotaExceeded(what: string, limit: number): StraitError {
   return new StraitError("quota_exceeded", message, { details: { limit } });
 }
 
+/** The buffer of a key holds as many events as it may. */
+export function bufferFull(eventKey: string, limit: number): StraitError {
+  const message =
+    `event key ${JSON.stringify(eventKey)} has as many buffered events as it may, ${limit}; open a wait that takes them, ` +
+    "send with a shorter ttl_secs, or have the project's max_buffered_events_per_key raised";
+  return new StraitError("quota_exceeded", message, { details: { event_key: eventKey, limit } });
+}
+
+/** The inbox of a run holds as many messages as it may that the run has not taken. */
+export function inboxFull(runId: string, limit: number): StraitError {
+  const message =
+    `run ${runId} has as many unread messages as it may, ${limit}; let it receive some, ` +
+    "or have the project's max_unread_messages_per_run raised";
+  return new StraitError("quota_exceeded", message, { details: { run_id: runId, limit } });
+}
+
 /** @param options.retryAfterSecs - When it is worth trying again, if that is known. */
 export function unavailable(message: string, options: { retryAfterSecs?: number; cause?: unknown } = {}): StraitError {
   return new StraitError("unavailable", message, {

@@ -5,7 +5,7 @@ import { type FilteredEvent, passes } from "./filter.ts";
 import { payloadIssues } from "./payload-schema.ts";
 
 /** What a wait asks of a payload before it takes it. */
-export type WaitTerms = Pick<EventTrigger, "filter" | "payload_schema">;
+export type WaitTerms = Pick<EventTrigger, "project_id" | "filter" | "payload_schema" | "max_payload_bytes">;
 
 /**
  * What becomes of an event: `decideSend`, and what the wait asks of its payload. A wait with a filter is not there for an
@@ -24,8 +24,8 @@ export function decide(latest: LatestTrigger | undefined, send: Send & FilteredE
 }
 
 /** Whether the event is meant for the wait. */
-export function hears({ filter }: WaitTerms, event: FilteredEvent): boolean {
-  return filter === null || passes(filter, event);
+export function hears({ project_id, filter }: Pick<WaitTerms, "project_id" | "filter">, event: FilteredEvent): boolean {
+  return filter === null || passes(project_id, filter, event);
 }
 
 /** What an event breaks of the terms that were pinned to the wait when it opened. */
@@ -34,5 +34,10 @@ export function misfits(wait: WaitTerms, event: FilteredEvent): ErrorIssue[] {
     const fix = `send a payload of which the filter of the wait is true: ${wait.filter}`;
     return [{ field: "/payload", rule: "filter", fix }];
   }
-  return wait.payload_schema === null ? [] : payloadIssues(wait.payload_schema, event.payload, "/payload");
+  const { project_id, payload_schema, max_payload_bytes } = wait;
+  if (max_payload_bytes !== null && Buffer.byteLength(JSON.stringify(event.payload)) > max_payload_bytes) {
+    const fix = `send at most ${max_payload_bytes} bytes: the wait shares what its group may hold with the others of it`;
+    return [{ field: "/payload", rule: "maxLength", fix }];
+  }
+  return payload_schema === null ? [] : payloadIssues(project_id, payload_schema, event.payload, "/payload");
 }

@@ -40,9 +40,9 @@ function unusable(field: string, problem: string): ErrorIssue {
 }
 
 /** Whether the event is meant for a wait with this filter. One that cannot be evaluated on it is not true of it. */
-export function passes(filter: string, { event_key, payload, actor }: FilteredEvent): boolean {
+export function passes(projectId: string, filter: string, { event_key, payload, actor }: FilteredEvent): boolean {
   const event = { key: event_key, sent_by: actor };
-  return bounded(MAX_MS, filter, () => isTrue(filter, { payload, event }), false);
+  return bounded({ projectId, ms: MAX_MS, code: filter }, () => isTrue(filter, { payload, event }), false);
 }
 
 function isTrue(filter: string, variables: Record<string, unknown>): boolean {

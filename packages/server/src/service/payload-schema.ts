@@ -17,7 +17,7 @@ const compiled = new Map<string, ValidateFunction>();
 const meta = new Ajv2020({ allErrors: true, strict: false });
 
 /** What is wrong with a customer's JSON Schema itself; undefined when it can be used. */
-export function schemaIssue(schema: object, field: string): ErrorIssue | undefined {
+export function schemaIssue(projectId: string, schema: object, field: string): ErrorIssue | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(schema));
   if (bytes > MAX_BYTES) {
     return { field, rule: "maxLength", fix: `send a schema of at most ${MAX_BYTES} bytes; this one has ${bytes}` };
@@ -30,17 +30,17 @@ export function schemaIssue(schema: object, field: string): ErrorIssue | undefin
     const fix = "refer to a part of this schema, such as #/$defs/address: nothing is fetched from elsewhere";
     return { field: field + remote, rule: "localReference", fix };
   }
-  const problem = compileProblem(schema);
+  const problem = compileProblem(projectId, schema);
   if (problem === undefined) return undefined;
   return { field, rule: "jsonSchema", fix: `send a JSON Schema (2020-12) that compiles: ${problem}` };
 }
 
 /** Checks a payload against a customer's JSON Schema, which was checked when it was saved. No issues: it fits. */
-export function payloadIssues(schema: unknown, payload: unknown, base: string): ErrorIssue[] {
+export function payloadIssues(projectId: string, schema: unknown, payload: unknown, base: string): ErrorIssue[] {
   const late = "simplify the schema: checking the payload takes too long";
-  const text = JSON.stringify(schema);
+  const code = JSON.stringify(schema);
   const issues = [{ field: base, rule: "timeLimit", fix: late }];
-  return bounded(MAX_MS, text, () => issuesOf(compile(schema, text), payload, base), issues);
+  return bounded({ projectId, ms: MAX_MS, code }, () => issuesOf(compile(schema, code), payload, base), issues);
 }
 
 function issuesOf(validate: ValidateFunction, payload: unknown, base: string): ErrorIssue[] {
@@ -67,11 +67,11 @@ function missing({ keyword, params }: ErrorObject): string {
   return keyword === "required" ? jsonPointer(String(params.missingProperty)) : "";
 }
 
-function compileProblem(schema: object): string | undefined {
+function compileProblem(projectId: string, schema: object): string | undefined {
   try {
     if (!meta.validateSchema(schema)) return meta.errorsText(meta.errors?.slice(0, 1), { dataVar: "schema" });
-    const text = JSON.stringify(schema);
-    return bounded(MAX_MS, text, () => void compile(schema, text), "it takes too long");
+    const code = JSON.stringify(schema);
+    return bounded({ projectId, ms: MAX_MS, code }, () => void compile(schema, code), "it takes too long");
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

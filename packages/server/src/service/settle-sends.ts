@@ -7,6 +7,7 @@ import { type EventKey, nameLatest } from "../store/key-waits.ts";
 import * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
 import { markDecisive } from "../store/wait-groups.ts";
+import { limitBuffered } from "./buffer-limit.ts";
 import type { Context } from "./context.ts";
 import { decide, hears } from "./decide.ts";
 import { lockStandings, metBy, NOBODY } from "./key-standing.ts";
@@ -59,6 +60,7 @@ export async function settleRounds(
     }
   }
 
+  await limitBuffered(tx, sends, decisions);
   const received = await settleDeliveries(context, tx, deliveries, reserved);
   const met = new Set(deliveries.map((delivery) => delivery.met.id));
   for (const trigger of received) if (met.has(trigger.id)) states.set(keyOf(trigger), { ...trigger, overdue: false });

@@ -94,7 +94,9 @@ async function enabledJob(
   if (!job) throw notFound("job", reference);
   if (!job.enabled) throw conflict(`job ${JSON.stringify(job.slug)} is disabled; enable it to run it`);
   if (job.payload_schema !== null) {
-    const issues = items.flatMap((item, index) => payloadIssues(job.payload_schema, item.payload, fieldOf(index)));
+    const issues = items.flatMap((item, index) =>
+      payloadIssues(job.project_id, job.payload_schema, item.payload, fieldOf(index)),
+    );
     const [first, ...rest] = issues;
     if (first) throw payloadMismatch([first, ...rest]);
   }

@@ -56,6 +56,9 @@ export async function waitForEvents(
   return opened;
 }
 
+/** What the answers of a group have together at most: they become the checkpoint of its run. */
+const RESULT_BYTES = 4 * 1024 * 1024;
+
 async function open(
   context: Context,
   tx: Transaction,
@@ -63,6 +66,7 @@ async function open(
   { environment_id, created_at }: RunFence,
   { mode, needed, waits: asked, timeout_secs, deadline, on_timeout, on_cancel }: WaitForEvents,
 ): Promise<{ opened: OpenedWaitGroup; ended: readonly SettledTrigger[] }> {
+  await context.quota.admit(tx, project_id);
   const keys = asked.map(({ event_key }) => ({ project_id, environment_id, event_key }));
   await keyWaits.lockKeys(tx, keys);
   const { ended } = await lockStandings(context, tx, keys);
@@ -80,6 +84,7 @@ async function open(
       environment_id,
       owner: { job_run_id: runId },
       group_id: id,
+      max_payload_bytes: Math.floor(RESULT_BYTES / needed),
       timeout_secs: null,
       deadline: expires_at,
       on_timeout: null,

@@ -14,19 +14,21 @@ interface Checked extends Pick<EventTrigger, "notify_url" | "payload_schema" | "
  *
  * @param base - A pointer to where the wait's fields stand.
  */
-export function waitIssues(wait: Checked, base: string, allowPrivate: boolean): ErrorIssue[] {
+export function waitIssues(projectId: string, wait: Checked, base: string, allowPrivate: boolean): ErrorIssue[] {
   const { notify_url, payload_schema, filter } = wait;
-  const schemaProblem = payload_schema === null ? undefined : schemaIssue(payload_schema, `${base}/payload_schema`);
+  const schemaProblem =
+    payload_schema === null ? undefined : schemaIssue(projectId, payload_schema, `${base}/payload_schema`);
   const issues = [
     notify_url === null ? undefined : endpointIssue(`${base}/notify_url`, notify_url, allowPrivate),
     schemaProblem,
     filter === null ? undefined : filterIssue(filter, `${base}/filter`),
   ].filter((issue) => issue !== undefined);
-  return [...issues, ...timeoutIssues(wait, `${base}/timeout_payload`, schemaProblem === undefined)];
+  return [...issues, ...timeoutIssues(projectId, wait, `${base}/timeout_payload`, schemaProblem === undefined)];
 }
 
 /** What the wait resolves to when nobody answers is an answer, so it has to fit the schema. */
 function timeoutIssues(
+  projectId: string,
   { on_timeout, timeout_payload, payload_schema }: Checked,
   field: string,
   isSchemaUsable: boolean,
@@ -37,5 +39,7 @@ function timeoutIssues(
   }
   if (timeout_payload === undefined)
     return [{ field, rule: "required", fix: "add what the wait resolves to when nobody answers" }];
-  return payload_schema === null || !isSchemaUsable ? [] : payloadIssues(payload_schema, timeout_payload, field);
+  return payload_schema === null || !isSchemaUsable
+    ? []
+    : payloadIssues(projectId, payload_schema, timeout_payload, field);
 }

@@ -1,5 +1,5 @@
 import type { DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
-import type { EventKey } from "./key-waits.ts";
+import { type EventKey, eventKeyTypes } from "./key-waits.ts";
 import { type Queryable, records, sql } from "./sql.ts";
 
 /** One send, with what became of it. */
@@ -63,6 +63,28 @@ export function insert(
     RETURNING id, event_key, expires_at`);
 }
 
+/** How many more events each key may hold for a wait to come; counted no further than the limit. The caller holds the keys. */
+export function roomOf(
+  tx: Queryable,
+  keys: readonly EventKey[],
+): Promise<(EventKey & { readonly max: number; readonly left: number })[]> {
+  return tx.query(sql`
+    SELECT i.project_id, i.environment_id, i.event_key, p.max_buffered_events_per_key AS max,
+      p.max_buffered_events_per_key - (
+        SELECT count(*)::int4 FROM (
+          SELECT FROM events e
+          WHERE e.project_id = i.project_id AND e.environment_id = i.environment_id AND e.event_key = i.event_key
+            AND e.disposition = 'buffered' AND e.expires_at > strait_now()
+          LIMIT p.max_buffered_events_per_key) held) AS left
+    FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys.map(keyIn))}) i JOIN projects p ON p.id = i.project_id`);
+}
+
+const keyIn = ({ project_id, environment_id, event_key }: EventKey): EventKey => ({
+  project_id,
+  environment_id,
+  event_key,
+});
+
 /** The oldest event that waits for the key and has not expired, whether or not a sweeper has been (B2, B7). */
 export async function oldestBuffered(
   tx: Queryable,
@@ -84,7 +106,10 @@ export interface BufferedPayload {
   readonly actor: string;
 }
 
-/** A page of the events that wait for the key, oldest first, as `oldestBuffered` finds them. */
+/**
+ * A page of the events that wait for the key, oldest first, as `oldestBuffered` finds them; not locked: the caller holds the
+ * key, so nobody else takes one.
+ */
 export function bufferedAfter(
   tx: Queryable,
   key: EventKey,
@@ -97,7 +122,16 @@ export function bufferedAfter(
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
       AND disposition = 'buffered' AND expires_at > strait_now() AND id > ${id}
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id LIMIT ${limit} FOR NO KEY UPDATE`);
+    ORDER BY id LIMIT ${limit}`);
+}
+
+/** Locks a buffered event; false when it has expired meanwhile. */
+export async function lockBuffered(tx: Queryable, projectId: string, id: string): Promise<boolean> {
+  const rows = await tx.query(sql`
+    SELECT 1 FROM events
+    WHERE project_id = ${projectId} AND id = ${id} AND disposition || '' = 'buffered' AND expires_at > strait_now()
+    FOR NO KEY UPDATE`);
+  return rows.length > 0;
 }
 
 export interface RejectedEvent {
@@ -106,7 +140,7 @@ export interface RejectedEvent {
   readonly issues: string;
 }
 
-/** Makes dead letters of buffered events that the trigger cannot take. The caller holds them. */
+/** Makes dead letters of buffered events that the trigger cannot take. The caller holds their key. */
 export async function rejectBuffered(
   tx: Queryable,
   trigger: { readonly project_id: string; readonly id: string; readonly generation: number },

@@ -8,7 +8,7 @@ export interface EventKey {
   readonly event_key: string;
 }
 
-const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
+export const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
 
 export interface LockedKey extends EventKey {
   readonly generation: number;

@@ -6,7 +6,7 @@ import type { Context } from "../../service/context.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
-import { waitForEvent } from "../../service/wait-for-event.ts";
+import { type RunCaller, waitForEvent } from "../../service/wait-for-event.ts";
 import { waitForEvents } from "../../service/wait-for-events.ts";
 import { waitIssues } from "../../service/wait-issues.ts";
 import * as reports from "../../store/run-reports.ts";
@@ -85,7 +85,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       ...end,
-      ...checkedOf(context, body, ""),
+      ...checkedOf(context, caller, body, ""),
       on_timeout: body.on_timeout ?? "fail",
       timeout_payload: body.timeout_payload,
       on_cancel: body.on_cancel ?? "fail",
@@ -103,7 +103,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       const fix = `send from 1 to ${body.waits.length} with mode "at_least", and no count with another mode`;
       throw validationError([{ field: "/count", rule: "countOfMode", fix }]);
     }
-    const waits = body.waits.map((wait, index) => groupedWaitOf(context, wait, `/waits/${index}`));
+    const waits = body.waits.map((wait, index) => groupedWaitOf(context, caller, wait, `/waits/${index}`));
     const keys = waits.map(({ event_key }) => event_key);
     const twice = keys.findIndex((key, index) => keys.indexOf(key) !== index);
     if (twice !== -1) {
@@ -142,6 +142,7 @@ function endOf(body: { readonly timeout_secs?: number | null; readonly deadline?
 /** What a wait asks of its answers and where it tells of itself; refused here where it would fail later. */
 function checkedOf(
   { allowPrivateEndpoints }: Pick<Context, "allowPrivateEndpoints">,
+  { projectId }: RunCaller,
   wait: Pick<GroupedWait, "notify_url" | "payload_schema" | "filter"> &
     Pick<WaitForEvent, "on_timeout" | "timeout_payload">,
   at: string,
@@ -152,14 +153,19 @@ function checkedOf(
     payload_schema: wait.payload_schema ?? null,
     filter: wait.filter ?? null,
   };
-  const [first, ...others] = waitIssues({ ...checked, on_timeout, timeout_payload }, at, allowPrivateEndpoints);
+  const [first, ...others] = waitIssues(
+    projectId,
+    { ...checked, on_timeout, timeout_payload },
+    at,
+    allowPrivateEndpoints,
+  );
   if (first) throw validationError([first, ...others]);
   return checked;
 }
 
-function groupedWaitOf(context: Context, wait: GroupedWait, at: string) {
+function groupedWaitOf(context: Context, caller: RunCaller, wait: GroupedWait, at: string) {
   return {
-    ...checkedOf(context, wait, at),
+    ...checkedOf(context, caller, wait, at),
     event_key: eventKeyOf(wait.event_key, `${at}/event_key`),
     accept_buffered: wait.accept_buffered ?? "any",
     request_payload: wait.request_payload ?? null,
