@@ -7,5 +7,5 @@ ALTER TABLE projects
 -- A member's share of what its group may hold.
 ALTER TABLE event_triggers ADD COLUMN max_payload_bytes integer;
 -- Waits of runs that no key finds, to be counted.
-CREATE INDEX event_triggers_waiting_unkeyed ON event_triggers (project_id)
+CREATE INDEX event_triggers_waiting_keyless ON event_triggers (project_id)
   WHERE status = 'waiting' AND trigger_type IN ('inbox', 'group');

@@ -64,7 +64,7 @@ export async function activeTriggers(
       SELECT count(*)::int4 FROM (
         SELECT FROM event_triggers t
         WHERE t.project_id = p.id AND t.status = 'waiting' AND t.trigger_type IN ('inbox', 'group')
-        LIMIT p.max_active_event_triggers) unkeyed) AS active
+        LIMIT p.max_active_event_triggers) keyless) AS active
     FROM projects p WHERE p.id = ${id} AND p.max_active_event_triggers IS NOT NULL`);
   return row ?? null;
 }
