@@ -15,13 +15,7 @@ function packageLooksDown(name, allowed) {
 export default {
   forbidden: [
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
-    // A smoke test imports what the build is about to make.
-    {
-      name: "imports-exist",
-      severity: "error",
-      from: { pathNot: "^packages/[^/]+/scripts/smoke\\.mjs$" },
-      to: { couldNotResolve: true },
-    },
+    { name: "imports-exist", severity: "error", from: {}, to: { couldNotResolve: true } },
 
     packageLooksDown("contract", []),
     packageLooksDown("core", ["contract"]),
@@ -91,14 +85,17 @@ export default {
     {
       name: "generated-through-the-index",
       severity: "error",
-      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops)\\.ts$"] },
+      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|schemas)\\.ts$"] },
       to: { path: "/generated/" },
     },
     {
       name: "generated-knows-no-neighbor",
       severity: "error",
       from: { path: "^packages/([^/]+)/src/generated/" },
-      to: { path: "^packages/$1/", pathNot: ["/generated/", "^packages/$1/src/(runtime|status-errors)\\.ts$"] },
+      to: {
+        path: "^packages/$1/",
+        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|runtime|status-errors)\\.ts$"],
+      },
     },
   ],
   options: {

@@ -39,6 +39,8 @@ async function checkAll(selected: readonly Gate[]): Promise<void> {
       const { ok, output } = await gate.check();
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       console.log(`${ok ? "✓" : "✗"} ${gate.name.padEnd(12)} ${seconds.padStart(6)} s`);
+      // What was left out is not a failure, and should not go unseen either.
+      if (ok) for (const line of output.match(/^skipped: .*/gm) ?? []) console.log(`    ${line}`);
       if (ok) continue;
       failed.push(gate.name);
       console.log(output.replace(/^/gm, "    "));

@@ -21,7 +21,12 @@ export const gates: readonly Gate[] = [
   {
     name: "publication",
     promise: "the packages that we publish have types, files and sizes that hold (publint, attw, size-limit)",
-    check: () => runScript("scripts/check-publication.ts"),
+    check: () => oncePacked("scripts/check-publication.ts"),
+  },
+  {
+    name: "runtimes",
+    promise: "what we publish works in Node.js, Bun, Deno, workerd and a browser, and under TypeScript 5.4 to 7.0",
+    check: () => oncePacked("scripts/check-runtimes.ts"),
   },
   {
     name: "coverage",
@@ -74,6 +79,15 @@ export const gates: readonly Gate[] = [
     check: () => runScript("scripts/check-packages.ts"),
   },
 ];
+
+let packing: Promise<Outcome> | undefined;
+
+/** Runs a script that needs what `scripts/pack.ts` makes. */
+async function oncePacked(script: string): Promise<Outcome> {
+  packing ??= runScript("scripts/pack.ts");
+  const packed = await packing;
+  return packed.ok ? runScript(script) : packed;
+}
 
 /** The folders with a tsconfig.json of their own; the root's covers the scripts. */
 function projects(): string[] {

@@ -11,11 +11,11 @@ export interface Outcome {
 /** What keeps tools from coloring what we indent, and from calling home. */
 const quietly = { NO_COLOR: "1", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true", REDOCLY_TELEMETRY: "off" };
 
-/** Runs a program in `folder` (relative to the root) and collects what it prints. Never rejects: a failure is an outcome. */
+/** Runs a program in `folder` (from the root, or absolute) and collects what it prints. Never rejects: a failure is an outcome. */
 export function runCommand(program: string, args: readonly string[], folder = "."): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
-      cwd: path.join(root, folder),
+      cwd: path.resolve(root, folder),
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...quietly },
       // Programs installed from the registry are batch files on Windows, and only a shell can run one.

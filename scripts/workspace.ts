@@ -23,7 +23,6 @@ export interface Manifest {
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
-  readonly "size-limit"?: unknown;
 }
 
 /** A folder of the workspace. `folder` is relative to the root, with forward slashes: `packages/core`. */

@@ -132,7 +132,8 @@ export const wrong: (id: Wrong) => never = (id: never) => id;
 describe("the operation table", () => {
   test("has a line for each operation, its credentials, streams and lists as bits", async () => {
     const document = testDocument();
-    const files = clientFiles(readSpec(document), await renderTypes(withOpenAnswers(typeSource(document))));
+    const open = withOpenAnswers(typeSource(document));
+    const files = clientFiles(readSpec(document), open, await renderTypes(open));
 
     const table = files.find((file) => file.path.endsWith("/operations.ts"))?.content;
     expect(table).toContain("`GET /triggers 17\nPOST /triggers/{key}/send 5\nGET /triggers/{key}/stream 8`");

@@ -1,11 +1,12 @@
 import { byName, docComment, type GeneratedFile, importTypes, typescriptFile, upperFirst } from "./emit.ts";
-import { CREDENTIALS, type Credential, type Operation, type Schema, type Spec } from "./spec.ts";
+import { CREDENTIALS, type Credential, type OpenApiDocument, type Operation, type Schema, type Spec } from "./spec.ts";
 import { type DocumentTypes, nested, type OperationTypes, operationTypes } from "./types.ts";
+import { zodFile } from "./zod.ts";
 
 const FOLDER = "packages/ts/src/generated";
 
-/** The generated files of `@strait/ts`. `types` are those with open enums in answers. */
-export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
+/** The generated files of `@strait/ts`, from the document with open enums in answers and its types. */
+export function clientFiles(spec: Spec, document: OpenApiDocument, types: DocumentTypes): GeneratedFile[] {
   return [
     tableFile(spec),
     typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n")),
@@ -13,16 +14,18 @@ export function clientFiles(spec: Spec, types: DocumentTypes): GeneratedFile[] {
     clientTypesFile(spec, types),
     pathsFile(spec),
     opsFile(spec),
+    zodFile(spec, document, types, `${FOLDER}/schemas.ts`),
   ];
 }
 
 /** A line of the operation table: method, path and flags, as `readOperation` of the client takes it. */
-function tableLine({ method, path, auth, media, paginated }: Operation): string {
-  const bits = CREDENTIALS.reduce(
-    (sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum),
-    0,
-  );
-  return `${method} ${path} ${bits | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
+function tableLine(operation: Operation): string {
+  const { method, path, media, paginated } = operation;
+  return `${method} ${path} ${authBits(operation) | (media === "sse" ? 8 : 0) | (paginated ? 16 : 0)}`;
+}
+
+function authBits({ auth }: Operation): number {
+  return CREDENTIALS.reduce((sum, credential, index) => (auth.includes(credential) ? sum | (1 << index) : sum), 0);
 }
 
 function tableFile(spec: Spec): GeneratedFile {
@@ -44,14 +47,14 @@ function opsFile({ operations }: Spec): GeneratedFile {
   const callable = operations.filter(({ media }) => media !== "sse");
   const names = callable.map(({ id }) => upperFirst(id)).flatMap((name) => [`${name}Input`, `${name}Result`]);
   const constants = callable.map((operation) => {
-    const { id, auth, summary } = operation;
+    const { id, method, path, auth, summary } = operation;
     const name = upperFirst(id);
     const type = auth.length === 0 ? "AuthType" : auth.map((credential) => JSON.stringify(credential)).join(" | ");
     const optional = needsInput(operation) ? "" : "?";
     return `${docComment(/[.?!]$/.test(summary) ? summary : `${summary}.`)}export const ${id}: (
   connection: Connection<${type}>,
   input${optional}: ${name}Input,
-) => Promise<${name}Result> = /* @__PURE__ */ standalone(${JSON.stringify(tableLine(operation))});
+) => Promise<${name}Result> = /* @__PURE__ */ standalone("${id}", "${method}", "${path}", ${authBits(operation)});
 `;
   });
   return typescriptFile(

@@ -66,7 +66,8 @@ export async function runGenerators(root: string, check: boolean): Promise<Step[
     },
     ({ files }) => files,
   );
-  await run("client", async () => clientFiles(spec, await renderTypes(withOpenAnswers(source))), same);
+  const open = withOpenAnswers(source);
+  await run("client", async () => clientFiles(spec, open, await renderTypes(open)), same);
   await run("msw", () => mswFiles(spec, types), same);
   await run("state-diagrams", () => stateDiagrams(root), same);
   await run("rule-table", () => ruleTable(root), same);

@@ -48,13 +48,7 @@ export const ANY_JSON = "x-any-json";
  */
 export function withOpenAnswers(document: OpenApiDocument): OpenApiDocument {
   const { schemas } = document.components;
-  const operations = Object.values(document.paths).flatMap((item) => Object.values(item) as Json[]);
-  const sent = reachable(
-    schemas,
-    operations.map(({ parameters, requestBody }) => ({ parameters, requestBody })),
-  );
-  const received = reachable(schemas, [...operations.map(({ responses }) => responses), document.components.responses]);
-
+  const { sent, received } = directions(document);
   const split = new Set([...sent].filter((name) => received.has(name) && isOpen(schemas, name)));
   for (const name of split) {
     if (schemas[inputName(name)]) {
@@ -80,6 +74,17 @@ export function withOpenAnswers(document: OpenApiDocument): OpenApiDocument {
       schemas: Object.fromEntries(all) as Record<string, Schema>,
       responses: mapSchemas(document.components.responses, toOpen) as Json,
     },
+  };
+}
+
+/** Which schemas requests take, and which answers hold. */
+export function directions(document: OpenApiDocument): { sent: Set<string>; received: Set<string> } {
+  const { schemas, responses } = document.components;
+  const operations = Object.values(document.paths).flatMap((item) => Object.values(item) as Json[]);
+  const requests = operations.map(({ parameters, requestBody }) => ({ parameters, requestBody }));
+  return {
+    sent: reachable(schemas, requests),
+    received: reachable(schemas, [...operations.map((operation) => operation.responses), responses]),
   };
 }
 
@@ -121,7 +126,7 @@ function toOpen(schema: Json): Json {
 
 function toOpenEnum(schema: Json): Json {
   const { enum: values, ...rest } = schema;
-  const isTextEnum = Array.isArray(values) && values.length > 1 && values.some((value) => typeof value === "string");
+  const isTextEnum = Array.isArray(values) && values.some((value) => typeof value === "string");
   if (!isTextEnum) return schema;
   const { description } = rest;
   return {
@@ -138,7 +143,7 @@ function mapSchemas(value: unknown, change: (schema: Json) => Json): unknown {
 }
 
 /** The names of the schemas that can be reached from `roots` over references. */
-function reachable(schemas: Readonly<Record<string, Schema>>, roots: unknown): Set<string> {
+export function reachable(schemas: Readonly<Record<string, Schema>>, roots: unknown): Set<string> {
   const found = new Set<string>();
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) for (const item of value) visit(item);
@@ -168,7 +173,7 @@ function isOpen(schemas: Readonly<Record<string, Schema>>, name: string): boolea
   return found;
 }
 
-function schemaName(ref: unknown): string | undefined {
+export function schemaName(ref: unknown): string | undefined {
   return typeof ref === "string" ? /^#\/components\/schemas\/(.+)$/.exec(ref)?.[1] : undefined;
 }
 

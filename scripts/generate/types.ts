@@ -57,28 +57,6 @@ export async function renderTypes(document: OpenApiDocument): Promise<DocumentTy
   };
 }
 
-function _operationTypes(operation: ReadonlyMap<string, ts.TypeNode>): OperationTypes {
-  const parameters = members(operation.get("parameters"));
-  const body = jsonBody(operation.get("requestBody"));
-  const answers = [...members(operation.get("responses"))].map(
-    ([status, node]) => [Number(status), jsonBody(node)] as const,
-  );
-
-  const names = new Set<string>();
-  const used = [parameters.get("path"), parameters.get("query"), parameters.get("header"), body];
-  for (const node of [...used, ...answers.filter(([status]) => status < 300).map(([, node]) => node)]) {
-    if (node) collectNames(node, names);
-  }
-  return {
-    path: typeText(parameters.get("path")),
-    query: typeText(parameters.get("query")),
-    headers: typeText(parameters.get("header")),
-    body: typeText(body),
-    answers: new Map(answers.map(([status, node]) => [status, typeText(node)])),
-    names,
-  };
-}
-
 function typesOfOperation(operation: ReadonlyMap<string, ts.TypeNode>): OperationTypes {
   const parameters = members(operation.get("parameters"));
   const body = jsonBody(operation.get("requestBody"));
@@ -196,7 +174,7 @@ function openapiSource(node: ts.Node): string {
   return printed(node).replace(OPEN_ENUM, "string");
 }
 
-const OPEN_ENUM = /\(((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\) \| \(string & \{ ?\}\)/g;
+const OPEN_ENUM = /\(?((?:(?:"[^"]*"|null) \| )*(?:"[^"]*"|null))\)? \| \(string & \{ ?\}\)/g;
 
 function printed(node: ts.Node): string {
   return astToString(node)

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { chromiumPath, launchChromium } from "@strait/example-support/chromium";
 import { createProject, type Project } from "@strait/example-support/project";
 import type { RunningServer } from "@strait/example-support/server";
 import { startTemporaryServer } from "@strait/example-support/temporary-server";
@@ -7,7 +8,6 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { servePage } from "../src/server.ts";
 import { breakableConnection } from "./breakable-connection.ts";
-import { chromiumPath, launchChromium } from "./chromium.ts";
 
 const EVENT_KEY = "aml:user-123";
 /** The page that the script comes from, beside the repository where it is developed: elsewhere there is nothing to compare. */

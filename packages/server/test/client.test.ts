@@ -33,8 +33,8 @@ function clientOf(world: ExampleWorld, id: OperationId, token = tokenOf(world, i
     auth: { type, token },
     retries: 0,
     fetch: async (url, { body, headers, ...init }) => {
-      const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
-      return world.server.fetch(new Request(url, { ...init, headers: { ...headers, ...length }, body: body ?? null }));
+      const length = body === null ? {} : { "content-length": String(Buffer.byteLength(body)) };
+      return world.server.fetch(new Request(url, { ...init, headers: { ...headers, ...length }, body }));
     },
   });
   return client as unknown as Surfaces;

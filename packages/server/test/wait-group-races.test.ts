@@ -3,6 +3,7 @@ import { sql } from "../src/store/sql.ts";
 import { advanceClock } from "./clock.ts";
 import type { Answer, TestServer } from "./server.ts";
 import { type StagedRun, send, startStage } from "./stage.ts";
+import { recordStatements } from "./statements.ts";
 import { deadlocks, startTwo } from "./two-servers.ts";
 
 const ROUNDS = 25;
@@ -122,5 +123,18 @@ describe("events that are sent to a group at once, by two processes", () => {
     const resumes = await a.db.query<{ dispatch_seq: number }>(sql`SELECT DISTINCT dispatch_seq FROM runs`);
     expect(Math.max(...resumes.map(({ dispatch_seq }) => dispatch_seq))).toBeLessThanOrEqual(2);
     expect(await deadlocks(a, b)).toBe(0);
+  });
+
+  test("R8 to many groups are decided together, not one after another", async () => {
+    const { a, stage, runs } = await startGroups(2, { mode: "any" });
+    const statements = recordStatements();
+
+    const answers = await Promise.all(runs.map((_, round) => send(a, `${round}:0`, round)));
+
+    expect(new Set(answers.map(summary))).toEqual(new Set(["200 delivered"]));
+    for (const run of runs) await run.dispatch(2);
+    expect(stage.executor.dispatches).toHaveLength(2 * ROUNDS);
+    const looks = statements.filter(({ text }) => text.includes("t.group_mode"));
+    expect(looks.length).toBeLessThan(ROUNDS / 2);
   });
 });

@@ -53,19 +53,16 @@ export function createCredentials({ type, token, projectId }: CheckedAuth): Cred
     canRefresh: !isFixed,
     token(rejected) {
       if (rejected !== undefined && rejected === current) pending = current = undefined;
-      if (pending === undefined) {
-        pending = fetchToken(rejected !== undefined);
-        // One that fails is asked again by the next call.
-        pending.catch(() => {
-          pending = undefined;
-        });
-      }
+      pending ??= fetchToken(rejected !== undefined).catch((error: unknown) => {
+        // The next call asks again.
+        pending = undefined;
+        throw error;
+      });
       return pending;
     },
     headers(value) {
       if (type !== "internalSecret") return { authorization: `Bearer ${value}` };
-      const secret = { "x-internal-secret": value };
-      return projectId === undefined ? secret : { ...secret, "x-project-id": projectId };
+      return { "x-internal-secret": value, ...(projectId !== undefined && { "x-project-id": projectId }) };
     },
     redact(text) {
       let clean = stripToken(text);

@@ -18,14 +18,14 @@ export interface ErrorContext {
  * replaced by `[redacted]`.
  */
 export class StraitError extends Error {
-  readonly operationId: string;
+  declare readonly operationId: string;
   /** Requests that were sent, the last one included; 0 when the call failed before the first. */
-  readonly attempts: number;
+  declare readonly attempts: number;
 
-  constructor(message: string, { operationId, attempts, cause }: ErrorContext) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.operationId = operationId;
-    this.attempts = attempts;
+  constructor(message: string, context: ErrorContext) {
+    const { cause, ...facts } = context;
+    super(`${facts.operationId}: ${message}`, cause === undefined ? undefined : { cause });
+    Object.assign(this, facts);
   }
 
   get _tag(): string {
@@ -42,7 +42,8 @@ export class StraitError extends Error {
 
   /** The fields that are worth a log line; the cause, the stack and response headers are left out. */
   toJSON(): Record<string, unknown> {
-    return { _tag: this._tag, message: this.message, operationId: this.operationId, attempts: this.attempts };
+    const json: Record<string, unknown> = { _tag: this._tag, message: this.message };
+    return Object.assign(json, this, { headers: undefined });
   }
 }
 
@@ -59,37 +60,29 @@ export interface ErrorAnswer extends ErrorContext {
  * `UnexpectedStatusError` stands for the others.
  */
 export class ApiError<Body = unknown> extends StraitError {
-  readonly status: number;
+  declare readonly status: number;
   /** The `error.code` of the answer; undefined when something else than Strait answered, such as a proxy. */
-  readonly code: ErrorCode | (string & {}) | undefined;
+  declare readonly code: ErrorCode | (string & {}) | undefined;
   /** Names the request in the server's logs. */
-  readonly requestId: string | undefined;
+  declare readonly requestId: string | undefined;
   /** Milliseconds that the server asked to wait before another attempt; undefined when it did not ask. */
-  readonly retryAfterMs: number | undefined;
-  readonly headers: Headers;
+  declare readonly retryAfterMs: number | undefined;
+  declare readonly headers: Headers;
   /** The parsed body, or its text when it is not JSON; undefined when there was none. */
-  readonly body: Body;
+  declare readonly body: Body;
 
   constructor(answer: ErrorAnswer) {
-    const { status, headers, body, retryAfterMs } = answer;
-    const envelope = readEnvelope(body);
-    const requestId = envelope.requestId ?? headers.get("x-request-id") ?? undefined;
-    super(describeAnswer(answer, envelope, requestId), answer);
-    this.status = status;
-    this.code = envelope.code;
-    this.requestId = requestId;
-    this.retryAfterMs = retryAfterMs;
-    this.headers = headers;
-    this.body = body as Body;
+    const { status, headers, body } = answer;
+    const { error, request_id } = Object(body) as Record<string, unknown>;
+    const { code, message } = Object(error) as Record<string, unknown>;
+    const requestId = text(request_id) ?? headers.get("x-request-id") ?? undefined;
+    const what = text(message) ?? describeStranger(headers);
+    const facts = { ...answer, code: text(code), requestId };
+    super(`${status}${facts.code ? ` ${code}` : ""}: ${what}${requestId ? ` [${requestId}]` : ""}`, facts);
   }
 
   override get _tag(): string {
     return "ApiError";
-  }
-
-  override toJSON(): Record<string, unknown> {
-    const { status, code, requestId, retryAfterMs, body } = this;
-    return { ...super.toJSON(), status, code, requestId, retryAfterMs, body };
   }
 }
 
@@ -103,11 +96,10 @@ export class ConnectionError extends StraitError {
 /** The time of an attempt (`timeoutMs`) or of the whole call (`deadlineMs`) was up. */
 export class TimeoutError extends StraitError {
   /** Which of the two limits it was. */
-  readonly limit: "timeoutMs" | "deadlineMs";
+  declare readonly limit: "timeoutMs" | "deadlineMs";
 
   constructor(message: string, context: ErrorContext & { readonly limit: "timeoutMs" | "deadlineMs" }) {
     super(message, context);
-    this.limit = context.limit;
   }
 
   override get _tag(): "TimeoutError" {
@@ -124,47 +116,37 @@ export class AbortError extends StraitError {
 
 /** A successful answer that is not JSON: usually a proxy or a wrong `baseUrl`. */
 export class DecodeError extends StraitError {
-  readonly status: number;
-  readonly requestId: string | undefined;
+  declare readonly status: number;
+  declare readonly requestId: string | undefined;
   /** The answer as text. */
-  readonly body: string;
+  declare readonly body: string;
 
   constructor(
     message: string,
     context: ErrorContext & { readonly status: number; readonly requestId: string | undefined; readonly body: string },
   ) {
     super(message, context);
-    this.status = context.status;
-    this.requestId = context.requestId;
-    this.body = context.body;
   }
 
   override get _tag(): "DecodeError" {
     return "DecodeError";
   }
-
-  override toJSON(): Record<string, unknown> {
-    const { status, requestId, body } = this;
-    return { ...super.toJSON(), status, requestId, body };
-  }
 }
 
-/** The input cannot be sent, so nothing was: the fault is in the call. */
+/**
+ * The input cannot be sent, so nothing was: the fault is in the call, and `attempts` is 0. Or, where `validate` asks for it,
+ * an answer does not fit the contract: `attempts` is 1 or more, and `cause` lists all that is wrong.
+ */
 export class ValidationError extends StraitError {
-  /** Where the fault is, such as `pathParams.eventKey`. */
-  readonly field: string;
+  /** Where the fault is, such as `pathParams.eventKey` or `answer.data[0].status`. */
+  declare readonly field: string;
 
   constructor(message: string, context: ErrorContext & { readonly field: string }) {
     super(message, context);
-    this.field = context.field;
   }
 
   override get _tag(): "ValidationError" {
     return "ValidationError";
-  }
-
-  override toJSON(): Record<string, unknown> {
-    return { ...super.toJSON(), field: this.field };
   }
 }
 
@@ -187,40 +169,17 @@ export function hasBrand(value: unknown): value is StraitError {
   return typeof value === "object" && value !== null && brand in value;
 }
 
-interface Envelope {
-  readonly code: string | undefined;
-  readonly message: string | undefined;
-  readonly requestId: string | undefined;
-}
-
-/** Reads `{ error: { code, message }, request_id }` as far as it is there: a proxy answers what it likes. */
-function readEnvelope(body: unknown): Envelope {
-  const error = member(body, "error");
-  return {
-    code: text(member(error, "code")),
-    message: text(member(error, "message")),
-    requestId: text(member(body, "request_id")),
-  };
-}
-
-function member(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
-}
-
+/** A proxy answers what it likes. */
 function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-function describeAnswer(answer: ErrorAnswer, envelope: Envelope, requestId: string | undefined): string {
-  const what = envelope.message ?? describeRedirect(answer) ?? "no message";
-  const code = envelope.code ? ` ${envelope.code}` : "";
-  const request = requestId ? ` [${requestId}]` : "";
-  return `${answer.operationId}: ${answer.status}${code}: ${what}${request}`;
+/** Something else than Strait has answered. Redirects are not followed; browsers hide even their status, which then is 0. */
+function describeStranger(headers: Headers): string {
+  const location = headers.get("location");
+  return `${location ? `redirected to ${location}` : "no message"}; is baseUrl right?`;
 }
 
-/** Redirects are not followed. Browsers hide where they lead, and even their status, which then is 0. */
-function describeRedirect({ status, headers }: ErrorAnswer): string | undefined {
-  if (status !== 0 && (status < 300 || status >= 400)) return undefined;
-  const location = headers.get("location");
-  return `redirected${location ? ` to ${location}` : ""}; set baseUrl to where the API is`;
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -51,6 +51,7 @@ export type {
   Paginator,
   StreamEvent,
   StreamOptions,
+  ValidateMode,
 } from "./runtime.ts";
 export type { AnyApiError, AnyStraitError, ErrorsByStatus } from "./status-errors.ts";
 export {
@@ -69,6 +70,7 @@ export {
   UnsupportedMediaTypeError,
 } from "./status-errors.ts";
 
+export type { AnswerFault, AnswerValidator } from "./validation.ts";
 export type { WaitOptions } from "./wait.ts";
 
 /** What each kind of credential may call, on each surface of a client. */

@@ -1,6 +1,7 @@
 import { type CheckedAuth, isToken, type TokenProvider } from "./credentials.ts";
 import type { Middleware } from "./middleware.ts";
 import type { AuthType } from "./runtime.ts";
+import type { AnswerValidator } from "./validation.ts";
 
 /** An API key (`strait_…`), for `/v1`. */
 export interface BearerAuth {
@@ -29,7 +30,7 @@ export type Fetch = (url: string, init: FetchInit) => Promise<Response>;
 export interface FetchInit {
   readonly method: string;
   readonly headers: Record<string, string>;
-  readonly body?: string;
+  readonly body: string | null;
   readonly redirect: "manual";
   readonly signal: AbortSignal;
 }
@@ -52,6 +53,8 @@ export interface ClientOptions<Type extends AuthType = AuthType> {
   readonly maxRetryAfterMs?: number | undefined;
   /** Stand around each attempt, the first one outermost. Default: none, which costs nothing. */
   readonly middleware?: readonly Middleware[] | undefined;
+  /** Holds answers against the contract: `createValidator` of `@strait/ts/schemas` makes one. Default: none, nobody looks. */
+  readonly validator?: AnswerValidator | undefined;
   /** Replaces the global `fetch`, which is otherwise looked up at each request. */
   readonly fetch?: Fetch | undefined;
 }
@@ -68,11 +71,17 @@ export interface Config {
   readonly deadlineMs: number;
   readonly maxRetryAfterMs: number;
   readonly middleware: readonly Middleware[];
+  readonly validator: AnswerValidator | undefined;
   readonly fetch: Fetch;
 }
 
+/** Makes the error for a value that cannot be taken; `rule` ends the sentence that `field` begins. */
+export type Refuse = (field: string, rule: string) => Error;
+
 // Timers of JavaScript fire at once when they are asked to wait longer than this, 24.8 days.
 const MAX_TIMER_MS = 2_147_483_647;
+
+const leastLimits = { retries: 0, timeoutMs: 1, deadlineMs: 1, maxRetryAfterMs: 0 } as const;
 
 /**
  * Checks the options of a client once, so that no call has to.
@@ -81,97 +90,85 @@ const MAX_TIMER_MS = 2_147_483_647;
  *   one of them is a secret.
  */
 export function toConfig(options: ClientOptions): Config {
-  if (!isRecord(options)) throw fault("options", "must be an object with baseUrl and auth");
-  const { retries = 2, timeoutMs = 30_000, maxRetryAfterMs = 60_000, deadlineMs } = options;
-  for (const [name, value] of Object.entries({ retries, timeoutMs, maxRetryAfterMs, deadlineMs })) {
-    const wrong = value === undefined ? undefined : limitFault(name, value);
-    if (wrong) throw fault(name, wrong);
-  }
-  const { fetch, middleware = [] } = options;
-  if (fetch !== undefined && typeof fetch !== "function") throw fault("fetch", "must be a function");
+  // A caller without a type checker may pass anything, even nothing.
+  const given = Object(options) as ClientOptions;
+  const { middleware = [], fetch = (url, init) => globalThis.fetch(url, init) } = given;
+  if (typeof fetch !== "function") throw refuse("fetch", "must be a function");
   if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function")) {
-    throw fault("middleware", "must be an array of functions");
+    throw refuse("middleware", "must be an array of functions");
   }
+  const limit = (name: keyof typeof leastLimits, fallback: number): number =>
+    checkedLimit(refuse, name, given[name], fallback);
   return {
-    baseUrl: checkedBaseUrl(options.baseUrl),
-    auth: checkedAuth(options.auth),
-    headers: { accept: "application/json", ...checkedHeaders(options.headers) },
-    retries,
-    timeoutMs,
-    deadlineMs: deadlineMs ?? Number.POSITIVE_INFINITY,
-    maxRetryAfterMs,
+    baseUrl: checkedBaseUrl(given.baseUrl),
+    auth: checkedAuth(given.auth),
+    headers: addHeaders(refuse, { accept: "application/json" }, given.headers),
+    retries: limit("retries", 2),
+    timeoutMs: limit("timeoutMs", 30_000),
+    deadlineMs: limit("deadlineMs", Number.POSITIVE_INFINITY),
+    maxRetryAfterMs: limit("maxRetryAfterMs", 60_000),
     middleware,
-    fetch: fetch ?? ((url, init) => globalThis.fetch(url, init)),
+    validator: given.validator,
+    fetch,
   };
 }
 
-/** What is wrong with the value of a limit, as the end of a sentence; undefined when nothing is. */
-export function limitFault(name: string, value: unknown): string | undefined {
-  if (name === "retries") {
-    return Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : "must be a whole number, 0 or more";
-  }
-  const least = name === "maxRetryAfterMs" ? 0 : 1;
-  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return undefined;
-  return `must be a number of milliseconds from ${least} to ${MAX_TIMER_MS}`;
+/** The value of a limit, or `fallback` where there is none. */
+export function checkedLimit(
+  refuse: Refuse,
+  name: keyof typeof leastLimits,
+  value: number | undefined,
+  fallback: number,
+): number {
+  if (value === undefined) return fallback;
+  const least = leastLimits[name];
+  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return value;
+  throw refuse(name, `must be a number from ${least} to ${MAX_TIMER_MS}`);
 }
 
-/** What is wrong with a header, as the end of a sentence; undefined when nothing is. */
-export function headerFault(name: string, value: string): string | undefined {
-  if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(name)) return "is not a header name";
-  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
-    ? undefined
-    : "holds a line break or a character that headers cannot carry";
+/** Adds headers to others, in lower case; what is undefined or null is left out. */
+export function addHeaders(
+  refuse: Refuse,
+  headers: Record<string, string>,
+  added: Readonly<Record<string, unknown>> | undefined,
+): Record<string, string> {
+  if (typeof added === "string") throw refuse("headers", "must be an object of header names and values");
+  for (const name in added) {
+    const value = added[name];
+    if (value === undefined || value === null) continue;
+    if (!/^[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*$/.test(`${name}:${value}`)) {
+      throw refuse(`headers["${name}"]`, "must have a valid name and a Latin-1 value without line breaks");
+    }
+    headers[name.toLowerCase()] = `${value}`;
+  }
+  return headers;
 }
 
-function checkedHeaders(headers: unknown): Record<string, string> {
-  if (headers === undefined) return {};
-  if (!isRecord(headers)) throw fault("headers", "must be an object of header names and values");
-  const checked: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    const wrong = typeof value === "string" ? headerFault(name, value) : "must be a string";
-    if (wrong) throw fault(`headers["${name}"]`, wrong);
-    checked[name.toLowerCase()] = String(value);
+function checkedBaseUrl(baseUrl: string): string {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+  if (!url || !/^https?:\/\/[^/?#@]+\/[^?#]*$/.test(url.href)) {
+    throw refuse(
+      "baseUrl",
+      'must be a full URL such as "https://strait.dev", without user name, password, "?" and "#"',
+    );
   }
-  return checked;
-}
-
-function checkedBaseUrl(baseUrl: unknown): string {
-  if (typeof baseUrl !== "string" || baseUrl.trim() === "") {
-    throw fault("baseUrl", 'is missing or empty; set it to where the server is, such as "https://strait.dev"');
-  }
-  if (!URL.canParse(baseUrl))
-    throw fault("baseUrl", 'is not an absolute URL; write it in full, as in "https://strait.dev"');
-  const url = new URL(baseUrl);
-  if (url.protocol !== "https:" && url.protocol !== "http:") {
-    throw fault("baseUrl", 'must start with "https://" or "http://"');
-  }
-  if (url.username || url.password) throw fault("baseUrl", "must not hold a user name or password; use auth instead");
-  if (url.search || url.hash) throw fault("baseUrl", 'must end with its path; remove "?" or "#" and what follows');
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 
-function checkedAuth(auth: unknown): CheckedAuth {
-  if (!isRecord(auth)) throw fault("auth", 'is missing; pass { type: "bearer", token } with an API key');
-  const { type, token, projectId } = auth;
-  if (type !== "bearer" && type !== "runToken" && type !== "internalSecret") {
-    throw fault("auth.type", 'must be "bearer", "runToken" or "internalSecret"');
-  }
-  if (projectId !== undefined) checkCredential("auth.projectId", projectId, "leave it out or name a project");
-  if (typeof token === "function" && type !== "runToken") return { type, token: token as TokenProvider, projectId };
-  checkCredential("auth.token", token, "is it set in the environment?");
+function checkedAuth(auth: ClientOptions["auth"]): CheckedAuth {
+  const { type, token, projectId } = Object(auth) as CheckedAuth;
+  const types = ["bearer", "runToken", "internalSecret"];
+  if (!types.includes(type)) throw refuse("auth.type", `must be one of ${types}`);
+  if (projectId !== undefined) checkCredential("projectId", projectId);
+  if (typeof token !== "function" || type === "runToken") checkCredential("token", token);
   return { type, token, projectId };
 }
 
-function checkCredential(name: string, value: unknown, fix: string): asserts value is string {
-  if (typeof value !== "string" || value === "") throw fault(name, `is missing or empty; ${fix}`);
-  if (!isToken(value))
-    throw fault(name, "holds a space, a line break or a non-ASCII character; trim it, or copy it again");
+function checkCredential(name: string, value: unknown): void {
+  if (isToken(value)) return;
+  throw refuse(`auth.${name}`, "must be ASCII text without spaces and line breaks; is it set in the environment?");
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
-}
-
-function fault(option: string, wrong: string): TypeError {
-  return new TypeError(`createClient: ${option} ${wrong}`);
+function refuse(option: string, rule: string): TypeError {
+  return new TypeError(`createClient: ${option} ${rule}`);
 }

@@ -28,7 +28,7 @@ export function paginate(
       const { next_cursor: cursor } = page;
       if (cursor === null) return;
       if (seen.has(cursor)) {
-        const message = `${id}: the cursor of page ${count + 1} was there before, so the list would never end`;
+        const message = `the cursor of page ${count + 1} was there before, so the list would never end`;
         throw new ProtocolError(message, { operationId: id, attempts: count + 1 });
       }
       seen.add(cursor);

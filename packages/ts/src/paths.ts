@@ -1,5 +1,5 @@
 import createFetchClient from "openapi-fetch";
-import { addIdempotencyKey, buildPath, type Call } from "./call.ts";
+import { addIdempotencyKey, buildPath, type Call, refuseInput } from "./call.ts";
 import type { UntypedPaths } from "./paths-proxy.ts";
 import type { Transport } from "./request.ts";
 
@@ -12,13 +12,13 @@ export function createPaths(transport: Transport): UntypedPaths {
   return createFetchClient({
     baseUrl: config.baseUrl,
     // Its own would let "." and ".." through, which lead to another operation.
-    pathSerializer: (path, params) => buildPath(path, path, params),
+    pathSerializer: (path, params) => buildPath(refuseInput(path), path, params),
     async fetch(request) {
       const { method, url, signal } = request;
       const { pathname } = new URL(url);
       const operationId = `${method} ${pathname}`;
       const headers = Object.fromEntries(request.headers);
-      const isSafe = addIdempotencyKey(operationId, method, headers, undefined);
+      const isSafe = addIdempotencyKey(refuseInput(operationId), method, headers, undefined);
       const content = method === "GET" || method === "HEAD" ? "" : await request.text();
       const call: Call = {
         operationId,
@@ -31,6 +31,7 @@ export function createPaths(transport: Transport): UntypedPaths {
         retries: isSafe ? config.retries : 0,
         timeoutMs: config.timeoutMs,
         deadlineAt: clock.now() + config.deadlineMs,
+        validate: undefined,
         attempts: 0,
         tries: 0,
         hasRefreshed: false,
@@ -38,7 +39,11 @@ export function createPaths(transport: Transport): UntypedPaths {
       const arrived = await transport.exchange(call, isEventStream);
       const { response } = arrived;
       const { status, statusText } = response;
-      if (isEventStream(response) || response.type === "opaqueredirect") return response;
+      if (response.type === "opaqueredirect") return response;
+      if (isEventStream(response)) {
+        const body = response.body?.pipeThrough(new TransformStream(), { signal }) ?? null;
+        return new Response(body, { status, statusText, headers: response.headers });
+      }
       const text = response.ok ? arrived.text : transport.redact(arrived.text);
       return new Response(text === "" ? null : text, { status, statusText, headers: response.headers });
     },

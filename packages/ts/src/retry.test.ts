@@ -1,16 +1,23 @@
 import { describe, expect, test } from "vitest";
-import { delayBeforeRetry, isRetryable, type Patience, readRetryAfter, systemClock } from "./retry.ts";
+import { type Clock, delayBeforeRetry, isRetryable, readRetryAfter, systemClock } from "./retry.ts";
 
 const now = Date.parse("2026-01-01T00:00:00Z");
-const patience: Patience = {
-  attempts: 1,
-  retries: 5,
-  retryAfterMs: undefined,
-  maxRetryAfterMs: 60_000,
-  leftMs: Number.POSITIVE_INFINITY,
-};
-const never = () => 0;
 const almostAlways = () => 0.999;
+
+/** A clock that stands still, and by default is as early as it can be. */
+function clockAt(random: () => number = () => 0): Clock {
+  return { ...systemClock, now: () => now, random };
+}
+
+/** The delay after the first of five tries, without a deadline. */
+function delayAfter(
+  call: { tries?: number; retries?: number; deadlineAt?: number; retryAfterMs?: number },
+  random?: () => number,
+): number | undefined {
+  const { retryAfterMs, ...given } = call;
+  const asked = { tries: 1, retries: 5, deadlineAt: Number.POSITIVE_INFINITY, ...given };
+  return delayBeforeRetry(asked, { maxRetryAfterMs: 60_000 }, clockAt(random), retryAfterMs);
+}
 
 describe("a status", () => {
   test.each([408, 425, 429, 500, 502, 503, 504, 529])("of %i is worth another attempt", (status) => {
@@ -40,37 +47,37 @@ describe("the wait that an answer asks for", () => {
     [{ "retry-after": "" }, undefined],
     [{}, undefined],
   ])("in %j is %s ms", (headers, expected) => {
-    expect(readRetryAfter(new Headers(Object.entries(headers)), now)).toBe(expected);
+    expect(readRetryAfter(new Response(null, { headers: Object.entries(headers) }), clockAt())).toBe(expected);
   });
 });
 
 describe("the delay before another attempt", () => {
   test("is spread from nothing to a ceiling that doubles up to 8 s", () => {
-    const ceilings = [1, 2, 3, 4, 5].map((attempts) => delayBeforeRetry({ ...patience, attempts }, () => 1));
+    const ceilings = [1, 2, 3, 4, 5].map((tries) => delayAfter({ tries }, () => 1));
 
     expect(ceilings).toEqual([500, 1_000, 2_000, 4_000, 8_000]);
-    expect(delayBeforeRetry({ ...patience, attempts: 20, retries: 20 }, () => 1)).toBe(8_000);
-    expect(delayBeforeRetry(patience, never)).toBe(0);
-    expect(delayBeforeRetry(patience, almostAlways)).toBeCloseTo(499.5);
+    expect(delayAfter({ tries: 20, retries: 20 }, () => 1)).toBe(8_000);
+    expect(delayAfter({})).toBe(0);
+    expect(delayAfter({}, almostAlways)).toBeCloseTo(499.5);
   });
 
   test("is exactly what the server asked for", () => {
-    expect(delayBeforeRetry({ ...patience, retryAfterMs: 60_000 }, never)).toBe(60_000);
+    expect(delayAfter({ retryAfterMs: 60_000 })).toBe(60_000);
   });
 
   test("is none when the server asks for more than the cap", () => {
-    expect(delayBeforeRetry({ ...patience, retryAfterMs: 60_001 }, never)).toBeUndefined();
+    expect(delayAfter({ retryAfterMs: 60_001 })).toBeUndefined();
   });
 
   test("is none when the retries are used up", () => {
-    expect(delayBeforeRetry({ ...patience, attempts: 5 }, never)).toBe(0);
-    expect(delayBeforeRetry({ ...patience, attempts: 6 }, never)).toBeUndefined();
-    expect(delayBeforeRetry({ ...patience, retries: 0 }, never)).toBeUndefined();
+    expect(delayAfter({ tries: 5 })).toBe(0);
+    expect(delayAfter({ tries: 6 })).toBeUndefined();
+    expect(delayAfter({ retries: 0 })).toBeUndefined();
   });
 
   test("is none when the deadline would come first", () => {
-    expect(delayBeforeRetry({ ...patience, retryAfterMs: 100, leftMs: 101 }, never)).toBe(100);
-    expect(delayBeforeRetry({ ...patience, retryAfterMs: 100, leftMs: 100 }, never)).toBeUndefined();
+    expect(delayAfter({ retryAfterMs: 100, deadlineAt: now + 101 })).toBe(100);
+    expect(delayAfter({ retryAfterMs: 100, deadlineAt: now + 100 })).toBeUndefined();
   });
 });
 

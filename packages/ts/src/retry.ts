@@ -1,3 +1,6 @@
+import type { Call } from "./call.ts";
+import type { Config } from "./options.ts";
+
 const BASE_DELAY_MS = 500;
 const MAX_DELAY_MS = 8_000;
 
@@ -34,31 +37,16 @@ export function isRetryable({ status, headers }: Response): boolean {
 }
 
 /**
- * How long an answer asks to wait, in milliseconds from `now`: `retry-after-ms`, or `Retry-After` as seconds or as a
+ * How long an answer asks to wait, in milliseconds from now: `retry-after-ms`, or `Retry-After` as seconds or as a
  * date. A date in the past is 0; undefined when the headers are missing or make no sense.
  */
-export function readRetryAfter(headers: Headers, now: number): number | undefined {
-  const precise = headers.get("retry-after-ms");
-  if (precise !== null && isDecimal(precise)) return Number(precise);
-
-  const value = headers.get("retry-after");
-  if (value === null) return undefined;
-  if (isDecimal(value)) return Number(value) * 1_000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
-}
-
-/** What remains of a call's patience after an attempt that failed. */
-export interface Patience {
-  /** Attempts so far, the failed one included; 1 or more. */
-  readonly attempts: number;
-  readonly retries: number;
-  /** What the answer asked for; undefined when it did not, or when there was no answer. */
-  readonly retryAfterMs: number | undefined;
-  /** A longer wait than this is refused rather than slept or shortened. */
-  readonly maxRetryAfterMs: number;
-  /** Milliseconds until the deadline of the call; Infinity when it has none. */
-  readonly leftMs: number;
+export function readRetryAfter({ headers }: Response, clock: Clock): number | undefined {
+  const value = headers.get("retry-after") ?? "";
+  const seconds = decimal(value);
+  const delayMs =
+    decimal(headers.get("retry-after-ms") ?? "") ??
+    (seconds === undefined ? Date.parse(value) - clock.now() : seconds * 1_000);
+  return Number.isNaN(delayMs) ? undefined : Math.max(0, delayMs);
 }
 
 /**
@@ -67,16 +55,21 @@ export interface Patience {
  * The server's own wish is followed to the millisecond. Without one the wait is anything between 0 and a ceiling that
  * starts at 0.5 s and doubles up to 8 s ("full jitter"), so that many clients do not come back at the same moment.
  *
+ * @param call - Has had 1 or more tries.
+ * @param retryAfterMs - What the answer asked for; undefined when it did not, or when there was no answer.
  * @returns Milliseconds to wait, or undefined when the failure is final: no retries left, too long a wait, or no time.
  */
-export function delayBeforeRetry(patience: Patience, random: () => number): number | undefined {
-  const { attempts, retries, retryAfterMs, maxRetryAfterMs, leftMs } = patience;
-  if (attempts > retries) return undefined;
-  if (retryAfterMs !== undefined && retryAfterMs > maxRetryAfterMs) return undefined;
-  const delayMs = retryAfterMs ?? random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** (attempts - 1));
-  return delayMs < leftMs ? delayMs : undefined;
+export function delayBeforeRetry(
+  { tries, retries, deadlineAt }: Pick<Call, "tries" | "retries" | "deadlineAt">,
+  { maxRetryAfterMs }: Pick<Config, "maxRetryAfterMs">,
+  clock: Clock,
+  retryAfterMs?: number,
+): number | undefined {
+  if (tries > retries || (retryAfterMs ?? 0) > maxRetryAfterMs) return undefined;
+  const delayMs = retryAfterMs ?? clock.random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** (tries - 1));
+  return clock.now() + delayMs < deadlineAt ? delayMs : undefined;
 }
 
-function isDecimal(text: string): boolean {
-  return /^\s*\d+(\.\d+)?\s*$/.test(text);
+function decimal(text: string): number | undefined {
+  return /^\s*\d+(\.\d+)?\s*$/.test(text) ? Number(text) : undefined;
 }

@@ -6,7 +6,7 @@ const PAGINATED = 16;
 /** What a client identifies itself with: an API key, the token of one run, or the server's internal secret. */
 export type AuthType = keyof typeof authFlags;
 
-/** An operation as the run-time core sees it. */
+/** An operation as a call sees it. */
 export interface Operation {
   readonly id: string;
   readonly method: string;
@@ -14,6 +14,10 @@ export interface Operation {
   readonly path: string;
   /** The sum of the `authFlags` that the operation accepts; 0 when it is public. */
   readonly auth: number;
+}
+
+/** An operation as the table has it. */
+export interface TableOperation extends Operation {
   /** The answer is an event stream. */
   readonly sse: boolean;
   readonly paginated: boolean;
@@ -23,7 +27,7 @@ export interface Operation {
  * Reads a line of the operation table, such as `POST /v1/events/{eventKey}/send 5`: method, path and flags. The id is
  * not written down, since it follows from method and path.
  */
-export function readOperation(line: string): Operation {
+export function readOperation(line: string): TableOperation {
   const [method = "", path = "", flags] = line.split(" ");
   const bits = Number(flags);
   const words = path.replace(
@@ -55,7 +59,15 @@ export interface CallOptions {
    * each call gets a new key; `false` sends none, and such a POST is never repeated.
    */
   readonly idempotencyKey?: string | false | undefined;
+  /** Whether the answer is held against the contract, by the client's `validator`. Default: what that was made for. */
+  readonly validate?: ValidateMode | undefined;
 }
+
+/**
+ * What becomes of an answer that does not fit the contract. `off`: nobody looks. `warn`: the validator's
+ * `onWarning` is told, and the call goes on. `error`: the call throws a `ValidationError`.
+ */
+export type ValidateMode = "off" | "warn" | "error";
 
 /** The input of any operation, as the run-time core sees it; the generated methods narrow it. */
 export interface CallInput extends CallOptions {
@@ -121,11 +133,19 @@ export interface Connection<Type extends AuthType> {
   call(operation: Operation, input: CallInput): Promise<Answer<unknown, Error>>;
 }
 
-/** Makes a function of one operation, which needs nothing of the others. Its generated type names input and result. */
-export function standalone(line: string): (connection: Connection<AuthType>, input?: CallInput) => Promise<never> {
-  const operation = readOperation(line);
+/**
+ * Makes a function of one operation, which needs nothing of the others. Its generated type names input and result.
+ *
+ * @param auth - As in `Operation`.
+ */
+export function standalone(
+  id: string,
+  method: string,
+  path: string,
+  auth: number,
+): (connection: Connection<AuthType>, input?: CallInput) => Promise<never> {
   return async (connection, input = {}) => {
-    const answer = await connection.call(operation, input);
+    const answer = await connection.call({ id, method, path, auth }, input);
     if (!answer.ok) throw answer.error;
     return answer.data as never;
   };

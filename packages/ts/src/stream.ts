@@ -83,15 +83,18 @@ export async function* followStream(
     };
     try {
       const call = prepare(connection.signal);
-      const response = await transport.open(call).finally(() => {
-        attempts = call.attempts;
-      });
+      // The body is read later, and ends with the connection.
+      const response = await transport
+        .attempt(call, (answer) => answer)
+        .finally(() => {
+          attempts = call.attempts;
+        });
       if (response.status === 204) return undefined;
       listen();
       if (!response.ok || !response.body) return await refused(call, response);
       const type = response.headers.get("content-type") ?? "no content type";
       if (!type.startsWith("text/event-stream")) throw notAStream(response, type);
-      return yield* read(response.body, connection.signal, listen, () => isSilent);
+      return yield* read(call, response.body, connection.signal, listen, () => isSilent);
     } catch (error) {
       if (signal?.aborted) throw aborted();
       if (clock.now() >= deadlineAt) throw overdue(error);
@@ -107,6 +110,7 @@ export async function* followStream(
   }
 
   async function* read(
+    call: Call,
     body: ReadableStream<Uint8Array>,
     ends: AbortSignal,
     onActivity: () => void,
@@ -133,7 +137,9 @@ export async function* followStream(
       if (event === "reset") seen.clear();
       if (id !== undefined) note(id);
       failures = 0;
-      yield { event, id, data: parse(data) };
+      const state = parse(data);
+      config.validator?.(call, state);
+      yield { event, id, data: state };
     }
   }
 
@@ -155,13 +161,13 @@ export async function* followStream(
   }
 
   function prepare(ends: AbortSignal): Call {
-    const { headers, pathParams, query, timeoutMs } = input;
+    const { headers, pathParams, query, timeoutMs, validate } = input;
     const resumed = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
     const sent = { accept: "text/event-stream", ...headers, ...resumed };
     const call = prepareCall(
       config,
       operation,
-      { headers: sent, pathParams, query, timeoutMs, signal: ends },
+      { headers: sent, pathParams, query, timeoutMs, validate, signal: ends },
       clock.now(),
     );
     return { ...call, deadlineAt, attempts };
@@ -180,11 +186,11 @@ export async function* followStream(
     Kind: new (message: string, context: { operationId: string; attempts: number; cause?: unknown }) => Kind,
     cause?: unknown,
   ): Kind {
-    return new Kind(`${operationId}: ${what}`, { operationId, attempts, cause });
+    return new Kind(what, { operationId, attempts, cause });
   }
 
   function notAStream(response: Response, type: string): DecodeError {
-    return new DecodeError(`${operationId}: ${response.status} with ${type} instead of a stream; is baseUrl right?`, {
+    return new DecodeError(`${response.status} with ${type} instead of a stream; is baseUrl right?`, {
       operationId,
       attempts,
       status: response.status,
@@ -199,11 +205,11 @@ export async function* followStream(
 
   function silent(): TimeoutError {
     const limit = "timeoutMs";
-    return new TimeoutError(`${operationId}: nothing came for ${stallMs} ms`, { operationId, attempts, limit });
+    return new TimeoutError(`nothing came for ${stallMs} ms`, { operationId, attempts, limit });
   }
 
   function overdue(cause: unknown): TimeoutError {
     const limit = "deadlineMs";
-    return new TimeoutError(`${operationId}: deadlineMs is up`, { operationId, attempts, limit, cause });
+    return new TimeoutError("deadlineMs is up", { operationId, attempts, limit, cause });
   }
 }

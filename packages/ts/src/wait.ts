@@ -67,7 +67,7 @@ export async function waitUntil(
   }
 
   function failed(message: string): StraitError {
-    return new ProtocolError(`waitUntil: ${message}`, { operationId: "waitUntil", attempts: 0 });
+    return new ProtocolError(message, { operationId: "waitUntil", attempts: 0 });
   }
 }
 
@@ -84,6 +84,6 @@ export async function triggerAndWait(
 ): Promise<unknown> {
   const answer = await surfaces.operationsPromise[operationId]?.(input);
   if (typeof answer === "object" && answer && "id" in answer) return waitUntil(surfaces, answer as State, options);
-  const message = `${operationId}: body.dry_run must be left out: a dry run makes nothing to wait for`;
+  const message = "body.dry_run must be left out: a dry run makes nothing to wait for";
   throw new ValidationError(message, { operationId, attempts: 1, field: "body.dry_run" });
 }

@@ -158,6 +158,6 @@ describe("the token of a run", () => {
   test("comes from no provider", () => {
     const provider = { type: "runToken", token: () => "run-token" } as never;
 
-    expect(() => givenClient("https://strait.dev", { auth: provider })).toThrow("auth.token is missing");
+    expect(() => givenClient("https://strait.dev", { auth: provider })).toThrow("auth.token must be ASCII text");
   });
 });

@@ -117,13 +117,13 @@ describe("a path value", () => {
   });
 
   test.each([
-    ["", 'must not be ""'],
-    [".", 'must not be "."'],
-    ["..", 'must not be ".."'],
-    [undefined, "is missing"],
-    [null, "is missing"],
-    [["a"], "must be a string"],
-    ["\ud800", "surrogate"],
+    ["", "must be a text other than"],
+    [".", "must be a text other than"],
+    ["..", "must be a text other than"],
+    [undefined, "must be a text"],
+    [null, "must be a text"],
+    [["a"], "must be a text"],
+    ["\ud800", "cannot be sent"],
   ])("of %j is refused before anything is sent", async (eventKey, why) => {
     const { baseUrl, arrived } = await givenServer({});
 

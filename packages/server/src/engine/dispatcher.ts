@@ -241,10 +241,16 @@ export class Dispatcher implements Worker {
     const what = isOnItsOwn
       ? await untilAnswered(() => runs.detach(context.db, ...dispatch, true))
       : await this.#outcomes.add({
-          ...ended,
+          // Member by member, as on every path that each run takes.
           project_id: run.project_id,
           id: run.id,
           dispatch_seq: run.dispatch_seq,
+          move: ended.move,
+          result: ended.result ?? null,
+          error: ended.error ?? null,
+          error_class: ended.error_class ?? null,
+          delay_ms: ended.delay_ms ?? null,
+          unless_taken: ended.unless_taken ?? false,
           unless_detached: result.kind !== "answer",
         });
     if (what === "taken") await untilAnswered(() => resumeTaken(context, ...dispatch));

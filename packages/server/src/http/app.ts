@@ -13,7 +13,7 @@ import { envelope, HEADERS } from "./envelope.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
-import { requestHeaders } from "./request-headers.ts";
+import { incomingOf, requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
 import { auditEventsRoutes } from "./routes/audit-events.ts";
 import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
@@ -143,20 +143,16 @@ export function createApp(given: AppOptions): {
 /** As all answers are made here, it is here that they are counted. */
 async function serve(options: App, id: OperationId, c: HonoContext): Promise<Response> {
   const started = performance.now();
-  const response = await respondTo(options, id, c);
+  const reply = replyTo(c);
+  let response: Response;
+  try {
+    response = await answer(options, id, c, reply);
+    crashPoint("before-answer");
+  } catch (error) {
+    response = errorResponse(options, toStraitError(options, error, reply, id), reply);
+  }
   options.services.context.metrics.answered(id, response.status, performance.now() - started);
   return response;
-}
-
-async function respondTo(options: App, id: OperationId, c: HonoContext): Promise<Response> {
-  const reply = replyTo(c);
-  try {
-    const response = await answer(options, id, c, reply);
-    crashPoint("before-answer");
-    return response;
-  } catch (error) {
-    return errorResponse(options, toStraitError(options, error, reply, id), reply);
-  }
 }
 
 async function metricsResponse(options: AppOptions, c: HonoContext): Promise<Response> {
@@ -195,7 +191,7 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
   if (operation.auth.length > 0) checks.query(query);
   const hasBody = operation.method === "POST" || operation.method === "PATCH";
   const { value: body, text } = hasBody
-    ? await readBody(c.req.raw, header, checks.bodyRequired, services.limits.maxBodyBytes)
+    ? await readBody(incomingOf(c) ?? c.req.raw, header, checks.bodyRequired, services.limits.maxBodyBytes)
     : NO_BODY;
   if (body !== undefined) checks.body(body);
 

@@ -1,6 +1,7 @@
+import { IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
 import {
   payloadTooLarge,
-  StraitError,
   unsupportedCharset,
   unsupportedCoding,
   unsupportedMediaType,
@@ -18,14 +19,18 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * @throws {StraitError} `payload_too_large`, `unsupported_media_type`, `validation_error`.
  */
 export async function readBody(
-  request: Request,
+  source: IncomingMessage | Request,
   header: RequestHeaders,
   isRequired: boolean,
   maxBytes: number,
 ): Promise<{ value: unknown; text: string }> {
   const coding = header("content-encoding");
   if (coding !== undefined && coding !== "" && coding.toLowerCase() !== "identity") throw unsupportedCoding(coding);
-  const text = await readText(request, header, maxBytes).catch(unread);
+  // A body that does not say how long it is, is counted as it comes.
+  if (Number(header("content-length")) > maxBytes) throw payloadTooLarge("body", maxBytes);
+  const text = decoded(
+    await bytesOf(source instanceof IncomingMessage ? source : Readable.from(source.body ?? []), maxBytes),
+  );
   if (text === "") {
     if (!isRequired) return { value: undefined, text };
     throw validationError([{ field: "", rule: "required", fix: "send a JSON body" }]);
@@ -54,31 +59,42 @@ function parsed(text: string): unknown {
   }
 }
 
-/** A client that goes away in the middle of its body is no fault of the server. */
-function unread(error: unknown): never {
-  if (error instanceof StraitError) throw error;
-  throw validationError([{ field: "", rule: "complete", fix: "send as many bytes as Content-Length announces" }]);
+/** Node's own message is read as it is: a web stream around it costs more than what it carries. */
+function bytesOf(message: Readable, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const take = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= maxBytes) {
+        chunks.push(chunk);
+        return;
+      }
+      // Nothing more is read of it, though it may go on for ever.
+      message.off("data", take);
+      message.pause();
+      reject(payloadTooLarge("body", maxBytes));
+    };
+    message.on("data", take);
+    let isComplete = false;
+    message.once("end", () => {
+      isComplete = true;
+      const [only] = chunks;
+      resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks));
+    });
+    // A client that goes away in the middle of its body is no fault of the server.
+    const fail = () => {
+      if (!isComplete) reject(validationError([INCOMPLETE]));
+    };
+    message.once("error", fail);
+    message.once("close", fail);
+  });
 }
 
-async function readText(request: Request, header: RequestHeaders, maxBytes: number): Promise<string> {
-  const announced = header("content-length");
-  if (announced !== undefined) {
-    if (Number(announced) > maxBytes) throw payloadTooLarge("body", maxBytes);
-    return decoded(await request.arrayBuffer());
-  }
-  // Of unknown length: counted as it comes.
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw payloadTooLarge("body", maxBytes);
-    chunks.push(chunk);
-  }
-  return decoded(Buffer.concat(chunks));
-}
+const INCOMPLETE = { field: "", rule: "complete", fix: "send as many bytes as Content-Length announces" };
 
 /** Strict, since a replacement character would be stored for what was sent. */
-function decoded(bytes: ArrayBuffer | Uint8Array): string {
+function decoded(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {

@@ -51,9 +51,13 @@ function refuseImpossible(value: unknown, base: string): void {
 }
 
 function refuseRepeated(query: Record<string, unknown>): void {
-  const [first, ...others] = Object.keys(query)
-    .filter((name) => Array.isArray(query[name]))
-    .map((name) => ({ field: `/query${jsonPointer(name)}`, rule: "maxItems", fix: "give it once" }));
+  const names = Object.keys(query).filter((name) => Array.isArray(query[name]));
+  if (names.length === 0) return;
+  const [first, ...others] = names.map((name) => ({
+    field: `/query${jsonPointer(name)}`,
+    rule: "maxItems",
+    fix: "give it once",
+  }));
   if (first) throw validationError([first, ...others]);
 }
 

@@ -12,6 +12,7 @@ import { planSteps, type StepAction } from "../domain/plan-steps.ts";
 import { stepPayload } from "../domain/step-payload.ts";
 import { joined, type Transaction } from "../store/database.ts";
 import * as jobs from "../store/jobs.ts";
+import * as keyWaits from "../store/key-waits.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import * as triggers from "../store/triggers.ts";
 import * as wakes from "../store/wakes.ts";
@@ -20,6 +21,7 @@ import * as workflows from "../store/workflows.ts";
 import { closeSteps } from "./cancel-workflow-run.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { enqueueRuns, type RunRequest } from "./enqueue-run.ts";
+import { lockStandings } from "./key-standing.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
 import { openWait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
@@ -47,18 +49,28 @@ interface Advance {
 
 /**
  * Does what the plan says until it says nothing more: a step that ends as it starts (its event was there, its key is in
- * use) calls for another plan. The caller holds the workflow run's row; states are read in statements after that (K3).
+ * use) calls for another plan, here or in a transaction of its own. The caller holds the workflow run's row; states are read in statements after that (K3).
  */
 export async function advanceLocked(context: Context, tx: Transaction, projectId: string, id: string): Promise<void> {
   const run = await workflowRuns.find(tx, projectId, id);
   if (!run) return;
   const definition = await workflows.stepsOf(tx, projectId, run.workflow_id, run.workflow_version);
+  const waits = new Set(definition.flatMap((step) => (step.type === "wait_for_event" ? [step.step_ref] : [])));
+  const startsWait = (action: StepAction) => action.kind === "start" && waits.has(action.step_ref);
+  let holdsKeys = false;
   // Each round ends at least one step, so there are no more rounds than steps.
   for (let round = 0; round <= definition.length; round++) {
     const states = await stepRuns.list(tx, projectId, id);
     const actions = planSteps({ steps: definition }, states).filter(
       (action) => run.status !== "paused" || action.kind !== "start",
     );
+    if (holdsKeys && actions.some((action) => startsWait(action) || action.kind === "cancel")) {
+      // Other keys and the runs of steps are locked before the keys that are held (K1): another transaction goes on.
+      await wakes.askToAdvance(tx, projectId, id);
+      tx.afterCommit(() => context.signals.publish(["wakes"]));
+      return;
+    }
+    holdsKeys ||= actions.some(startsWait);
     const advance = { context, tx, run, definition, steps: new Map(states.map((step) => [step.step_ref, step])) };
     const isSettled = await apply(advance, actions);
     if (isSettled) return;
@@ -95,17 +107,27 @@ async function startSteps(advance: Advance, refs: readonly string[]): Promise<bo
     chosen.filter((step) => step.type === "job"),
   );
   let hasEnded = endedJobs;
-  // Waits take the rows of their keys, in the order of the keys, so that two workflow runs cannot deadlock (K1).
   const waits = chosen
     .filter((step) => step.type === "wait_for_event")
     .map((step) => ({ step, key: keyOf(advance, step) }));
-  waits.sort((a, b) => compare(a.key.ok ? a.key.value : "", b.key.ok ? b.key.value : ""));
+  if (waits.length > 1)
+    await lockAllKeys(
+      advance,
+      waits.flatMap(({ key }) => (key.ok ? [key.value] : [])),
+    );
   for (const { step, key } of waits) hasEnded = (await startWait(advance, step, key)) || hasEnded;
   for (const step of chosen.filter((candidate) => candidate.type === "sleep")) await startSleep(advance, step);
   return hasEnded;
 }
 
-const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+/** Takes the rows of all keys, then what waits on any of them, before the first wait opens: owners before owned (K1). */
+async function lockAllKeys({ context, tx, run }: Advance, eventKeys: readonly string[]): Promise<void> {
+  const { project_id, environment_id } = run;
+  const keys = eventKeys.map((event_key) => ({ project_id, environment_id, event_key }));
+  await keyWaits.lockKeys(tx, keys);
+  const { ended } = await lockStandings(context, tx, keys);
+  tx.afterCommit(() => announceSettled(context, ended));
+}
 
 async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Promise<boolean> {
   const { context, tx, run } = advance;

@@ -23,7 +23,7 @@ export interface RunRequest {
   readonly idempotency_key: string | null;
   readonly triggered_by: string;
   readonly actor: string;
-  readonly workflow?: { readonly workflow_run_id: string; readonly workflow_step_run_id: string };
+  readonly workflow?: { readonly workflow_run_id: string; readonly workflow_step_run_id: string } | undefined;
 }
 
 export interface EnqueuedRun {
@@ -90,8 +90,20 @@ function prepared({ clock }: Context, request: RunRequest): Enqueuing {
   const canonical = canonicalJson(request.payload);
   const payload_hash = sha256(canonical);
   const { scheduled_at, priority, ttl_secs, tags } = request;
+  // Member by member: to merge objects takes V8 longer than everything else that is done here.
   return {
-    ...request,
+    job: request.job,
+    environmentId: request.environmentId,
+    payload: request.payload,
+    tags,
+    scheduled_at,
+    priority,
+    ttl_secs,
+    batch_id: request.batch_id,
+    idempotency_key: request.idempotency_key,
+    triggered_by: request.triggered_by,
+    actor: request.actor,
+    workflow: request.workflow,
     id: clock.newId("run"),
     payload_text: JSON.stringify(request.payload),
     payload_hash,
@@ -206,8 +218,8 @@ function newRun(item: Enqueuing, lease_id: number | null): runs.NewRun {
     max_attempts: job.max_attempts,
     priority: item.priority,
     payload: item.payload_text,
-    metadata: JSON.stringify(job.default_run_metadata),
-    tags: JSON.stringify({ ...job.tags, ...item.tags }),
+    metadata: objectText(job.default_run_metadata),
+    tags: objectText(job.tags, item.tags),
     triggered_by: item.triggered_by,
     batch_id: item.batch_id,
     idempotency_key: item.idempotency_key,
@@ -218,6 +230,12 @@ function newRun(item: Enqueuing, lease_id: number | null): runs.NewRun {
     lease_id,
     actor: item.actor,
   };
+}
+
+/** The text of an object with the members of all; most have none. */
+function objectText(...objects: readonly object[]): string {
+  const given = objects.filter((object) => Object.keys(object).length > 0);
+  return given.length === 0 ? "{}" : JSON.stringify(Object.assign({}, ...given));
 }
 
 /** What the dispatcher needs of a run that was born executing; the same as a claim from the queue reads. */

@@ -48,24 +48,39 @@ export function createMetrics(gauges: () => Gauges): Metrics {
   const registers = [registry];
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers });
+  /** Counts by the value of one label. A counter looks its labels up at every step, so it is told when it is read. */
+  const tally = (name: string, help: string, label: string) => {
+    const counts = new Map<string, number>();
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const [value, count] of counts) this.inc({ [label]: value }, count);
+      },
+    });
+    return (value: string) => void counts.set(value, (counts.get(value) ?? 0) + 1);
+  };
   const histogram = <Label extends string>(name: string, help: string, buckets: number[], labelNames: Label[] = []) =>
     new Histogram({ name, help, buckets, labelNames, registers });
 
-  const sends = counter("strait_events_sent_total", "Events sent, by what became of them.", ["disposition"]);
+  const sent = tally("strait_events_sent_total", "Events sent, by what became of them.", "disposition");
   const opened = counter("strait_event_triggers_opened_total", "Waits opened; deadline=none may wait for ever.", [
     "source_type",
     "deadline",
   ]);
-  const settled = counter("strait_event_triggers_settled_total", "Waits ended, by how.", ["status"]);
+  const settled = tally("strait_event_triggers_settled_total", "Waits ended, by how.", "status");
   const waits = histogram("strait_event_trigger_wait_seconds", "From a wait to its event.", LONG_SECS);
   const resumes = histogram(
     "strait_send_to_resume_seconds",
     "From the arrival of an event to the start of the dispatch that it resumed, in one process.",
     FAST_SECS,
   );
-  const runs = counter("strait_runs_finished_total", "Runs ended, by status.", ["status"]);
-  const dispatches = counter("strait_dispatches_total", "Calls to executors, by how they ended.", ["result"]);
-  const deliveries = counter("strait_webhook_attempts_total", "Attempts to deliver webhooks, by result.", ["result"]);
+  const runs = tally("strait_runs_finished_total", "Runs ended, by status.", "status");
+  const dispatches = tally("strait_dispatches_total", "Calls to executors, by how they ended.", "result");
+  const deliveries = tally("strait_webhook_attempts_total", "Attempts to deliver webhooks, by result.", "result");
   const requests = histogram(
     "strait_http_request_duration_seconds",
     "Requests answered; of streams, their start.",
@@ -92,29 +107,28 @@ export function createMetrics(gauges: () => Gauges): Metrics {
   /** Looking a histogram up by its labels costs several times what observing does. */
   const answers = new Map<string, { observe(secs: number): void }>();
 
-  const sentAs = (disposition: string) => sends.inc({ disposition });
   return {
     sent(outcome) {
       if (!outcome.ok) {
         const code = outcome.error instanceof StraitError ? outcome.error.code : "";
-        return sentAs(REFUSED[code] ?? "refused");
+        return sent(REFUSED[code] ?? "refused");
       }
-      if (outcome.value.replayed === undefined) sentAs(outcome.value.body.disposition);
+      if (outcome.value.replayed === undefined) sent(outcome.value.body.disposition);
     },
     opened: ({ source_type, expires_at }) =>
       opened.inc({ source_type, deadline: expires_at === null ? "none" : "some" }),
     settled(triggers) {
       for (const { status, requested_at, received_at } of triggers) {
-        settled.inc({ status });
+        settled(status);
         if (received_at !== null) waits.observe((Date.parse(received_at) - Date.parse(requested_at)) / 1_000);
       }
     },
     resumed: (ms) => resumes.observe(ms / 1_000),
     runsMoved(moved) {
-      for (const { status } of moved) if (isTerminalRunStatus(status)) runs.inc({ status });
+      for (const { status } of moved) if (isTerminalRunStatus(status)) runs(status);
     },
-    called: (result) => dispatches.inc({ result }),
-    delivered: (result) => deliveries.inc({ result }),
+    called: dispatches,
+    delivered: deliveries,
     answered(operation, status, ms) {
       const name = `${operation} ${status}`;
       const child = answers.get(name) ?? requests.labels({ operation, status });

@@ -16,7 +16,8 @@ import {
   type SendEvent,
   type Sending,
 } from "./sending.ts";
-import { settlement, settleRounds } from "./settle-sends.ts";
+import { settlement } from "./settle-deliveries.ts";
+import { settleRounds } from "./settle-sends.ts";
 import { announceSettled } from "./settle-waits.ts";
 
 /**

@@ -7,7 +7,7 @@ import * as inboxes from "../store/inboxes.ts";
 import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { announceSettled, receiveOne } from "./settle-waits.ts";
+import { announceSettled, receiveOwn } from "./settle-waits.ts";
 
 /** A message on its way to a run. */
 export interface SendMessage {
@@ -99,5 +99,5 @@ async function wake(
   // Waited for: whoever holds the row may give it up, and nobody would look again.
   await triggers.lockAll(tx, project_id, [waiterId]);
   const payload = JSON.stringify({ messages: [{ ...message, disposition: "delivered" }] });
-  return receiveOne(context, tx, { project_id, id: waiterId, payload, actor }, { evenIfDue: false });
+  return receiveOwn(context, tx, [{ project_id, id: waiterId, payload, actor }], { evenIfDue: false });
 }

@@ -4,7 +4,6 @@ import { expectationFailed, StraitError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
-import * as keyWaits from "../store/key-waits.ts";
 import * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
 import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
@@ -12,6 +11,7 @@ import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
 import { decide, misfits } from "./decide.ts";
 import { done, refused } from "./lane.ts";
+import { idsOf, keyIn, lockPage } from "./prefix-page.ts";
 import { sendWithin } from "./send-event.ts";
 import { digestOf, prepared, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
@@ -70,7 +70,7 @@ async function sendPage(
     return { dry_run: true, ...summary, keys: page.data.map((member) => member.event_key), has_more, next_cursor };
   }
   if (send.mode === "atomic" && has_more) throw tooManyForOne(page.data.length);
-  if (isWhole) await lockPage(context, caller, page.data);
+  const found = isWhole ? await lockPage(context, caller, page.data, send.mode) : page.data;
 
   const event: Event = {
     caller,
@@ -81,37 +81,22 @@ async function sendPage(
   };
   const answer: SentPrefix = { dry_run: false, resolved: 0, triggers: [], skipped: [], has_more, next_cursor };
   const size = Math.min(CHUNK, atLeastOne(MAX_STATEMENT_BYTES / bytes));
-  for (let start = 0; start < page.data.length; start += size) {
-    const members = page.data.slice(start, start + size);
+  for (let start = 0; start < found.length; start += size) {
+    const members = found.slice(start, start + size);
     const answers = await deliver(context, event, members);
     for (const { id: trigger_id, event_key } of members) {
-      const found = answers.get(trigger_id);
-      if (found?.trigger) answer.triggers.push(found.trigger);
-      if (!found?.error) continue;
-      if (send.mode === "atomic") throw found.error;
-      answer.skipped.push({ event_key, trigger_id, code: found.error.code, message: found.error.message });
+      const { trigger, error } = answers.get(trigger_id) ?? {};
+      if (trigger) answer.triggers.push(trigger);
+      if (!error) continue;
+      if (send.mode === "atomic") throw error;
+      answer.skipped.push({ event_key, trigger_id, code: error.code, message: error.message });
     }
   }
   answer.resolved = answer.triggers.filter(({ disposition }) => disposition !== "duplicate").length;
   return answer;
 }
 
-/** Locks all that the page can end, from the top down: the rows of shared keys, then waits (K1). */
-async function lockPage({ db }: Context, caller: Caller, members: readonly WaitingTrigger[]): Promise<void> {
-  const shared = members.filter((member) => member.is_shared).map((member) => keyIn(caller, member));
-  if (shared.length > 0) await keyWaits.lockKeys(db, shared);
-  const beside = shared.length > 0 ? await keyWaits.waitingOn(db, shared) : [];
-  await triggers.lockAll(db, caller.projectId, [...new Set(idsOf([...members, ...beside]))]);
-}
-
-const keyIn = ({ projectId, environmentId }: Caller, { event_key }: WaitingTrigger): keyWaits.EventKey => ({
-  project_id: projectId,
-  environment_id: environmentId,
-  event_key,
-});
-
 const atLeastOne = (count: number): number => Math.max(1, Math.floor(count));
-const idsOf = (members: readonly { readonly id: string }[]): string[] => members.map(({ id }) => id);
 
 function checkExpected({ expect }: PrefixSend, found: NonNullable<WaitingSet["summary"]>): void {
   if (isExpected(expect, found)) return;
@@ -149,7 +134,6 @@ async function deliver(
   event: Event,
   all: readonly WaitingTrigger[],
 ): Promise<ReadonlyMap<string, Answer>> {
-  const shared = all.filter((member) => member.is_shared);
   const members = all.filter((member) => !member.is_shared);
   const fitting = members.filter((member) => fits(member, event));
   const settled = await context.db.transaction((tx) => settle(context, tx, event, fitting));
@@ -160,6 +144,8 @@ async function deliver(
   for (const answer of answers.values()) {
     context.metrics.sent(answer.trigger ? done({ body: answer.trigger }) : refused(answer.error));
   }
+  // Those that somebody has joined since the look are without an answer, too.
+  const shared = all.filter((member) => !answers.has(member.id));
   if (shared.length > 0) for (const [id, answer] of await sendShared(context, event, shared)) answers.set(id, answer);
   return answers;
 }
@@ -190,15 +176,20 @@ async function sendShared(
   return answers;
 }
 
-/** The same decision as for a single send, one wait at a time, with the rows locked: here it is final. */
+/**
+ * The same decision as for a single send, one wait at a time, with the rows locked: here it is final. Waits that somebody
+ * has joined meanwhile have no answer here.
+ */
 async function lookAgain(
   context: Context,
   event: Event,
-  members: readonly WaitingTrigger[],
+  all: readonly WaitingTrigger[],
 ): Promise<ReadonlyMap<string, Answer>> {
   const { projectId } = event.caller;
   const { answers, ended } = await context.db.transaction(async (tx) => {
-    await triggers.lockAll(tx, projectId, idsOf(members));
+    await triggers.lockAll(tx, projectId, idsOf(all));
+    const joined = new Set(idsOf(await triggers.sharedAmong(tx, projectId, idsOf(all))));
+    const members = all.filter((member) => !joined.has(member.id));
     const states = new Map((await triggers.statesOf(tx, projectId, idsOf(members))).map((state) => [state.id, state]));
     const overdue = [...states.values()].filter((state) => state.overdue);
     const ended = await settleWaits(
@@ -251,7 +242,7 @@ async function settle(
   const leases = members.map(({ job_run_id }) => (job_run_id === null ? null : worker.reserve(projectId)));
   let unused = leases.filter((lease) => lease !== null).length;
   try {
-    const settled = await settlements.settle(
+    const settled = await settlements.settleAlone(
       tx,
       "receive",
       members.map((member, index) => ({

@@ -3,23 +3,23 @@ import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
 import type { StraitError } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
-import { type EventKey, nameLatest } from "../store/key-waits.ts";
-import * as settlements from "../store/settlements.ts";
+import type * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
 import { markDecisive } from "../store/wait-groups.ts";
 import { limitBuffered } from "./buffer-limit.ts";
 import type { Context } from "./context.ts";
 import { decide, hears } from "./decide.ts";
-import { lockStandings, metBy, NOBODY } from "./key-standing.ts";
+import { lockStandings, metBy, NOBODY, type Standing } from "./key-standing.ts";
 import { done, type Outcome, refused } from "./lane.ts";
 import { bufferedAnswer, delivered, keyOf, type SendAnswer, type Sending, wire } from "./sending.ts";
+import { type Delivery, type Settled, settleDeliveries } from "./settle-deliveries.ts";
 import { decideGroups } from "./wait-groups.ts";
 
 /**
  * Works off the sends of each key in the order of their arrival: one winner, and the others are answered as if they had
  * come later. The key rows are locked, and so is what waits on them, so the state read here holds until the commit. Waits
- * that share a key are answered together: all that an event is meant for take it, or refuse it. Sends to members of groups
- * follow each other, since each may close the waits of the next.
+ * that share a key are answered together: all that an event is meant for take it, or refuse it. Each answer of a group may
+ * close the waits of the next send, so there are as many rounds as a group is sent keys.
  */
 export async function settleRounds(
   context: Context,
@@ -28,10 +28,50 @@ export async function settleRounds(
   reserved: ReadonlyMap<Sending, number | null>,
   answers: Map<Sending, Outcome<SendAnswer>>,
 ): Promise<settlements.SettledTrigger[]> {
-  const { standings, ended } = await lockStandings(context, tx, all);
-  const isGrouped = (send: Sending) => standings.get(keyOf(send))?.waiting.some(({ group_id }) => group_id !== null);
-  const grouped = all.length > 1 ? all.filter(isGrouped) : [];
-  const sends = grouped.length === 0 ? all : all.filter((send) => !grouped.includes(send));
+  const settled: settlements.SettledTrigger[] = [];
+  for (let left = all; left.length > 0; ) {
+    const { standings, ended } = await lockStandings(context, tx, left);
+    const { sends, later } = takeTurns(left, standings);
+    const round = await settleRound(context, tx, { sends, standings }, reserved, answers);
+    settled.push(...ended, ...round.settled);
+    left = [...round.missed, ...later];
+  }
+  return settled;
+}
+
+/** Of the sends to members of one group, only those to one key take part in a round. */
+function takeTurns(
+  all: readonly Sending[],
+  standings: ReadonlyMap<string, Standing>,
+): { sends: readonly Sending[]; later: readonly Sending[] } {
+  const turns = new Map<string, string>();
+  const later: Sending[] = [];
+  const sends = all.filter((send) => {
+    const key = keyOf(send);
+    const groups = groupsOf(standings.get(key));
+    const isFree = groups.every((group) => (turns.get(group) ?? key) === key);
+    if (isFree) for (const group of groups) turns.set(group, key);
+    else later.push(send);
+    return isFree;
+  });
+  return { sends, later };
+}
+
+const groupsOf = (standing: Standing = NOBODY): string[] => standing.waiting.flatMap(({ group_id }) => group_id ?? []);
+
+interface Round {
+  readonly settled: readonly settlements.SettledTrigger[];
+  /** Those whose waits came to their deadlines between the look and the delivery, with those behind them: they look again. */
+  readonly missed: readonly Sending[];
+}
+
+async function settleRound(
+  context: Context,
+  tx: Transaction,
+  { sends, standings }: { readonly sends: readonly Sending[]; readonly standings: Map<string, Standing> },
+  reserved: ReadonlyMap<Sending, number | null>,
+  answers: Map<Sending, Outcome<SendAnswer>>,
+): Promise<Round> {
   const states = new Map<string, LatestTrigger>();
   const decisions = new Map<Sending, SendDecision>();
   const deliveries: Delivery[] = [];
@@ -61,21 +101,22 @@ export async function settleRounds(
   }
 
   await limitBuffered(tx, sends, decisions);
-  const received = await settleDeliveries(context, tx, deliveries, reserved);
-  const met = new Set(deliveries.map((delivery) => delivery.met.id));
-  for (const trigger of received) if (met.has(trigger.id)) states.set(keyOf(trigger), { ...trigger, overdue: false });
-  const receivedKeys = new Set(received.map(keyOf));
-  const besides = await decideGroups(context, tx, received);
+  const taken = await settleDeliveries(context, tx, deliveries, reserved);
+  const { received, late, takers } = taken;
+  const besides = await decideGroups(context, tx, [...received, ...late]);
   const decided = new Set(besides.flatMap(({ id, status }) => (status === "received" ? [id] : [])));
+  for (const [send, taker] of takers) states.set(keyOf(send), taker);
+  const missed = missedOf(sends, deliveries, takers, late);
+  const answered = sends.filter((send) => !missed.has(send));
 
-  const buffered = await record(tx, sends, states, decisions);
-  for (const send of sends) {
+  const buffered = await record(tx, answered, { states, decisions, taken });
+  for (const send of answered) {
     const decision = decisions.get(send);
-    const state = states.get(keyOf(send));
+    const state = takers.get(send) ?? states.get(keyOf(send));
     if (decision?.kind === "refuse") answers.set(send, refused(decision.error));
     else if (decision?.kind === "buffer")
       answers.set(send, done(bufferedAnswer(send, buffered.get(send.event_id) ?? "")));
-    else if (decision && state && receivedKeys.has(keyOf(send)) && decision.kind === "deliver") {
+    else if (decision?.kind === "deliver" && state) {
       const isEnough = state.group_id === null || decided.has(state.group_id);
       answers.set(send, done(delivered(state, isEnough ? "delivered" : "recorded")));
       if (state.group_id !== null && isEnough) await markDecisive(tx, send.project_id, send.event_id);
@@ -83,9 +124,28 @@ export async function settleRounds(
       answers.set(send, done({ status: 200, body: wire(state, "duplicate") }));
     }
   }
-  const settled = [...ended, ...received, ...besides];
-  for (const send of grouped) settled.push(...(await settleRounds(context, tx, [send], reserved, answers)));
-  return settled;
+  return { settled: [...received, ...late, ...besides], missed: [...missed] };
+}
+
+/** Sends that nobody took in time, and those behind them on their keys, which were decided as if somebody had. */
+function missedOf(
+  sends: readonly Sending[],
+  deliveries: readonly Delivery[],
+  takers: ReadonlyMap<Sending, LatestTrigger>,
+  late: readonly settlements.SettledTrigger[],
+): ReadonlySet<Sending> {
+  const missed = new Set<Sending>();
+  if (late.length === 0) return missed;
+  const delivered = new Set(deliveries.map(({ send }) => send));
+  const lateKeys = new Set(late.map(keyOf));
+  const isBehind = new Set<string>();
+  for (const send of sends) {
+    const key = keyOf(send);
+    if (!lateKeys.has(key) || takers.has(send)) continue;
+    if (delivered.has(send)) isBehind.add(key);
+    if (isBehind.has(key)) missed.add(send);
+  }
+  return missed;
 }
 
 /** Whether the event says again what has answered those that have waited beside these: it was not meant for the next. */
@@ -104,79 +164,36 @@ function decideAll(met: LatestTrigger | undefined, others: readonly LatestTrigge
   return decision;
 }
 
-/** An event, and the waits that it ends. */
-interface Delivery {
-  readonly send: Sending;
-  /** The one that the answer shows. */
-  readonly met: LatestTrigger;
-  readonly others: readonly LatestTrigger[];
-  readonly latest: LatestTrigger | undefined;
-}
-
-/** More in one statement gains nothing; every wait carries the payload to it. */
-const MAX_ROWS = 500;
-const MAX_BYTES = 4 * 1024 * 1024;
-
-async function settleDeliveries(
-  context: Context,
-  tx: Transaction,
-  deliveries: readonly Delivery[],
-  reserved: ReadonlyMap<Sending, number | null>,
-): Promise<settlements.SettledTrigger[]> {
-  const settled: settlements.SettledTrigger[] = [];
-  let rows: settlements.Settlement[] = [];
-  let bytes = 0;
-  const flush = async () => {
-    settled.push(...(await settlements.settle(tx, "receive", rows)));
-    rows = [];
-    bytes = 0;
-  };
-  for (const { send, met, others } of deliveries) {
-    for (const { id } of [met, ...others]) {
-      const isMet = id === met.id;
-      const row = { ...settlement(context, send, isMet ? reserved.get(send) : null), id, due: false };
-      rows.push(isMet ? row : { ...row, event_id: null });
-      bytes += send.payload_text.length;
-      if (rows.length === MAX_ROWS || bytes > MAX_BYTES) await flush();
-    }
-  }
-  if (rows.length > 0) await flush();
-  // A repeat of the event has to meet an answer, not a wait that was called off by itself.
-  const renamed = deliveries.filter(({ met, latest }) => met.id !== latest?.id);
-  await nameLatest(
-    tx,
-    renamed.map(({ met, send }) => ({ ...keyIn(send), generation: met.generation, trigger_id: met.id })),
-  );
-  return settled;
-}
-
-const keyIn = ({ project_id, environment_id, event_key }: EventKey): EventKey => ({
-  project_id,
-  environment_id,
-  event_key,
-});
-
 const deadLetterReasons = { conflict: "conflict", late: "late", rejected: "payload_mismatch" } as const;
 const issuesOf = ({ details }: StraitError): string | null => json(details.issues);
 
-/** Writes the rows of sends that settled nothing; returns when buffered ones expire. */
+interface Decided {
+  readonly states: ReadonlyMap<string, LatestTrigger>;
+  readonly decisions: ReadonlyMap<Sending, SendDecision>;
+  readonly taken: Settled;
+}
+
+/** How an event is recorded; null for one that has a row already. */
+function dispositionOf(send: Sending, { decisions, taken }: Decided): events.NewEvent["disposition"] | null {
+  const decision = decisions.get(send);
+  if (decision?.kind === "buffer") return "buffered";
+  if (decision?.kind === "duplicate") return "duplicate";
+  if (decision?.kind === "refuse") return decision.record;
+  if (!taken.unrecorded.has(send)) return null;
+  return taken.takers.get(send)?.group_id == null ? "delivered" : "recorded";
+}
+
+/** Writes the rows of sends that no wait has recorded; returns when buffered ones expire. */
 async function record(
   tx: Transaction,
   sends: readonly Sending[],
-  states: ReadonlyMap<string, LatestTrigger>,
-  decisions: ReadonlyMap<Sending, SendDecision>,
+  decided: Decided,
 ): Promise<ReadonlyMap<string, string>> {
+  const { states, decisions, taken } = decided;
   const rows = sends.flatMap((send): events.NewEvent[] => {
     const decision = decisions.get(send);
-    const state = states.get(keyOf(send));
-    const disposition =
-      decision?.kind === "buffer"
-        ? "buffered"
-        : decision?.kind === "duplicate"
-          ? "duplicate"
-          : decision?.kind === "refuse"
-            ? decision.record
-            : null;
+    const state = taken.takers.get(send) ?? states.get(keyOf(send));
+    const disposition = dispositionOf(send, decided);
     if (disposition === null) return [];
     // Nobody reads the refusal of what a step has emitted.
     const isUnheard = send.channel === "emit" && decision?.kind === "refuse" && decision.record !== null;
@@ -205,28 +222,4 @@ async function record(
   if (rows.length === 0) return new Map();
   const written = await events.insert(tx, rows);
   return new Map(written.map((row) => [row.id, row.expires_at ?? ""]));
-}
-
-/** A send as the statement takes it that ends waits. */
-export function settlement(
-  context: Context,
-  send: Sending,
-  leaseId: number | null | undefined,
-): settlements.KeySettlement {
-  return {
-    project_id: send.project_id,
-    environment_id: send.environment_id,
-    event_key: send.event_key,
-    generation: send.generation,
-    trigger_id: send.trigger_id,
-    payload: send.payload_text,
-    payload_digest: send.payload_digest,
-    actor: send.actor,
-    channel: send.channel,
-    event_id: send.event_id,
-    idempotency_key: send.idempotency?.key ?? null,
-    delivery_id: context.clock.newId("whd"),
-    error: null,
-    lease_id: leaseId ?? null,
-  };
 }

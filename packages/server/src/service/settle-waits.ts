@@ -75,37 +75,44 @@ export interface OwnAnswer {
   readonly actor: string;
 }
 
-/** Ends a wait that no key finds, whose row the caller holds. The run goes on here if there is room. */
-export async function receiveOne(
+/** Ends waits that no key finds, whose rows the caller holds. The runs go on here as far as there is room. */
+export async function receiveOwn(
   { clock, worker }: Pick<Context, "clock" | "worker">,
   tx: Transaction,
-  { project_id, id, payload, actor }: OwnAnswer,
+  answers: readonly OwnAnswer[],
   options: { readonly evenIfDue: boolean } = { evenIfDue: true },
 ): Promise<settlements.SettledTrigger[]> {
-  const lease = worker.reserve(project_id);
-  let claimed = 0;
+  if (answers.length === 0) return [];
+  const items = answers.map(({ project_id, id, payload, actor }) => ({
+    project_id,
+    id,
+    payload,
+    payload_digest: null,
+    actor,
+    channel: "api",
+    event_id: null,
+    idempotency_key: null,
+    delivery_id: clock.newId("whd"),
+    error: null,
+    lease_id: worker.reserve(project_id),
+    due: false,
+  }));
+  const started = new Set<string>();
   try {
-    const item = {
-      project_id,
-      id,
-      payload,
-      payload_digest: null,
-      actor,
-      channel: "api",
-      event_id: null,
-      idempotency_key: null,
-      delivery_id: clock.newId("whd"),
-      error: null,
-      lease_id: lease,
-    };
-    let settled = await settlements.settle(tx, "receive", [{ ...item, due: false }]);
-    if (settled.length === 0 && options.evenIfDue)
-      settled = await settlements.settle(tx, "receive", [{ ...item, due: true }]);
-    claimed = settled.filter((trigger) => trigger.claimed !== null).length;
-    tx.afterRollback(() => worker.release(project_id, claimed));
+    const settled = await settlements.settle(tx, "receive", items);
+    if (options.evenIfDue && settled.length < items.length) {
+      const overdue = items.map((item) => ({ ...item, due: true }));
+      settled.push(...(await settlements.settle(tx, "receive", overdue)));
+    }
+    for (const { id, claimed } of settled) if (claimed !== null) started.add(id);
+    tx.afterRollback(() => {
+      for (const { id, project_id } of items) if (started.has(id)) worker.release(project_id, 1);
+    });
     return settled;
   } finally {
-    if (lease !== null) worker.release(project_id, 1 - claimed);
+    for (const { id, project_id, lease_id } of items) {
+      if (lease_id !== null && !started.has(id)) worker.release(project_id, 1);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { tokenExpired, unauthorized } from "../domain/errors.ts";
+import { hmacSha256 } from "./hmac-sha256.ts";
 
 /** Tokens of one kind, signed with a key that only servers have. */
 export interface SignedTokens<Claims extends object> {
@@ -14,7 +15,7 @@ const HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString("base64url");
 /**
  * JWTs, HS256, made with `node:crypto`: a tenth of what a general library costs, on the path of every run.
  *
- * @param issuer - Names the kind: a token of another one is refused.
+ * @param issuer - Names the kind, in letters that JSON does not escape: a token of another one is refused.
  * @param nowMs - The database's time, so that tokens live by the clock that decides everything else.
  */
 export function signedTokens<Claims extends object>(
@@ -22,13 +23,15 @@ export function signedTokens<Claims extends object>(
   issuer: string,
   nowMs: () => number,
 ): SignedTokens<Claims> {
-  const signatureOf = (content: string) => createHmac("sha256", key).update(content).digest("base64url");
+  const hmac = hmacSha256(key);
+  const signatureOf = (content: string) => hmac(content, "base64url");
 
   return {
     sign(claims, lifetimeSecs) {
       const iat = Math.floor(nowMs() / 1000);
       const exp = iat + lifetimeSecs;
-      const body = Buffer.from(JSON.stringify({ ...claims, iss: issuer, iat, exp })).toString("base64url");
+      const text = `${JSON.stringify(claims).slice(0, -1)},"iss":"${issuer}","iat":${iat},"exp":${exp}}`;
+      const body = Buffer.from(text).toString("base64url");
       const content = `${HEADER}.${body}`;
       return { token: `${content}.${signatureOf(content)}`, expiresAt: exp };
     },

@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import { standardSignature, standardSignedContent, straitSignature, straitSignedContent } from "@strait/core";
+import { type HmacSha256, hmacSha256 } from "./hmac-sha256.ts";
 
 /** Signs what is sent to the endpoints of a project. */
 export interface Signer {
@@ -24,33 +25,33 @@ const MAX_CACHED = 10_000;
  * A project's secret is derived from the master key, so none is stored: HMAC-SHA256 over the project and its version.
  */
 export function signer(masterKey: string): Signer {
-  const cache = new Map<string, Buffer>();
+  const hmacs = new Map<string, HmacSha256>();
 
-  function keyOf(projectId: string, version: number): Buffer {
-    const name = `signing:${projectId}:${version}`;
-    let key = cache.get(name);
-    if (key === undefined) {
-      if (cache.size === MAX_CACHED) cache.clear();
-      key = createHmac("sha256", masterKey).update(name).digest();
-      cache.set(name, key);
+  const keyOf = (projectId: string, version: number): Buffer =>
+    createHmac("sha256", masterKey).update(`signing:${projectId}:${version}`).digest();
+
+  function hmacOf(projectId: string, version: number): HmacSha256 {
+    const name = `${projectId}:${version}`;
+    let hmac = hmacs.get(name);
+    if (hmac === undefined) {
+      if (hmacs.size === MAX_CACHED) hmacs.clear();
+      hmac = hmacSha256(keyOf(projectId, version));
+      hmacs.set(name, hmac);
     }
-    return key;
+    return hmac;
   }
 
   return {
     secretOf: (projectId, version) => `whsec_${keyOf(projectId, version).toString("base64")}`,
     headersFor({ projectId, signingVersion, id, timestampSecs, body }) {
-      const key = keyOf(projectId, signingVersion);
-      const standard = createHmac("sha256", key)
-        .update(standardSignedContent(id, timestampSecs, body))
-        .digest("base64");
-      const strait = createHmac("sha256", key).update(straitSignedContent(timestampSecs, body)).digest("hex");
+      const hmac = hmacOf(projectId, signingVersion);
+      const timestamp = String(timestampSecs);
       return {
         "webhook-id": id,
-        "webhook-timestamp": String(timestampSecs),
-        "webhook-signature": standardSignature(standard),
-        "x-strait-timestamp": String(timestampSecs),
-        "x-strait-signature": straitSignature(strait),
+        "webhook-timestamp": timestamp,
+        "webhook-signature": standardSignature(hmac(standardSignedContent(id, timestampSecs, body), "base64")),
+        "x-strait-timestamp": timestamp,
+        "x-strait-signature": straitSignature(hmac(straitSignedContent(timestampSecs, body), "hex")),
       };
     },
   };

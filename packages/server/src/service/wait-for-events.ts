@@ -101,11 +101,7 @@ async function open(
   const isMet = missing === 0;
   if (isMet) {
     const open = waits.filter(({ status }) => status === "waiting");
-    const losers = await closeLosers(
-      context,
-      tx,
-      open.map((wait) => ({ projectId: project_id, triggerId: wait.id, actor })),
-    );
+    const losers = await closeLosers(context, tx, open, actor);
     ended.push(...losers);
     const closed = new Map(losers.map(({ claimed: _claimed, owner_pending: _pending, ...wait }) => [wait.id, wait]));
     waits = waits.map((wait) => closed.get(wait.id) ?? wait);

@@ -1,5 +1,4 @@
 import { randomFillSync } from "node:crypto";
-import { TypeID } from "typeid-js";
 import { type Queryable, sql } from "./sql.ts";
 
 /** The kinds of row that have an id of their own. */
@@ -36,16 +35,28 @@ export interface Clock {
 
 const COUNTERS_PER_MS = 4096;
 
-function writeTime(bytes: Uint8Array, ms: number): void {
-  for (let index = 5, rest = ms; index >= 0; index--, rest = Math.floor(rest / 256)) bytes[index] = rest % 256;
+/** Crockford's base 32, two letters at a time. */
+const LETTERS = [..."0123456789abcdefghjkmnpqrstvwxyz"];
+const PAIRS = LETTERS.flatMap((first) => LETTERS.map((second) => first + second));
+
+/** The last `pairs` × 10 bits of a whole number. */
+function base32(value: number, pairs: number): string {
+  let text = "";
+  for (let left = pairs, rest = value; left > 0; left--, rest = Math.floor(rest / PAIRS.length)) {
+    text = PAIRS[rest % PAIRS.length] + text;
+  }
+  return text;
 }
+
+/** The suffix of a TypeID is its UUID with two bits of 0 before it, five bits a letter: the first ten are 48 bits of time. */
+const timeOf = (ms: number): string => base32(ms, 5);
 
 export function databaseClock(): Clock {
   let offsetMs = 0;
   let lastMs = 0;
   let counter = 0;
-  const bytes = new Uint8Array(16);
-  const random = new Uint8Array(8 * 512);
+  let time = timeOf(0);
+  const random = Buffer.alloc(8 * 512);
   let used = random.length;
 
   /** Milliseconds and a counter that never go back, so that ids made in one millisecond ascend too. */
@@ -53,11 +64,11 @@ export function databaseClock(): Clock {
     const now = nowMs();
     if (now > lastMs) {
       lastMs = now;
-      counter = 0;
     } else if (++counter === COUNTERS_PER_MS) {
       lastMs += 1;
-      counter = 0;
-    }
+    } else return;
+    counter = 0;
+    time = timeOf(lastMs);
   }
 
   function nowMs(): number {
@@ -72,19 +83,15 @@ export function databaseClock(): Clock {
         randomFillSync(random);
         used = 0;
       }
-      // UUID version 7: 48 bits of time, 12 of the counter, 62 of chance.
-      writeTime(bytes, lastMs);
-      bytes[6] = 0x70 | (counter >> 8);
-      bytes[7] = counter & 0xff;
-      bytes.set(random.subarray(used, used + 8), 8);
-      bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
+      // UUID version 7: after the time 4 bits of the version, 12 of the counter, 2 of the variant and 62 of chance.
+      const chance = random.readUIntBE(used, 3) & 0x3fffff;
+      const first = 7 * 2 ** 36 + counter * 2 ** 24 + 2 * 2 ** 22 + chance;
+      const id = `${prefix}_${time}${base32(first, 4)}${base32(random.readUIntBE(used + 3, 5), 4)}`;
       used += 8;
-      return TypeID.fromUUIDBytes(prefix, bytes).toString();
+      return id;
     },
     firstId(prefix, ms) {
-      const first = new Uint8Array(16);
-      writeTime(first, Math.max(0, Math.floor(ms)));
-      return TypeID.fromUUIDBytes(prefix, first).toString();
+      return `${prefix}_${timeOf(Math.max(0, Math.floor(ms)))}${"0".repeat(16)}`;
     },
     async synchronize(db) {
       const asked = Date.now();

@@ -58,6 +58,18 @@ export async function lockWaiting(tx: Queryable, keys: readonly EventKey[]): Pro
       FOR NO KEY UPDATE) l`);
 }
 
+/** Locks the rows of keys that have been waited on, in the order of the keys. */
+export async function holdKeys(tx: Queryable, keys: readonly EventKey[]): Promise<void> {
+  await tx.query(sql`
+    WITH i AS MATERIALIZED (
+      SELECT DISTINCT project_id, environment_id, event_key FROM ${records("i", eventKeyTypes, keys)}
+      ORDER BY project_id, environment_id, event_key)
+    SELECT k.event_key FROM i CROSS JOIN LATERAL (
+      SELECT k.event_key FROM event_keys k
+      WHERE k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
+      FOR NO KEY UPDATE) k`);
+}
+
 /** What waits on the keys, whose rows the caller holds; not locked. */
 export function waitingOn(tx: Queryable, keys: readonly EventKey[]): Promise<{ id: string }[]> {
   return tx.query(sql`SELECT w.id FROM ${records("i", eventKeyTypes, keys)} ${waitingOnEach}`);

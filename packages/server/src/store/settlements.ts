@@ -76,6 +76,23 @@ export interface SettledTrigger extends EventTrigger {
  * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing here ever blocks.
  */
 export function settle(db: Queryable, name: TriggerMove, items: readonly Settlement[]): Promise<SettledTrigger[]> {
+  return settleById(db, name, items, ANY_WAIT);
+}
+
+/** The same for waits that nobody shares: those that others have joined are left alone, since they are answered together. */
+export function settleAlone(db: Queryable, name: TriggerMove, items: readonly Settlement[]): Promise<SettledTrigger[]> {
+  return settleById(db, name, items, LONE_WAIT);
+}
+
+const ANY_WAIT = sql``;
+const LONE_WAIT = sql`AND t.slot = '' AND t.group_id IS NULL`;
+
+function settleById(
+  db: Queryable,
+  name: TriggerMove,
+  items: readonly Settlement[],
+  which: Statement,
+): Promise<SettledTrigger[]> {
   return settleTargets(
     db,
     name,
@@ -85,7 +102,7 @@ export function settle(db: Queryable, name: TriggerMove, items: readonly Settlem
     CROSS JOIN LATERAL (
       SELECT t.id FROM event_triggers t
       WHERE t.project_id = i.project_id AND t.id = i.id AND t.status = ANY(${triggerMoves[name].from})
-        AND i.due = coalesce(t.expires_at <= strait_now(), false)
+        AND i.due = coalesce(t.expires_at <= strait_now(), false) ${which}
       FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
 }

@@ -10,49 +10,75 @@ export interface Queryable {
 }
 
 /**
- * A statement in pieces: `strings[n]` stands before `values[n]`, and one more string at the end. The text with its
- * placeholders is put together once, when it is sent, however deeply statements were nested.
+ * A statement that is put together when it is first sent: those of one shape have one text, so it is written, hashed and
+ * compared once for all of them, and what each of them costs is its values.
  */
 class SqlStatement implements Statement {
   readonly strings: readonly string[];
+  readonly parts: readonly unknown[];
+  readonly shape: string;
   readonly values: readonly unknown[];
 
-  constructor(strings: readonly string[], values: readonly unknown[]) {
+  constructor(strings: readonly string[], parts: readonly unknown[], shape: string, values: readonly unknown[]) {
     this.strings = strings;
+    this.parts = parts;
+    this.shape = shape;
     this.values = values;
   }
 
   get text(): string {
+    let text = texts.get(this.shape);
+    if (text === undefined) {
+      text = this.#write(0);
+      texts.set(this.shape, text);
+    }
+    return text;
+  }
+
+  /** @param before - How many placeholders stand in front of this statement's. */
+  #write(before: number): string {
     let text = this.strings[0] ?? "";
-    for (let index = 1; index < this.strings.length; index++) text += `$${index}${this.strings[index]}`;
+    let count = before;
+    for (const [index, part] of this.parts.entries()) {
+      if (part instanceof SqlStatement) {
+        text += part.#write(count);
+        count += part.values.length;
+      } else text += `$${++count}`;
+      text += this.strings[index + 1] ?? "";
+    }
     return text;
   }
 }
 
+/** By shape. There are as many as the code can put together, which is few. */
+const texts = new Map<string, string>();
+/** Of each place in the code that tags a template. */
+const templateIds = new WeakMap<TemplateStringsArray, string>();
+let lastTemplateId = 0;
+
+function idOf(template: TemplateStringsArray): string {
+  let id = templateIds.get(template);
+  if (id === undefined) {
+    id = (++lastTemplateId).toString(36);
+    templateIds.set(template, id);
+  }
+  return id;
+}
+
 /** Tags a template as SQL. A value becomes a parameter; a nested `sql` statement is spliced in. */
 export function sql(template: TemplateStringsArray, ...parts: readonly unknown[]): Statement {
-  const strings: string[] = [];
+  let shape = idOf(template);
   const values: unknown[] = [];
-  let piece = template[0] ?? "";
-  for (const [index, part] of parts.entries()) {
-    const behind = template[index + 1] ?? "";
+  for (const part of parts) {
     if (part instanceof SqlStatement) {
-      const [first = "", ...rest] = part.strings;
-      piece += first;
-      for (const [nested, next] of rest.entries()) {
-        strings.push(piece);
-        values.push(part.values[nested]);
-        piece = next;
-      }
-      piece += behind;
+      shape += `(${part.shape})`;
+      for (const value of part.values) values.push(value);
     } else {
-      strings.push(piece);
+      shape += ",";
       values.push(part);
-      piece = behind;
     }
   }
-  strings.push(piece);
-  return new SqlStatement(strings, values);
+  return new SqlStatement(template, parts, shape, values);
 }
 
 /**
@@ -86,8 +112,7 @@ export function records<Row extends object>(
 ): Statement {
   const names = Object.keys(columns) as (keyof Row & string)[];
   const casts = names.map((name, index) => `::${columns[name]}[]${index === names.length - 1 ? "" : ", "}`);
-  return new SqlStatement(
-    ["unnest(", ...casts.slice(0, -1), `${casts.at(-1)}) AS ${alias}(${names.join(", ")})`],
-    names.map((name) => rows.map((row) => row[name] ?? null)),
-  );
+  const strings = ["unnest(", ...casts.slice(0, -1), `${casts.at(-1)}) AS ${alias}(${names.join(", ")})`];
+  const values = names.map((name) => rows.map((row) => row[name] ?? null));
+  return new SqlStatement(strings, values, `=${strings.join("")}`, values);
 }

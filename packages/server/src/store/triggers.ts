@@ -199,6 +199,22 @@ export function statesOf(tx: Queryable, projectId: string, ids: readonly string[
     FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ANY(${ids})`);
 }
 
+/** What depends on the answer of a wait besides itself. */
+export interface Sharing {
+  readonly id: string;
+  /** Whether others share its key. */
+  readonly is_joined: boolean;
+  /** The group whose member it is. */
+  readonly group_id: string | null;
+}
+
+/** Of waits that are locked, those whose answer others depend on. */
+export function sharedAmong(tx: Queryable, projectId: string, ids: readonly string[]): Promise<Sharing[]> {
+  return tx.query<Sharing>(sql`
+    SELECT t.id, t.slot <> '' AS is_joined, t.group_id FROM event_triggers t
+    WHERE t.project_id = ${projectId} AND t.id = ANY(${ids}) AND t.status = 'waiting' AND (t.slot <> '' OR t.group_id IS NOT NULL)`);
+}
+
 export interface DueTrigger {
   readonly project_id: string;
   readonly id: string;

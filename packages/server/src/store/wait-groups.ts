@@ -1,5 +1,5 @@
 import type { EventTrigger, WaitGroupMode } from "@strait/contract";
-import { type Queryable, sql } from "./sql.ts";
+import { type Queryable, records, sql } from "./sql.ts";
 import { columns, type KeyState } from "./triggers.ts";
 
 /** The deadline of a group, which its members share: fixed before any of them opens. */
@@ -64,21 +64,31 @@ export async function tryLock(tx: Queryable, projectId: string, id: string): Pro
   return rows.length > 0;
 }
 
-/** A group and its members, in the order in which they opened. Read in a statement after the group is locked. */
-export async function stateOf(
+export interface GroupId {
+  readonly project_id: string;
+  readonly id: string;
+}
+
+const groupIdTypes = { project_id: "text", id: "text" } as const;
+
+/** Groups and their members, by the groups' ids; the members in the order in which they opened. Read in statements after the groups are locked. */
+export async function statesOf(
   tx: Queryable,
-  projectId: string,
-  id: string,
-): Promise<{ group: GroupState; members: KeyState[] } | undefined> {
+  ids: readonly GroupId[],
+): Promise<ReadonlyMap<string, { readonly group: GroupState; readonly members: KeyState[] }>> {
   const overdue = sql`t.status = 'waiting' AND coalesce(t.expires_at <= strait_now(), false) AS overdue`;
-  const [group] = await tx.query<GroupState>(sql`
+  const groups = await tx.query<GroupState>(sql`
     SELECT ${columns}, t.group_mode, t.group_needed, ${overdue}
-    FROM event_triggers t WHERE t.project_id = ${projectId} AND t.id = ${id}`);
-  if (!group) return undefined;
+    FROM ${records("i", groupIdTypes, ids)} JOIN event_triggers t ON t.project_id = i.project_id AND t.id = i.id`);
   const members = await tx.query<KeyState>(sql`
     SELECT ${columns}, ${overdue}
-    FROM event_triggers t WHERE t.project_id = ${projectId} AND t.group_id = ${id} ORDER BY t.id`);
-  return { group, members };
+    FROM ${records("i", groupIdTypes, ids)} CROSS JOIN LATERAL (
+      SELECT m.* FROM event_triggers m
+      WHERE m.project_id = i.project_id AND m.group_id = i.id OFFSET 0) t -- or a plan from an empty table reads all members
+    ORDER BY t.id`);
+  const states = new Map(groups.map((group) => [group.id, { group, members: [] as KeyState[] }]));
+  for (const member of members) states.get(member.group_id ?? "")?.members.push(member);
+  return states;
 }
 
 /** Notes that the event was the last one that its group needed. */

@@ -61,6 +61,12 @@ export function workflowRunsToAdvance(
     ORDER BY project_id, workflow_run_id LIMIT ${limit}`);
 }
 
+/** Asks that somebody looks at the workflow run again, after the commit. */
+export async function askToAdvance(tx: Queryable, projectId: string, workflowRunId: string): Promise<void> {
+  await tx.query(sql`
+    INSERT INTO workflow_advances (project_id, workflow_run_id) VALUES (${projectId}, ${workflowRunId})`);
+}
+
 /** Deletes the rows that ask for the workflow run, which the caller has locked. */
 export async function takeOfWorkflowRun(tx: Queryable, projectId: string, workflowRunId: string): Promise<void> {
   await tx.query(

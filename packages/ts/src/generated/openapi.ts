@@ -1734,11 +1734,8 @@ export interface components {
      * `trigger.received`.
      */
     DeliveryEventType: string;
-    /**
-     * When a failed attempt is followed by another. `exponential`: after 5, 25, 125 and 625 seconds.
-     * @enum {string}
-     */
-    DeliveryRetryPolicy: "exponential";
+    /** When a failed attempt is followed by another. `exponential`: after 5, 25, 125 and 625 seconds. */
+    DeliveryRetryPolicy: string;
     /**
      * The state of one webhook delivery. `pending`: attempts are left. `delivered`: the receiver answered 2xx. `failed`: it could not be sent at all, for
      * instance because its URL is not allowed. `dead`: refused for good, or all attempts failed.

@@ -150,424 +150,424 @@ import type {
 export const deleteSdkV1RunsByRunIDStateByKey: (
   connection: Connection<"runToken">,
   input: DeleteSdkV1RunsByRunIDStateByKeyInput,
-) => Promise<DeleteSdkV1RunsByRunIDStateByKeyResult> = /* @__PURE__ */ standalone("DELETE /sdk/v1/runs/{runID}/state/{key} 2");
+) => Promise<DeleteSdkV1RunsByRunIDStateByKeyResult> = /* @__PURE__ */ standalone("deleteSdkV1RunsByRunIDStateByKey", "DELETE", "/sdk/v1/runs/{runID}/state/{key}", 2);
 
 /** Revoke an API key. */
 export const deleteV1ApiKeysByKeyID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: DeleteV1ApiKeysByKeyIDInput,
-) => Promise<DeleteV1ApiKeysByKeyIDResult> = /* @__PURE__ */ standalone("DELETE /v1/api-keys/{keyID} 5");
+) => Promise<DeleteV1ApiKeysByKeyIDResult> = /* @__PURE__ */ standalone("deleteV1ApiKeysByKeyID", "DELETE", "/v1/api-keys/{keyID}", 5);
 
 /** Cancel an event trigger. */
 export const deleteV1EventsByEventKey: (
   connection: Connection<"bearer" | "internalSecret">,
   input: DeleteV1EventsByEventKeyInput,
-) => Promise<DeleteV1EventsByEventKeyResult> = /* @__PURE__ */ standalone("DELETE /v1/events/{eventKey} 5");
+) => Promise<DeleteV1EventsByEventKeyResult> = /* @__PURE__ */ standalone("deleteV1EventsByEventKey", "DELETE", "/v1/events/{eventKey}", 5);
 
 /** Delete a job. */
 export const deleteV1JobsByJobID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: DeleteV1JobsByJobIDInput,
-) => Promise<DeleteV1JobsByJobIDResult> = /* @__PURE__ */ standalone("DELETE /v1/jobs/{jobID} 5");
+) => Promise<DeleteV1JobsByJobIDResult> = /* @__PURE__ */ standalone("deleteV1JobsByJobID", "DELETE", "/v1/jobs/{jobID}", 5);
 
 /** Cancel a run. */
 export const deleteV1RunsByRunID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: DeleteV1RunsByRunIDInput,
-) => Promise<DeleteV1RunsByRunIDResult> = /* @__PURE__ */ standalone("DELETE /v1/runs/{runID} 5");
+) => Promise<DeleteV1RunsByRunIDResult> = /* @__PURE__ */ standalone("deleteV1RunsByRunID", "DELETE", "/v1/runs/{runID}", 5);
 
 /** Cancel a workflow run. */
 export const deleteV1WorkflowRunsByWorkflowRunID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: DeleteV1WorkflowRunsByWorkflowRunIDInput,
-) => Promise<DeleteV1WorkflowRunsByWorkflowRunIDResult> = /* @__PURE__ */ standalone("DELETE /v1/workflow-runs/{workflowRunID} 5");
+) => Promise<DeleteV1WorkflowRunsByWorkflowRunIDResult> = /* @__PURE__ */ standalone("deleteV1WorkflowRunsByWorkflowRunID", "DELETE", "/v1/workflow-runs/{workflowRunID}", 5);
 
 /** Delete a workflow. */
 export const deleteV1WorkflowsByWorkflowID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: DeleteV1WorkflowsByWorkflowIDInput,
-) => Promise<DeleteV1WorkflowsByWorkflowIDResult> = /* @__PURE__ */ standalone("DELETE /v1/workflows/{workflowID} 5");
+) => Promise<DeleteV1WorkflowsByWorkflowIDResult> = /* @__PURE__ */ standalone("deleteV1WorkflowsByWorkflowID", "DELETE", "/v1/workflows/{workflowID}", 5);
 
 /** Is the process alive? */
 export const getHealth: (
   connection: Connection<AuthType>,
   input?: GetHealthInput,
-) => Promise<GetHealthResult> = /* @__PURE__ */ standalone("GET /health 0");
+) => Promise<GetHealthResult> = /* @__PURE__ */ standalone("getHealth", "GET", "/health", 0);
 
 /** Can the process serve? */
 export const getHealthReady: (
   connection: Connection<AuthType>,
   input?: GetHealthReadyInput,
-) => Promise<GetHealthReadyResult> = /* @__PURE__ */ standalone("GET /health/ready 0");
+) => Promise<GetHealthReadyResult> = /* @__PURE__ */ standalone("getHealthReady", "GET", "/health/ready", 0);
 
 /** Get the latest checkpoint. */
 export const getSdkV1RunsByRunIDCheckpoint: (
   connection: Connection<"runToken">,
   input: GetSdkV1RunsByRunIDCheckpointInput,
-) => Promise<GetSdkV1RunsByRunIDCheckpointResult> = /* @__PURE__ */ standalone("GET /sdk/v1/runs/{runID}/checkpoint 2");
+) => Promise<GetSdkV1RunsByRunIDCheckpointResult> = /* @__PURE__ */ standalone("getSdkV1RunsByRunIDCheckpoint", "GET", "/sdk/v1/runs/{runID}/checkpoint", 2);
 
 /** Get the payload. */
 export const getSdkV1RunsByRunIDPayload: (
   connection: Connection<"runToken">,
   input: GetSdkV1RunsByRunIDPayloadInput,
-) => Promise<GetSdkV1RunsByRunIDPayloadResult> = /* @__PURE__ */ standalone("GET /sdk/v1/runs/{runID}/payload 2");
+) => Promise<GetSdkV1RunsByRunIDPayloadResult> = /* @__PURE__ */ standalone("getSdkV1RunsByRunIDPayload", "GET", "/sdk/v1/runs/{runID}/payload", 2);
 
 /** List values. */
 export const getSdkV1RunsByRunIDState: (
   connection: Connection<"runToken">,
   input: GetSdkV1RunsByRunIDStateInput,
-) => Promise<GetSdkV1RunsByRunIDStateResult> = /* @__PURE__ */ standalone("GET /sdk/v1/runs/{runID}/state 18");
+) => Promise<GetSdkV1RunsByRunIDStateResult> = /* @__PURE__ */ standalone("getSdkV1RunsByRunIDState", "GET", "/sdk/v1/runs/{runID}/state", 2);
 
 /** Get a value. */
 export const getSdkV1RunsByRunIDStateByKey: (
   connection: Connection<"runToken">,
   input: GetSdkV1RunsByRunIDStateByKeyInput,
-) => Promise<GetSdkV1RunsByRunIDStateByKeyResult> = /* @__PURE__ */ standalone("GET /sdk/v1/runs/{runID}/state/{key} 2");
+) => Promise<GetSdkV1RunsByRunIDStateByKeyResult> = /* @__PURE__ */ standalone("getSdkV1RunsByRunIDStateByKey", "GET", "/sdk/v1/runs/{runID}/state/{key}", 2);
 
 /** List API keys. */
 export const getV1ApiKeys: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1ApiKeysInput,
-) => Promise<GetV1ApiKeysResult> = /* @__PURE__ */ standalone("GET /v1/api-keys 21");
+) => Promise<GetV1ApiKeysResult> = /* @__PURE__ */ standalone("getV1ApiKeys", "GET", "/v1/api-keys", 5);
 
 /** List audit events. */
 export const getV1AuditEvents: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1AuditEventsInput,
-) => Promise<GetV1AuditEventsResult> = /* @__PURE__ */ standalone("GET /v1/audit-events 21");
+) => Promise<GetV1AuditEventsResult> = /* @__PURE__ */ standalone("getV1AuditEvents", "GET", "/v1/audit-events", 5);
 
 /** List dead letters. */
 export const getV1EventDeadLetters: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1EventDeadLettersInput,
-) => Promise<GetV1EventDeadLettersResult> = /* @__PURE__ */ standalone("GET /v1/event-dead-letters 21");
+) => Promise<GetV1EventDeadLettersResult> = /* @__PURE__ */ standalone("getV1EventDeadLetters", "GET", "/v1/event-dead-letters", 5);
 
 /** List event triggers. */
 export const getV1Events: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1EventsInput,
-) => Promise<GetV1EventsResult> = /* @__PURE__ */ standalone("GET /v1/events 21");
+) => Promise<GetV1EventsResult> = /* @__PURE__ */ standalone("getV1Events", "GET", "/v1/events", 5);
 
 /** Get an event trigger. */
 export const getV1EventsByEventKey: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1EventsByEventKeyInput,
-) => Promise<GetV1EventsByEventKeyResult> = /* @__PURE__ */ standalone("GET /v1/events/{eventKey} 5");
+) => Promise<GetV1EventsByEventKeyResult> = /* @__PURE__ */ standalone("getV1EventsByEventKey", "GET", "/v1/events/{eventKey}", 5);
 
 /** Explain what becomes of events. */
 export const getV1EventsByEventKeyExplain: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1EventsByEventKeyExplainInput,
-) => Promise<GetV1EventsByEventKeyExplainResult> = /* @__PURE__ */ standalone("GET /v1/events/{eventKey}/explain 5");
+) => Promise<GetV1EventsByEventKeyExplainResult> = /* @__PURE__ */ standalone("getV1EventsByEventKeyExplain", "GET", "/v1/events/{eventKey}/explain", 5);
 
 /** List what was sent to a key. */
 export const getV1EventsByEventKeySends: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1EventsByEventKeySendsInput,
-) => Promise<GetV1EventsByEventKeySendsResult> = /* @__PURE__ */ standalone("GET /v1/events/{eventKey}/sends 21");
+) => Promise<GetV1EventsByEventKeySendsResult> = /* @__PURE__ */ standalone("getV1EventsByEventKeySends", "GET", "/v1/events/{eventKey}/sends", 5);
 
 /** Count event triggers. */
 export const getV1EventsStats: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1EventsStatsInput,
-) => Promise<GetV1EventsStatsResult> = /* @__PURE__ */ standalone("GET /v1/events/stats 5");
+) => Promise<GetV1EventsStatsResult> = /* @__PURE__ */ standalone("getV1EventsStats", "GET", "/v1/events/stats", 5);
 
 /** List jobs. */
 export const getV1Jobs: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1JobsInput,
-) => Promise<GetV1JobsResult> = /* @__PURE__ */ standalone("GET /v1/jobs 21");
+) => Promise<GetV1JobsResult> = /* @__PURE__ */ standalone("getV1Jobs", "GET", "/v1/jobs", 5);
 
 /** Get a job. */
 export const getV1JobsByJobID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1JobsByJobIDInput,
-) => Promise<GetV1JobsByJobIDResult> = /* @__PURE__ */ standalone("GET /v1/jobs/{jobID} 5");
+) => Promise<GetV1JobsByJobIDResult> = /* @__PURE__ */ standalone("getV1JobsByJobID", "GET", "/v1/jobs/{jobID}", 5);
 
 /** List projects. */
 export const getV1Projects: (
   connection: Connection<"internalSecret">,
   input?: GetV1ProjectsInput,
-) => Promise<GetV1ProjectsResult> = /* @__PURE__ */ standalone("GET /v1/projects 20");
+) => Promise<GetV1ProjectsResult> = /* @__PURE__ */ standalone("getV1Projects", "GET", "/v1/projects", 4);
 
 /** Get a project. */
 export const getV1ProjectsByProjectID: (
   connection: Connection<"internalSecret">,
   input: GetV1ProjectsByProjectIDInput,
-) => Promise<GetV1ProjectsByProjectIDResult> = /* @__PURE__ */ standalone("GET /v1/projects/{projectID} 4");
+) => Promise<GetV1ProjectsByProjectIDResult> = /* @__PURE__ */ standalone("getV1ProjectsByProjectID", "GET", "/v1/projects/{projectID}", 4);
 
 /** List runs. */
 export const getV1Runs: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1RunsInput,
-) => Promise<GetV1RunsResult> = /* @__PURE__ */ standalone("GET /v1/runs 21");
+) => Promise<GetV1RunsResult> = /* @__PURE__ */ standalone("getV1Runs", "GET", "/v1/runs", 5);
 
 /** Get a run. */
 export const getV1RunsByRunID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1RunsByRunIDInput,
-) => Promise<GetV1RunsByRunIDResult> = /* @__PURE__ */ standalone("GET /v1/runs/{runID} 5");
+) => Promise<GetV1RunsByRunIDResult> = /* @__PURE__ */ standalone("getV1RunsByRunID", "GET", "/v1/runs/{runID}", 5);
 
 /** List the log of a run. */
 export const getV1RunsByRunIDEvents: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1RunsByRunIDEventsInput,
-) => Promise<GetV1RunsByRunIDEventsResult> = /* @__PURE__ */ standalone("GET /v1/runs/{runID}/events 21");
+) => Promise<GetV1RunsByRunIDEventsResult> = /* @__PURE__ */ standalone("getV1RunsByRunIDEvents", "GET", "/v1/runs/{runID}/events", 5);
 
 /** List the inbox of a run. */
 export const getV1RunsByRunIDInbox: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1RunsByRunIDInboxInput,
-) => Promise<GetV1RunsByRunIDInboxResult> = /* @__PURE__ */ standalone("GET /v1/runs/{runID}/inbox 21");
+) => Promise<GetV1RunsByRunIDInboxResult> = /* @__PURE__ */ standalone("getV1RunsByRunIDInbox", "GET", "/v1/runs/{runID}/inbox", 5);
 
 /** List webhook deliveries. */
 export const getV1WebhooksDeliveries: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1WebhooksDeliveriesInput,
-) => Promise<GetV1WebhooksDeliveriesResult> = /* @__PURE__ */ standalone("GET /v1/webhooks/deliveries 21");
+) => Promise<GetV1WebhooksDeliveriesResult> = /* @__PURE__ */ standalone("getV1WebhooksDeliveries", "GET", "/v1/webhooks/deliveries", 5);
 
 /** Get a webhook delivery. */
 export const getV1WebhooksDeliveriesByDeliveryID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1WebhooksDeliveriesByDeliveryIDInput,
-) => Promise<GetV1WebhooksDeliveriesByDeliveryIDResult> = /* @__PURE__ */ standalone("GET /v1/webhooks/deliveries/{deliveryID} 5");
+) => Promise<GetV1WebhooksDeliveriesByDeliveryIDResult> = /* @__PURE__ */ standalone("getV1WebhooksDeliveriesByDeliveryID", "GET", "/v1/webhooks/deliveries/{deliveryID}", 5);
 
 /** List workflow runs. */
 export const getV1WorkflowRuns: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1WorkflowRunsInput,
-) => Promise<GetV1WorkflowRunsResult> = /* @__PURE__ */ standalone("GET /v1/workflow-runs 21");
+) => Promise<GetV1WorkflowRunsResult> = /* @__PURE__ */ standalone("getV1WorkflowRuns", "GET", "/v1/workflow-runs", 5);
 
 /** Get a workflow run. */
 export const getV1WorkflowRunsByWorkflowRunID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1WorkflowRunsByWorkflowRunIDInput,
-) => Promise<GetV1WorkflowRunsByWorkflowRunIDResult> = /* @__PURE__ */ standalone("GET /v1/workflow-runs/{workflowRunID} 5");
+) => Promise<GetV1WorkflowRunsByWorkflowRunIDResult> = /* @__PURE__ */ standalone("getV1WorkflowRunsByWorkflowRunID", "GET", "/v1/workflow-runs/{workflowRunID}", 5);
 
 /** List the steps of a workflow run. */
 export const getV1WorkflowRunsByWorkflowRunIDSteps: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1WorkflowRunsByWorkflowRunIDStepsInput,
-) => Promise<GetV1WorkflowRunsByWorkflowRunIDStepsResult> = /* @__PURE__ */ standalone("GET /v1/workflow-runs/{workflowRunID}/steps 21");
+) => Promise<GetV1WorkflowRunsByWorkflowRunIDStepsResult> = /* @__PURE__ */ standalone("getV1WorkflowRunsByWorkflowRunIDSteps", "GET", "/v1/workflow-runs/{workflowRunID}/steps", 5);
 
 /** List workflows. */
 export const getV1Workflows: (
   connection: Connection<"bearer" | "internalSecret">,
   input?: GetV1WorkflowsInput,
-) => Promise<GetV1WorkflowsResult> = /* @__PURE__ */ standalone("GET /v1/workflows 21");
+) => Promise<GetV1WorkflowsResult> = /* @__PURE__ */ standalone("getV1Workflows", "GET", "/v1/workflows", 5);
 
 /** Get a workflow. */
 export const getV1WorkflowsByWorkflowID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: GetV1WorkflowsByWorkflowIDInput,
-) => Promise<GetV1WorkflowsByWorkflowIDResult> = /* @__PURE__ */ standalone("GET /v1/workflows/{workflowID} 5");
+) => Promise<GetV1WorkflowsByWorkflowIDResult> = /* @__PURE__ */ standalone("getV1WorkflowsByWorkflowID", "GET", "/v1/workflows/{workflowID}", 5);
 
 /** Change a job. */
 export const patchV1JobsByJobID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PatchV1JobsByJobIDInput,
-) => Promise<PatchV1JobsByJobIDResult> = /* @__PURE__ */ standalone("PATCH /v1/jobs/{jobID} 5");
+) => Promise<PatchV1JobsByJobIDResult> = /* @__PURE__ */ standalone("patchV1JobsByJobID", "PATCH", "/v1/jobs/{jobID}", 5);
 
 /** Change a project. */
 export const patchV1ProjectsByProjectID: (
   connection: Connection<"internalSecret">,
   input: PatchV1ProjectsByProjectIDInput,
-) => Promise<PatchV1ProjectsByProjectIDResult> = /* @__PURE__ */ standalone("PATCH /v1/projects/{projectID} 4");
+) => Promise<PatchV1ProjectsByProjectIDResult> = /* @__PURE__ */ standalone("patchV1ProjectsByProjectID", "PATCH", "/v1/projects/{projectID}", 4);
 
 /** Change a workflow. */
 export const patchV1WorkflowsByWorkflowID: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PatchV1WorkflowsByWorkflowIDInput,
-) => Promise<PatchV1WorkflowsByWorkflowIDResult> = /* @__PURE__ */ standalone("PATCH /v1/workflows/{workflowID} 5");
+) => Promise<PatchV1WorkflowsByWorkflowIDResult> = /* @__PURE__ */ standalone("patchV1WorkflowsByWorkflowID", "PATCH", "/v1/workflows/{workflowID}", 5);
 
 /** Add metadata. */
 export const postSdkV1RunsByRunIDAnnotate: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDAnnotateInput,
-) => Promise<PostSdkV1RunsByRunIDAnnotateResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/annotate 2");
+) => Promise<PostSdkV1RunsByRunIDAnnotateResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDAnnotate", "POST", "/sdk/v1/runs/{runID}/annotate", 2);
 
 /** Save a checkpoint. */
 export const postSdkV1RunsByRunIDCheckpoint: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDCheckpointInput,
-) => Promise<PostSdkV1RunsByRunIDCheckpointResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/checkpoint 2");
+) => Promise<PostSdkV1RunsByRunIDCheckpointResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDCheckpoint", "POST", "/sdk/v1/runs/{runID}/checkpoint", 2);
 
 /** Complete the run. */
 export const postSdkV1RunsByRunIDComplete: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDCompleteInput,
-) => Promise<PostSdkV1RunsByRunIDCompleteResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/complete 2");
+) => Promise<PostSdkV1RunsByRunIDCompleteResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDComplete", "POST", "/sdk/v1/runs/{runID}/complete", 2);
 
 /** Fail the run. */
 export const postSdkV1RunsByRunIDFail: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDFailInput,
-) => Promise<PostSdkV1RunsByRunIDFailResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/fail 2");
+) => Promise<PostSdkV1RunsByRunIDFailResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDFail", "POST", "/sdk/v1/runs/{runID}/fail", 2);
 
 /** Stay alive. */
 export const postSdkV1RunsByRunIDHeartbeat: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDHeartbeatInput,
-) => Promise<PostSdkV1RunsByRunIDHeartbeatResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/heartbeat 2");
+) => Promise<PostSdkV1RunsByRunIDHeartbeatResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDHeartbeat", "POST", "/sdk/v1/runs/{runID}/heartbeat", 2);
 
 /** Receive messages. */
 export const postSdkV1RunsByRunIDInboxReceive: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDInboxReceiveInput,
-) => Promise<PostSdkV1RunsByRunIDInboxReceiveResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/inbox/receive 2");
+) => Promise<PostSdkV1RunsByRunIDInboxReceiveResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDInboxReceive", "POST", "/sdk/v1/runs/{runID}/inbox/receive", 2);
 
 /** Write to the log. */
 export const postSdkV1RunsByRunIDLog: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDLogInput,
-) => Promise<PostSdkV1RunsByRunIDLogResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/log 2");
+) => Promise<PostSdkV1RunsByRunIDLogResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDLog", "POST", "/sdk/v1/runs/{runID}/log", 2);
 
 /** Set an output. */
 export const postSdkV1RunsByRunIDOutput: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDOutputInput,
-) => Promise<PostSdkV1RunsByRunIDOutputResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/output 2");
+) => Promise<PostSdkV1RunsByRunIDOutputResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDOutput", "POST", "/sdk/v1/runs/{runID}/output", 2);
 
 /** Report progress. */
 export const postSdkV1RunsByRunIDProgress: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDProgressInput,
-) => Promise<PostSdkV1RunsByRunIDProgressResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/progress 2");
+) => Promise<PostSdkV1RunsByRunIDProgressResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDProgress", "POST", "/sdk/v1/runs/{runID}/progress", 2);
 
 /** Set a value. */
 export const postSdkV1RunsByRunIDState: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDStateInput,
-) => Promise<PostSdkV1RunsByRunIDStateResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/state 2");
+) => Promise<PostSdkV1RunsByRunIDStateResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDState", "POST", "/sdk/v1/runs/{runID}/state", 2);
 
 /** Wait for an event. */
 export const postSdkV1RunsByRunIDWaitForEvent: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDWaitForEventInput,
-) => Promise<PostSdkV1RunsByRunIDWaitForEventResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/wait-for-event 2");
+) => Promise<PostSdkV1RunsByRunIDWaitForEventResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDWaitForEvent", "POST", "/sdk/v1/runs/{runID}/wait-for-event", 2);
 
 /** Wait for several events. */
 export const postSdkV1RunsByRunIDWaitForEvents: (
   connection: Connection<"runToken">,
   input: PostSdkV1RunsByRunIDWaitForEventsInput,
-) => Promise<PostSdkV1RunsByRunIDWaitForEventsResult> = /* @__PURE__ */ standalone("POST /sdk/v1/runs/{runID}/wait-for-events 2");
+) => Promise<PostSdkV1RunsByRunIDWaitForEventsResult> = /* @__PURE__ */ standalone("postSdkV1RunsByRunIDWaitForEvents", "POST", "/sdk/v1/runs/{runID}/wait-for-events", 2);
 
 /** Create an API key. */
 export const postV1ApiKeys: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1ApiKeysInput,
-) => Promise<PostV1ApiKeysResult> = /* @__PURE__ */ standalone("POST /v1/api-keys 5");
+) => Promise<PostV1ApiKeysResult> = /* @__PURE__ */ standalone("postV1ApiKeys", "POST", "/v1/api-keys", 5);
 
 /** Replace an API key. */
 export const postV1ApiKeysByKeyIDRotate: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1ApiKeysByKeyIDRotateInput,
-) => Promise<PostV1ApiKeysByKeyIDRotateResult> = /* @__PURE__ */ standalone("POST /v1/api-keys/{keyID}/rotate 5");
+) => Promise<PostV1ApiKeysByKeyIDRotateResult> = /* @__PURE__ */ standalone("postV1ApiKeysByKeyIDRotate", "POST", "/v1/api-keys/{keyID}/rotate", 5);
 
 /** Discard a dead letter. */
 export const postV1EventDeadLettersByEventIDDiscard: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventDeadLettersByEventIDDiscardInput,
-) => Promise<PostV1EventDeadLettersByEventIDDiscardResult> = /* @__PURE__ */ standalone("POST /v1/event-dead-letters/{eventID}/discard 5");
+) => Promise<PostV1EventDeadLettersByEventIDDiscardResult> = /* @__PURE__ */ standalone("postV1EventDeadLettersByEventIDDiscard", "POST", "/v1/event-dead-letters/{eventID}/discard", 5);
 
 /** Send a dead letter again. */
 export const postV1EventDeadLettersByEventIDRetarget: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventDeadLettersByEventIDRetargetInput,
-) => Promise<PostV1EventDeadLettersByEventIDRetargetResult> = /* @__PURE__ */ standalone("POST /v1/event-dead-letters/{eventID}/retarget 5");
+) => Promise<PostV1EventDeadLettersByEventIDRetargetResult> = /* @__PURE__ */ standalone("postV1EventDeadLettersByEventIDRetarget", "POST", "/v1/event-dead-letters/{eventID}/retarget", 5);
 
 /** Change the deadline of an event trigger. */
 export const postV1EventsByEventKeyExtend: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventsByEventKeyExtendInput,
-) => Promise<PostV1EventsByEventKeyExtendResult> = /* @__PURE__ */ standalone("POST /v1/events/{eventKey}/extend 5");
+) => Promise<PostV1EventsByEventKeyExtendResult> = /* @__PURE__ */ standalone("postV1EventsByEventKeyExtend", "POST", "/v1/events/{eventKey}/extend", 5);
 
 /** Reject an event trigger. */
 export const postV1EventsByEventKeyReject: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventsByEventKeyRejectInput,
-) => Promise<PostV1EventsByEventKeyRejectResult> = /* @__PURE__ */ standalone("POST /v1/events/{eventKey}/reject 5");
+) => Promise<PostV1EventsByEventKeyRejectResult> = /* @__PURE__ */ standalone("postV1EventsByEventKeyReject", "POST", "/v1/events/{eventKey}/reject", 5);
 
 /** Send an event. */
 export const postV1EventsByEventKeySend: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventsByEventKeySendInput,
-) => Promise<PostV1EventsByEventKeySendResult> = /* @__PURE__ */ standalone("POST /v1/events/{eventKey}/send 5");
+) => Promise<PostV1EventsByEventKeySendResult> = /* @__PURE__ */ standalone("postV1EventsByEventKeySend", "POST", "/v1/events/{eventKey}/send", 5);
 
 /** Send an event to every wait under a prefix. */
 export const postV1EventsPrefixByPrefixSend: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventsPrefixByPrefixSendInput,
-) => Promise<PostV1EventsPrefixByPrefixSendResult> = /* @__PURE__ */ standalone("POST /v1/events/prefix/{prefix}/send 5");
+) => Promise<PostV1EventsPrefixByPrefixSendResult> = /* @__PURE__ */ standalone("postV1EventsPrefixByPrefixSend", "POST", "/v1/events/prefix/{prefix}/send", 5);
 
 /** Delete old event triggers. */
 export const postV1EventsPurge: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1EventsPurgeInput,
-) => Promise<PostV1EventsPurgeResult> = /* @__PURE__ */ standalone("POST /v1/events/purge 5");
+) => Promise<PostV1EventsPurgeResult> = /* @__PURE__ */ standalone("postV1EventsPurge", "POST", "/v1/events/purge", 5);
 
 /** Create a job. */
 export const postV1Jobs: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1JobsInput,
-) => Promise<PostV1JobsResult> = /* @__PURE__ */ standalone("POST /v1/jobs 5");
+) => Promise<PostV1JobsResult> = /* @__PURE__ */ standalone("postV1Jobs", "POST", "/v1/jobs", 5);
 
 /** Start a run. */
 export const postV1JobsByJobIDTrigger: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1JobsByJobIDTriggerInput,
-) => Promise<PostV1JobsByJobIDTriggerResult> = /* @__PURE__ */ standalone("POST /v1/jobs/{jobID}/trigger 5");
+) => Promise<PostV1JobsByJobIDTriggerResult> = /* @__PURE__ */ standalone("postV1JobsByJobIDTrigger", "POST", "/v1/jobs/{jobID}/trigger", 5);
 
 /** Start many runs. */
 export const postV1JobsByJobIDTriggerBulk: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1JobsByJobIDTriggerBulkInput,
-) => Promise<PostV1JobsByJobIDTriggerBulkResult> = /* @__PURE__ */ standalone("POST /v1/jobs/{jobID}/trigger/bulk 5");
+) => Promise<PostV1JobsByJobIDTriggerBulkResult> = /* @__PURE__ */ standalone("postV1JobsByJobIDTriggerBulk", "POST", "/v1/jobs/{jobID}/trigger/bulk", 5);
 
 /** Create a project. */
 export const postV1Projects: (
   connection: Connection<"internalSecret">,
   input: PostV1ProjectsInput,
-) => Promise<PostV1ProjectsResult> = /* @__PURE__ */ standalone("POST /v1/projects 4");
+) => Promise<PostV1ProjectsResult> = /* @__PURE__ */ standalone("postV1Projects", "POST", "/v1/projects", 4);
 
 /** Send a message to a run. */
 export const postV1RunsByRunIDInboxByName: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1RunsByRunIDInboxByNameInput,
-) => Promise<PostV1RunsByRunIDInboxByNameResult> = /* @__PURE__ */ standalone("POST /v1/runs/{runID}/inbox/{name} 5");
+) => Promise<PostV1RunsByRunIDInboxByNameResult> = /* @__PURE__ */ standalone("postV1RunsByRunIDInboxByName", "POST", "/v1/runs/{runID}/inbox/{name}", 5);
 
 /** Create a stream token. */
 export const postV1StreamTokens: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1StreamTokensInput,
-) => Promise<PostV1StreamTokensResult> = /* @__PURE__ */ standalone("POST /v1/stream-tokens 5");
+) => Promise<PostV1StreamTokensResult> = /* @__PURE__ */ standalone("postV1StreamTokens", "POST", "/v1/stream-tokens", 5);
 
 /** Replay a webhook delivery. */
 export const postV1WebhooksDeliveriesByDeliveryIDReplay: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput,
-) => Promise<PostV1WebhooksDeliveriesByDeliveryIDReplayResult> = /* @__PURE__ */ standalone("POST /v1/webhooks/deliveries/{deliveryID}/replay 5");
+) => Promise<PostV1WebhooksDeliveriesByDeliveryIDReplayResult> = /* @__PURE__ */ standalone("postV1WebhooksDeliveriesByDeliveryIDReplay", "POST", "/v1/webhooks/deliveries/{deliveryID}/replay", 5);
 
 /** Retry a webhook delivery. */
 export const postV1WebhooksDeliveriesByDeliveryIDRetry: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput,
-) => Promise<PostV1WebhooksDeliveriesByDeliveryIDRetryResult> = /* @__PURE__ */ standalone("POST /v1/webhooks/deliveries/{deliveryID}/retry 5");
+) => Promise<PostV1WebhooksDeliveriesByDeliveryIDRetryResult> = /* @__PURE__ */ standalone("postV1WebhooksDeliveriesByDeliveryIDRetry", "POST", "/v1/webhooks/deliveries/{deliveryID}/retry", 5);
 
 /** Create a workflow. */
 export const postV1Workflows: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1WorkflowsInput,
-) => Promise<PostV1WorkflowsResult> = /* @__PURE__ */ standalone("POST /v1/workflows 5");
+) => Promise<PostV1WorkflowsResult> = /* @__PURE__ */ standalone("postV1Workflows", "POST", "/v1/workflows", 5);
 
 /** Check a workflow. */
 export const postV1WorkflowsByWorkflowIDDryRun: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1WorkflowsByWorkflowIDDryRunInput,
-) => Promise<PostV1WorkflowsByWorkflowIDDryRunResult> = /* @__PURE__ */ standalone("POST /v1/workflows/{workflowID}/dry-run 5");
+) => Promise<PostV1WorkflowsByWorkflowIDDryRunResult> = /* @__PURE__ */ standalone("postV1WorkflowsByWorkflowIDDryRun", "POST", "/v1/workflows/{workflowID}/dry-run", 5);
 
 /** Start a workflow run. */
 export const postV1WorkflowsByWorkflowIDTrigger: (
   connection: Connection<"bearer" | "internalSecret">,
   input: PostV1WorkflowsByWorkflowIDTriggerInput,
-) => Promise<PostV1WorkflowsByWorkflowIDTriggerResult> = /* @__PURE__ */ standalone("POST /v1/workflows/{workflowID}/trigger 5");
+) => Promise<PostV1WorkflowsByWorkflowIDTriggerResult> = /* @__PURE__ */ standalone("postV1WorkflowsByWorkflowIDTrigger", "POST", "/v1/workflows/{workflowID}/trigger", 5);

@@ -368,7 +368,7 @@ export type DeadLetterStatus = "open" | "retargeted" | "discarded" | (string & {
 export type DeliveryEventType = "trigger.waiting" | "trigger.received" | "trigger.timed_out" | "trigger.canceled" | "trigger.superseded" | (string & {});
 
 /** When a failed attempt is followed by another. `exponential`: after 5, 25, 125 and 625 seconds. */
-export type DeliveryRetryPolicy = "exponential";
+export type DeliveryRetryPolicy = "exponential" | (string & {});
 
 /**
  * The state of one webhook delivery. `pending`: attempts are left. `delivered`: the receiver answered 2xx. `failed`: it could not be sent at all, for

@@ -1,6 +1,7 @@
 import { type Context, SYSTEM } from "../../service/context.ts";
 import { announceSettled, settleWaits, timedOut, type WaitEnd } from "../../service/settle-waits.ts";
 import { timeOutGroup } from "../../service/wait-groups.ts";
+import type { SettledTrigger } from "../../store/settlements.ts";
 import * as triggers from "../../store/triggers.ts";
 import type { Task } from "../loop.ts";
 
@@ -18,15 +19,18 @@ export function settleDueWaits(context: Context): Task {
       const waits = due
         .filter((trigger) => trigger.trigger_type !== "sleep" && trigger.trigger_type !== "group")
         .map((wait) => timedOut(wait.project_id, wait.id));
-      const settled = [
-        ...(sleeps.length > 0 ? await settleWaits(context, context.db, "receive", true, sleeps) : []),
-        ...(waits.length > 0 ? await settleWaits(context, context.db, "timeOut", true, waits) : []),
-      ];
+      let handled = 0;
+      // Whoever waited for one of them is not kept waiting by the next.
+      const announce = (settled: readonly SettledTrigger[]) => {
+        handled += settled.length;
+        announceSettled(context, settled);
+      };
+      if (sleeps.length > 0) announce(await settleWaits(context, context.db, "receive", true, sleeps));
+      if (waits.length > 0) announce(await settleWaits(context, context.db, "timeOut", true, waits));
       for (const group of due.filter((trigger) => trigger.trigger_type === "group")) {
-        settled.push(...(await timeOutGroup(context, group.project_id, group.id)));
+        announce(await timeOutGroup(context, group.project_id, group.id));
       }
-      announceSettled(context, settled);
-      return { handled: settled.length, nextMs: await triggers.msUntilDue(context.db, HORIZON_MS) };
+      return { handled, nextMs: await triggers.msUntilDue(context.db, HORIZON_MS) };
     },
   };
 }

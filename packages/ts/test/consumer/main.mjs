@@ -1,0 +1,8 @@
+import process from "node:process";
+import * as core from "@strait/ts";
+import * as node from "@strait/ts/node";
+import * as ops from "@strait/ts/ops";
+import * as webhooks from "@strait/ts/webhooks";
+import { report } from "./program.mjs";
+
+await report({ core, node, ops, webhooks }, process.argv[2]);

@@ -1,0 +1,8 @@
+/** One way to use the packed client. */
+export interface Trial {
+  readonly name: string;
+  /** Why it cannot be tried on this machine; undefined when it can. */
+  readonly skipped?: string | undefined;
+  /** Resolves to what is wrong, or undefined. */
+  run(): Promise<string | undefined>;
+}
