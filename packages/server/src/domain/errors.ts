@@ -104,6 +104,17 @@ export function waitClosed(
   return new StraitError("wait_closed", message, { details: { trigger_id: id, event_key, status, finished_at } });
 }
 
+/** The sender meant a wait that has ended and that a purge has deleted since, with what became of it. */
+export function waitDeleted(
+  eventKey: string,
+  { id, generation }: { readonly id: string; readonly generation: number },
+): StraitError {
+  const message =
+    `generation ${generation} of event key ${quote(eventKey)} has ended, and what became of it has been deleted since; ` +
+    "send without generation and trigger_id, or with for_next, to reach the next wait on this key";
+  return new StraitError("wait_closed", message, { details: { trigger_id: id, event_key: eventKey, generation } });
+}
+
 /**
  * The sender meant another wait on this key than the latest.
  *

@@ -1,4 +1,4 @@
-import type { LatestTrigger } from "../domain/decide-send.ts";
+import { type DeletedTrigger, isNamed, type LatestTrigger, type MeantWait } from "../domain/decide-send.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import type { SettledTrigger } from "../store/settlements.ts";
@@ -15,14 +15,16 @@ export interface Standing {
   readonly latest: LatestTrigger | undefined;
   /** Those that a caller named, which shared the key with these and have ended. */
   readonly named: readonly LatestTrigger[];
+  /** The latest trigger where it has been deleted; looked for only where a caller names a wait. */
+  readonly deleted?: DeletedTrigger;
 }
 
 export const NOBODY: Standing = { waiting: [], latest: undefined, named: [] };
 
 /** The trigger that a caller meets: the one that is named, or else opened last of those that wait; else the latest. */
 export function metBy({ waiting, latest, named }: Standing, triggerId: string | null): LatestTrigger | undefined {
-  const isNamed = ({ id }: LatestTrigger) => id === triggerId;
-  return waiting.find(isNamed) ?? named.find(isNamed) ?? waiting.at(-1) ?? latest;
+  const isMeant = ({ id }: LatestTrigger) => id === triggerId;
+  return waiting.find(isMeant) ?? named.find(isMeant) ?? waiting.at(-1) ?? latest;
 }
 
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] extends readonly (infer Item)[] ? Item[] : Type[Key] };
@@ -34,7 +36,7 @@ type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] extends readonly
 export async function lockStandings(
   context: Context,
   tx: Transaction,
-  keys: readonly (keyWaits.EventKey & { readonly trigger_id?: string | null })[],
+  keys: readonly (keyWaits.EventKey & Partial<Pick<MeantWait, "trigger_id" | "generation">>)[],
 ): Promise<{ standings: Map<string, Standing>; ended: SettledTrigger[] }> {
   await keyWaits.lockWaiting(tx, keys);
   const rows = await keyWaits.standingOf(tx, keys);
@@ -50,6 +52,15 @@ export async function lockStandings(
     const standing = standings.get(keyOf(row));
     if (trigger.status === "waiting") standing?.waiting.push(trigger);
     if (standing && is_latest) standing.latest = trigger;
+  }
+  const orphans = keys.filter((key) => {
+    const standing = standings.get(keyOf(key));
+    const isNobody = standing?.latest === undefined && standing?.waiting.length === 0;
+    return isNobody && isNamed({ trigger_id: key.trigger_id ?? null, generation: key.generation ?? null });
+  });
+  for (const { id, generation, ...key } of orphans.length === 0 ? [] : await keyWaits.deletedOf(tx, orphans)) {
+    const standing = standings.get(keyOf(key));
+    if (standing) standing.deleted = { id, generation };
   }
   const found = new Set(rows.map(({ id }) => id));
   const missing = keys.flatMap(({ trigger_id, ...key }) =>

@@ -1,5 +1,5 @@
 import { jsonEquals } from "@strait/core";
-import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
+import { decideSend, type LatestTrigger, type SendDecision } from "../domain/decide-send.ts";
 import type { StraitError } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
@@ -83,7 +83,7 @@ async function settleRound(
     const state = metBy(hearing.length > 0 || isRepeat ? { ...standing, waiting: hearing } : standing, send.trigger_id);
     if (state) states.set(keyOf(send), state);
     const others = hearing.filter((member) => member !== state);
-    const decision = decideAll(state, others, send);
+    const decision = state ? decideAll(state, others, send) : decideSend(undefined, send, standing.deleted);
     decisions.set(send, decision);
     if (decision.kind === "deliver" && state) {
       deliveries.push({ send, met: state, others, latest: standing.latest });
@@ -153,7 +153,7 @@ const repeats = (latest: LatestTrigger | undefined, { payload }: Sending): boole
   latest?.status === "received" && jsonEquals(latest.response_payload, payload);
 
 /** What becomes of an event that several waits would take: what all of them agree to. */
-function decideAll(met: LatestTrigger | undefined, others: readonly LatestTrigger[], send: Sending): SendDecision {
+function decideAll(met: LatestTrigger, others: readonly LatestTrigger[], send: Sending): SendDecision {
   const decision = decide(met, send);
   if (decision.kind !== "deliver") return decision;
   const unnamed = { ...send, trigger_id: null };
