@@ -20,7 +20,7 @@ export default {
     packageLooksDown("contract", []),
     packageLooksDown("core", ["contract"]),
     packageLooksDown("ts", ["contract", "core"]),
-    packageLooksDown("msw", ["contract", "core"]),
+    packageLooksDown("msw", ["contract", "core", "server"]),
     packageLooksDown("authoring", ["contract", "core", "ts"]),
     packageLooksDown("server", ["contract", "core"]),
     packageLooksDown("testing", ["contract", "core", "server"]),
@@ -46,10 +46,40 @@ export default {
       to: { pathNot: [`${server}domain/`, "^packages/(contract|core)/"] },
     },
     {
+      name: "wire-is-pure",
+      severity: "error",
+      from: { path: `${server}wire/`, pathNot: "\\.test\\.ts$" },
+      to: {
+        pathNot: [
+          `${server}(domain|wire)/`,
+          "^packages/(contract|core)/",
+          "node_modules/(ajv|ajv-formats|@marcbachmann/cel-js)/",
+        ],
+      },
+    },
+    {
+      name: "mocks-take-what-is-pure",
+      severity: "error",
+      from: { path: "^packages/msw/src/" },
+      to: { path: server, pathNot: `${server}pure\\.ts$` },
+    },
+    {
+      name: "mocks-run-in-browsers",
+      severity: "error",
+      from: { path: "^packages/msw/src/" },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "pure-exports-what-is-pure",
+      severity: "error",
+      from: { path: `${server}pure\\.ts$` },
+      to: { pathNot: `${server}(domain|wire)/` },
+    },
+    {
       name: "store-looks-down",
       severity: "error",
       from: { path: `${server}store/` },
-      to: { path: `${server}(service|engine|http)/` },
+      to: { path: `${server}(wire|service|engine|http)/` },
     },
     {
       name: "service-knows-no-transport",
@@ -85,7 +115,7 @@ export default {
     {
       name: "generated-through-the-index",
       severity: "error",
-      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|schemas)\\.ts$"] },
+      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|react-query|schemas)\\.ts$"] },
       to: { path: "/generated/" },
     },
     {
@@ -94,7 +124,7 @@ export default {
       from: { path: "^packages/([^/]+)/src/generated/" },
       to: {
         path: "^packages/$1/",
-        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|runtime|status-errors)\\.ts$"],
+        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|query|runtime|status-errors)\\.ts$"],
       },
     },
   ],

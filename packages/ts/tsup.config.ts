@@ -1,7 +1,15 @@
 import { defineConfig, type Options } from "tsup";
 
 const shared: Options = {
-  entry: ["src/index.ts", "src/node.ts", "src/openapi.ts", "src/ops.ts", "src/schemas.ts", "src/webhooks.ts"],
+  entry: [
+    "src/index.ts",
+    "src/node.ts",
+    "src/openapi.ts",
+    "src/ops.ts",
+    "src/react-query.ts",
+    "src/schemas.ts",
+    "src/webhooks.ts",
+  ],
   target: "es2022",
   tsconfig: "tsconfig.build.json",
   dts: true,

@@ -16,10 +16,9 @@ function operationsFile(spec: Spec, types: DocumentTypes): GeneratedFile {
     const rendered = operationTypes(types, operation);
     const answers = answerTypes(operation, rendered, names);
     for (const name of rendered.names) if (usesName(rendered, name)) names.add(name);
-    const body = rendered.body && !operation.body?.required ? `${rendered.body} | undefined` : rendered.body;
     return `  /** ${operation.method} ${operation.path}: ${operation.summary} */
   ${operation.id}: {
-    call: MockCall<${compact(rendered.path ?? "Record<string, never>")}, ${compact(body ?? "undefined")}>;
+    call: MockCall<"${operation.id}">;
     answer:
 ${answers
   .map((answer) => `      | ${answer}\n`)
@@ -40,10 +39,10 @@ ${members.join("\n")}}
   );
 }
 
-/** Whether the name is used outside the query, which a mock gets as it is. */
-function usesName({ path, body, answers }: OperationTypes, name: string): boolean {
+/** Whether an answer names the type: what is asked has the types of the contract. */
+function usesName({ answers }: OperationTypes, name: string): boolean {
   const word = new RegExp(`\\b${name}\\b`);
-  return [path, body, ...answers.values()].some((text) => text !== undefined && word.test(text));
+  return [...answers.values()].some((text) => text !== undefined && word.test(text));
 }
 
 /** One line per body type, the statuses of errors together. */
@@ -105,15 +104,8 @@ function answerExample(operation: Operation, answer: Answer, byPath: ReadonlyMap
 }
 
 function handlersFile(spec: Spec): GeneratedFile {
-  const rows = [...spec.operations].sort(bySpecificity).map((operation) => {
-    const route = {
-      method: operation.method,
-      path: operation.path.replace(/\{(\w+)\}/g, ":$1"),
-      first: operation.successes[0]?.status,
-      sse: operation.media === "sse",
-    };
-    const comment = docComment(operation.summary, "  ");
-    return `${comment}  ${operation.id}: handlerFactory(\n    ${literal(route, "    ")},\n    examples.${operation.id},\n  ),\n`;
+  const rows = [...spec.operations].sort(bySpecificity).map(({ id, summary }) => {
+    return `${docComment(summary, "  ")}  ${id}: handlerFactory("${id}", examples.${id}),\n`;
   });
   return typescriptFile(
     `${FOLDER}/handlers.ts`,

@@ -1,16 +1,11 @@
 import type { HttpHandler } from "msw";
-import { handlers } from "./generated/handlers.ts";
-import type { MockOperations } from "./generated/operations.ts";
-import type { Override } from "./runtime.ts";
+import { handlers, type MockOperations, type OperationId, type Overrides } from "./operations.ts";
 
+export { createMockServer, type MockServer, type MockServerOptions } from "./mock-server.ts";
+export { failure, inTurn } from "./replies.ts";
 export type { HandlerFactory, MockCall, MockOperation, Override, Reply } from "./runtime.ts";
-export { handlers, type MockOperations };
-
-/** The id of an operation, such as `postV1EventsByEventKeySend`. */
-export type OperationId = keyof MockOperations;
-
-/** What stands in for the examples, by operation. */
-export type Overrides = { readonly [Id in OperationId]?: Override<MockOperations[Id]> | undefined };
+export type { Executor } from "./state/dispatch.ts";
+export { handlers, type MockOperations, type OperationId, type Overrides };
 
 export interface HandlerOptions {
   /** Where the client under test believes the server to be, such as `https://strait.dev`; a path behind it is kept. */
@@ -20,9 +15,10 @@ export interface HandlerOptions {
 
 /**
  * Makes an MSW handler for every operation. Each answers the contract's example of its first success, unless an
- * override says otherwise: a status (answers its example), status and body, a body, or a function of the call.
+ * override says otherwise: a status (answers its example), status and body, a body, or a function of the call. Requests
+ * that break the contract are refused as by the server, whatever the override.
  *
- * The handlers keep no state: an event that is sent does not change what a later get answers.
+ * The handlers keep no state: an event that is sent does not change what a later get answers. `createMockServer` does.
  *
  * @example
  * ```ts

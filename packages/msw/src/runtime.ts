@@ -1,19 +1,23 @@
-import type { StreamEvent } from "@strait/contract";
-import { type HttpHandler, HttpResponse, http, type JsonBodyType } from "msw";
+import { type OperationId, type Operations, operations } from "@strait/contract";
+import { parseBody, queryOf, type RequestChecks, requestChecks, StraitError } from "@strait/server/pure";
+import { type HttpHandler, http } from "msw";
+import { anyCredentials, type Caller, callerOf, type Keyring } from "./access.ts";
+import { type Events, eventsResponse, jsonResponse, refusalResponse } from "./answers.ts";
 
-/** A call that reached a mock. */
-export interface MockCall<PathParams, Body> {
+/** A call that reached a mock, checked against the contract as the server checks it. */
+export interface MockCall<Id extends OperationId> {
   /** As text, percent-decoded once. */
-  readonly pathParams: PathParams;
-  readonly query: URLSearchParams;
-  /** The JSON of the request, not checked against the contract; undefined when there is none. */
-  readonly body: Body;
+  readonly pathParams: Operations[Id]["path"];
+  /** Numbers and booleans as such, with the defaults of the contract. */
+  readonly query: Operations[Id]["query"];
+  /** With the defaults of the contract; undefined when there is none. */
+  readonly body: Operations[Id]["body"];
   readonly request: Request;
 }
 
 /** One operation as a mock sees it. */
 export interface MockOperation {
-  readonly call: MockCall<unknown, unknown>;
+  readonly call: MockCall<OperationId>;
   /** A union over the statuses of the contract. */
   readonly answer: { readonly status: number; readonly body?: unknown };
   /** The status of the first success. */
@@ -32,121 +36,127 @@ export type ExamplesOf<Operation extends MockOperation> = {
   readonly [Status in Operation["answer"]["status"]]: BodyOf<Operation["answer"], Status>;
 };
 
+interface WithHeaders {
+  /** Beside those that the server would send with this answer. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
 /**
  * What a mock answers: a status of the contract alone (with the contract's example as body), status and body, or a
- * body alone (with the status of the first success).
+ * body alone (with the status of the first success). The body of a stream is an iterable of events.
  */
 export type Reply<Operation extends MockOperation> =
   | Operation["answer"]["status"]
-  | Operation["answer"]
-  | { readonly status?: undefined; readonly body: BodyOf<Operation["answer"], Operation["first"]> };
+  | (Operation["answer"] & WithHeaders)
+  | ({ readonly status?: undefined; readonly body: BodyOf<Operation["answer"], Operation["first"]> } & WithHeaders);
 
-/** What stands in for the example: a reply, or a function of the call that gives one, or a whole `Response`. */
+/** What a function that stands in may give; undefined lets the call pass, as if there were no override. */
+type Given<Operation extends MockOperation> = Reply<Operation> | Response | undefined;
+
+/** What stands in for what a mock would answer: a reply, or a function of the call that gives one, or a whole `Response`. */
 export type Override<Operation extends MockOperation> =
   | Reply<Operation>
-  | ((call: Operation["call"]) => Reply<Operation> | Response | Promise<Reply<Operation> | Response>);
+  | ((call: Operation["call"]) => Given<Operation> | Promise<Given<Operation>>);
 
 /**
  * Makes the handler of one operation for the server at `baseUrl`. Without an override it answers the contract's example
- * of the first success.
+ * of the first success. What breaks the contract is refused before an override is asked, as the server does.
  */
 export type HandlerFactory<Operation extends MockOperation> = (
   baseUrl: string,
   override?: Override<Operation> | undefined,
+  backing?: Backing | undefined,
 ) => HttpHandler;
 
-type Method = "DELETE" | "GET" | "PATCH" | "POST" | "PUT";
+/** A call, and who makes it. */
+export interface CheckedCall extends MockCall<OperationId> {
+  readonly caller: Caller;
+}
+
+/** What stands behind handlers that have a state. */
+export interface Backing {
+  readonly keyring: Keyring;
+  /** The override that is in force at this moment. */
+  overrideOf(id: OperationId): unknown;
+  /** Undefined: the operation is not modeled, so it answers its example. */
+  answer(id: OperationId, call: CheckedCall): Promise<Response> | undefined;
+}
 
 const register = { DELETE: http.delete, GET: http.get, PATCH: http.patch, POST: http.post, PUT: http.put } as const;
 
-/** Where an operation is, and how it answers. */
-export interface Route<First extends number> {
-  readonly method: Method;
-  /** As MSW takes it, such as `/v1/events/:eventKey`. */
-  readonly path: string;
-  /** The status of the first success. */
-  readonly first: First;
-  /** Whether that answer is a stream of server-sent events. */
-  readonly sse: boolean;
-}
-
 /** Makes the factory of one operation from its row in the contract and its examples. */
 export function handlerFactory<Operation extends MockOperation>(
-  { method, path, first, sse }: Route<Operation["first"]>,
+  id: OperationId,
   examples: ExamplesOf<Operation>,
 ): HandlerFactory<Operation> {
+  const { method, path, success } = operations[id];
+  const [first] = success;
   const bodies: Readonly<Record<number, unknown>> = examples;
+  const route = path.replaceAll(/\{(\w+)\}/g, ":$1");
 
-  return (baseUrl, override = first) =>
-    register[method](`${baseUrl.replace(/\/+$/, "")}${path}`, async ({ request, params }) => {
-      if (typeof override !== "function") return respond(request, override);
-      const body = await readJson(request);
-      if (body === MALFORMED) return respond(request, 400);
-      const reply = await override({ pathParams: params, query: new URL(request.url).searchParams, body, request });
-      return reply instanceof Response ? reply : respond(request, reply);
-    });
+  return (baseUrl, override, backing) =>
+    register[method](`${baseUrl.replace(/\/+$/, "")}${route}`, ({ request, params }) =>
+      refusing(async () => {
+        const call = await readCall(id, request, params as Record<string, string>, backing?.keyring ?? anyCredentials);
+        const current = (backing?.overrideOf(id) ?? override) as Override<Operation> | undefined;
+        const given = typeof current === "function" ? await current(call) : current;
+        if (given instanceof Response) return given;
+        if (given !== undefined) return respond(request, given);
+        return (await backing?.answer(id, call)) ?? respond(request, first);
+      }),
+    );
 
   function respond(request: Request, reply: LooseReply): Response {
-    const status = typeof reply === "number" ? reply : (reply.status ?? first);
-    const body = typeof reply === "number" ? bodies[reply] : reply.body;
-    return sse && status === first
-      ? streamResponse(status, body as Events, request.signal)
-      : jsonResponse(status, body);
+    if (typeof reply === "number") return respond(request, { status: reply, body: bodies[reply] });
+    const { status = first, body, headers } = reply;
+    return operations[id].media === "sse" && status === first
+      ? eventsResponse(status, body as Events, request.signal, headers)
+      : jsonResponse(status, body, headers);
   }
 }
 
 /** Any `Reply`; that status and body belong together was checked where it was written. */
-type LooseReply = number | { readonly status?: number | undefined; readonly body?: unknown };
+type LooseReply = number | ({ readonly status?: number | undefined; readonly body?: unknown } & WithHeaders);
 
-const MALFORMED = Symbol("malformed JSON");
-
-async function readJson(request: Request): Promise<unknown> {
-  const text = await request.clone().text();
-  if (text === "") return undefined;
+/** Answers what is thrown to refuse; anything else is a mistake in a mock, for MSW to report. */
+async function refusing(answer: () => Promise<Response>): Promise<Response> {
   try {
-    return JSON.parse(text);
-  } catch {
-    return MALFORMED;
+    return await answer();
+  } catch (error) {
+    if (error instanceof StraitError) return refusalResponse(error);
+    throw error;
   }
 }
 
-/** Every answer of the server names its exchange, so that what shows or logs the id finds one. */
-const headers = { "X-Request-Id": "req_01k0000000e0080000000000ex" };
+const compiled = new Map<OperationId, RequestChecks>();
 
-function jsonResponse(status: number, body: unknown): Response {
-  if (body === undefined) return new HttpResponse(null, { status, headers });
-  return HttpResponse.json(body as JsonBodyType, { status, headers });
+/** Compiles what is called, when it is called first. */
+function checksOf(id: OperationId): RequestChecks {
+  const checks = compiled.get(id) ?? requestChecks(id);
+  compiled.set(id, checks);
+  return checks;
 }
 
-type Events = Iterable<StreamEvent> | AsyncIterable<StreamEvent>;
-
-function streamResponse(status: number, events: Events, signal: AbortSignal): Response {
-  const streamHeaders = { "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store" };
-  return new HttpResponse(encodeEvents(events, signal), { status, headers: { ...headers, ...streamHeaders } });
+/** @throws {StraitError} what the server would refuse before it looks at its state. */
+async function readCall(
+  id: OperationId,
+  request: Request,
+  path: Record<string, string>,
+  keyring: Keyring,
+): Promise<CheckedCall> {
+  const { auth, method } = operations[id];
+  const caller = callerOf(operations[id], request, path, keyring);
+  const checks = checksOf(id);
+  const query = queryOf(request.url);
+  checks.path(path);
+  // A probe may be called with anything.
+  if (auth.length > 0) checks.query(query);
+  const body = method === "POST" || method === "PATCH" ? await readBody(request, checks.bodyRequired) : undefined;
+  if (body !== undefined) checks.body(body);
+  return { pathParams: path, query, body, request, caller } as CheckedCall;
 }
 
-/**
- * Server-sent events as bytes, each sent when its reader asks for it. Written here because `sse()` of MSW needs a global
- * `EventSource`, which Node 20 lacks, and cannot answer an error.
- *
- * @param signal - Of the request. MSW clones an answer, so canceling the body does not arrive here; an abort does.
- */
-function encodeEvents(events: Events, signal: AbortSignal): ReadableStream<Uint8Array> {
-  const iterator = Symbol.asyncIterator in events ? events[Symbol.asyncIterator]() : events[Symbol.iterator]();
-  const encoder = new TextEncoder();
-  return new ReadableStream({
-    start(controller) {
-      signal.addEventListener("abort", () => {
-        controller.error(signal.reason);
-        void iterator.return?.();
-      });
-    },
-    async pull(controller) {
-      const { done, value } = await iterator.next();
-      if (signal.aborted) return;
-      if (done) return controller.close();
-      const id = value.id === undefined ? "" : `id: ${value.id}\n`;
-      controller.enqueue(encoder.encode(`${id}event: ${value.event}\ndata: ${JSON.stringify(value.data)}\n\n`));
-    },
-  });
+async function readBody(request: Request, isRequired: boolean): Promise<unknown> {
+  const text = await request.clone().text();
+  return parseBody(text, request.headers.get("content-type") ?? undefined, isRequired);
 }

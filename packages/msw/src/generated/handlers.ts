@@ -7,373 +7,151 @@ import type { MockOperations } from "./operations.ts";
 /** A handler factory for every operation, those with the more specific path first. */
 export const handlers: { readonly [Id in keyof MockOperations]: HandlerFactory<MockOperations[Id]> } = {
   /** Is the process alive? */
-  getHealth: handlerFactory(
-    { method: "GET", path: "/health", first: 200, sse: false },
-    examples.getHealth,
-  ),
+  getHealth: handlerFactory("getHealth", examples.getHealth),
   /** Can the process serve? */
-  getHealthReady: handlerFactory(
-    { method: "GET", path: "/health/ready", first: 200, sse: false },
-    examples.getHealthReady,
-  ),
+  getHealthReady: handlerFactory("getHealthReady", examples.getHealthReady),
   /** Add metadata */
-  postSdkV1RunsByRunIDAnnotate: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/annotate", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDAnnotate,
-  ),
+  postSdkV1RunsByRunIDAnnotate: handlerFactory("postSdkV1RunsByRunIDAnnotate", examples.postSdkV1RunsByRunIDAnnotate),
   /** Get the latest checkpoint */
-  getSdkV1RunsByRunIDCheckpoint: handlerFactory(
-    { method: "GET", path: "/sdk/v1/runs/:runID/checkpoint", first: 200, sse: false },
-    examples.getSdkV1RunsByRunIDCheckpoint,
-  ),
+  getSdkV1RunsByRunIDCheckpoint: handlerFactory("getSdkV1RunsByRunIDCheckpoint", examples.getSdkV1RunsByRunIDCheckpoint),
   /** Save a checkpoint */
-  postSdkV1RunsByRunIDCheckpoint: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/checkpoint", first: 201, sse: false },
-    examples.postSdkV1RunsByRunIDCheckpoint,
-  ),
+  postSdkV1RunsByRunIDCheckpoint: handlerFactory("postSdkV1RunsByRunIDCheckpoint", examples.postSdkV1RunsByRunIDCheckpoint),
   /** Complete the run */
-  postSdkV1RunsByRunIDComplete: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/complete", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDComplete,
-  ),
+  postSdkV1RunsByRunIDComplete: handlerFactory("postSdkV1RunsByRunIDComplete", examples.postSdkV1RunsByRunIDComplete),
   /** Fail the run */
-  postSdkV1RunsByRunIDFail: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/fail", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDFail,
-  ),
+  postSdkV1RunsByRunIDFail: handlerFactory("postSdkV1RunsByRunIDFail", examples.postSdkV1RunsByRunIDFail),
   /** Stay alive */
-  postSdkV1RunsByRunIDHeartbeat: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/heartbeat", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDHeartbeat,
-  ),
+  postSdkV1RunsByRunIDHeartbeat: handlerFactory("postSdkV1RunsByRunIDHeartbeat", examples.postSdkV1RunsByRunIDHeartbeat),
   /** Receive messages */
-  postSdkV1RunsByRunIDInboxReceive: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/inbox/receive", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDInboxReceive,
-  ),
+  postSdkV1RunsByRunIDInboxReceive: handlerFactory("postSdkV1RunsByRunIDInboxReceive", examples.postSdkV1RunsByRunIDInboxReceive),
   /** Write to the log */
-  postSdkV1RunsByRunIDLog: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/log", first: 201, sse: false },
-    examples.postSdkV1RunsByRunIDLog,
-  ),
+  postSdkV1RunsByRunIDLog: handlerFactory("postSdkV1RunsByRunIDLog", examples.postSdkV1RunsByRunIDLog),
   /** Set an output */
-  postSdkV1RunsByRunIDOutput: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/output", first: 201, sse: false },
-    examples.postSdkV1RunsByRunIDOutput,
-  ),
+  postSdkV1RunsByRunIDOutput: handlerFactory("postSdkV1RunsByRunIDOutput", examples.postSdkV1RunsByRunIDOutput),
   /** Get the payload */
-  getSdkV1RunsByRunIDPayload: handlerFactory(
-    { method: "GET", path: "/sdk/v1/runs/:runID/payload", first: 200, sse: false },
-    examples.getSdkV1RunsByRunIDPayload,
-  ),
+  getSdkV1RunsByRunIDPayload: handlerFactory("getSdkV1RunsByRunIDPayload", examples.getSdkV1RunsByRunIDPayload),
   /** Report progress */
-  postSdkV1RunsByRunIDProgress: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/progress", first: 201, sse: false },
-    examples.postSdkV1RunsByRunIDProgress,
-  ),
+  postSdkV1RunsByRunIDProgress: handlerFactory("postSdkV1RunsByRunIDProgress", examples.postSdkV1RunsByRunIDProgress),
   /** List values */
-  getSdkV1RunsByRunIDState: handlerFactory(
-    { method: "GET", path: "/sdk/v1/runs/:runID/state", first: 200, sse: false },
-    examples.getSdkV1RunsByRunIDState,
-  ),
+  getSdkV1RunsByRunIDState: handlerFactory("getSdkV1RunsByRunIDState", examples.getSdkV1RunsByRunIDState),
   /** Set a value */
-  postSdkV1RunsByRunIDState: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/state", first: 201, sse: false },
-    examples.postSdkV1RunsByRunIDState,
-  ),
+  postSdkV1RunsByRunIDState: handlerFactory("postSdkV1RunsByRunIDState", examples.postSdkV1RunsByRunIDState),
   /** Remove a value */
-  deleteSdkV1RunsByRunIDStateByKey: handlerFactory(
-    { method: "DELETE", path: "/sdk/v1/runs/:runID/state/:key", first: 204, sse: false },
-    examples.deleteSdkV1RunsByRunIDStateByKey,
-  ),
+  deleteSdkV1RunsByRunIDStateByKey: handlerFactory("deleteSdkV1RunsByRunIDStateByKey", examples.deleteSdkV1RunsByRunIDStateByKey),
   /** Get a value */
-  getSdkV1RunsByRunIDStateByKey: handlerFactory(
-    { method: "GET", path: "/sdk/v1/runs/:runID/state/:key", first: 200, sse: false },
-    examples.getSdkV1RunsByRunIDStateByKey,
-  ),
+  getSdkV1RunsByRunIDStateByKey: handlerFactory("getSdkV1RunsByRunIDStateByKey", examples.getSdkV1RunsByRunIDStateByKey),
   /** Wait for an event */
-  postSdkV1RunsByRunIDWaitForEvent: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/wait-for-event", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDWaitForEvent,
-  ),
+  postSdkV1RunsByRunIDWaitForEvent: handlerFactory("postSdkV1RunsByRunIDWaitForEvent", examples.postSdkV1RunsByRunIDWaitForEvent),
   /** Wait for several events */
-  postSdkV1RunsByRunIDWaitForEvents: handlerFactory(
-    { method: "POST", path: "/sdk/v1/runs/:runID/wait-for-events", first: 200, sse: false },
-    examples.postSdkV1RunsByRunIDWaitForEvents,
-  ),
+  postSdkV1RunsByRunIDWaitForEvents: handlerFactory("postSdkV1RunsByRunIDWaitForEvents", examples.postSdkV1RunsByRunIDWaitForEvents),
   /** List API keys */
-  getV1ApiKeys: handlerFactory(
-    { method: "GET", path: "/v1/api-keys", first: 200, sse: false },
-    examples.getV1ApiKeys,
-  ),
+  getV1ApiKeys: handlerFactory("getV1ApiKeys", examples.getV1ApiKeys),
   /** Create an API key */
-  postV1ApiKeys: handlerFactory(
-    { method: "POST", path: "/v1/api-keys", first: 201, sse: false },
-    examples.postV1ApiKeys,
-  ),
+  postV1ApiKeys: handlerFactory("postV1ApiKeys", examples.postV1ApiKeys),
   /** Revoke an API key */
-  deleteV1ApiKeysByKeyID: handlerFactory(
-    { method: "DELETE", path: "/v1/api-keys/:keyID", first: 200, sse: false },
-    examples.deleteV1ApiKeysByKeyID,
-  ),
+  deleteV1ApiKeysByKeyID: handlerFactory("deleteV1ApiKeysByKeyID", examples.deleteV1ApiKeysByKeyID),
   /** Replace an API key */
-  postV1ApiKeysByKeyIDRotate: handlerFactory(
-    { method: "POST", path: "/v1/api-keys/:keyID/rotate", first: 201, sse: false },
-    examples.postV1ApiKeysByKeyIDRotate,
-  ),
+  postV1ApiKeysByKeyIDRotate: handlerFactory("postV1ApiKeysByKeyIDRotate", examples.postV1ApiKeysByKeyIDRotate),
   /** List audit events */
-  getV1AuditEvents: handlerFactory(
-    { method: "GET", path: "/v1/audit-events", first: 200, sse: false },
-    examples.getV1AuditEvents,
-  ),
+  getV1AuditEvents: handlerFactory("getV1AuditEvents", examples.getV1AuditEvents),
   /** List dead letters */
-  getV1EventDeadLetters: handlerFactory(
-    { method: "GET", path: "/v1/event-dead-letters", first: 200, sse: false },
-    examples.getV1EventDeadLetters,
-  ),
+  getV1EventDeadLetters: handlerFactory("getV1EventDeadLetters", examples.getV1EventDeadLetters),
   /** Discard a dead letter */
-  postV1EventDeadLettersByEventIDDiscard: handlerFactory(
-    { method: "POST", path: "/v1/event-dead-letters/:eventID/discard", first: 200, sse: false },
-    examples.postV1EventDeadLettersByEventIDDiscard,
-  ),
+  postV1EventDeadLettersByEventIDDiscard: handlerFactory("postV1EventDeadLettersByEventIDDiscard", examples.postV1EventDeadLettersByEventIDDiscard),
   /** Send a dead letter again */
-  postV1EventDeadLettersByEventIDRetarget: handlerFactory(
-    { method: "POST", path: "/v1/event-dead-letters/:eventID/retarget", first: 200, sse: false },
-    examples.postV1EventDeadLettersByEventIDRetarget,
-  ),
+  postV1EventDeadLettersByEventIDRetarget: handlerFactory("postV1EventDeadLettersByEventIDRetarget", examples.postV1EventDeadLettersByEventIDRetarget),
   /** List event triggers */
-  getV1Events: handlerFactory(
-    { method: "GET", path: "/v1/events", first: 200, sse: false },
-    examples.getV1Events,
-  ),
+  getV1Events: handlerFactory("getV1Events", examples.getV1Events),
   /** Send an event to every wait under a prefix */
-  postV1EventsPrefixByPrefixSend: handlerFactory(
-    { method: "POST", path: "/v1/events/prefix/:prefix/send", first: 200, sse: false },
-    examples.postV1EventsPrefixByPrefixSend,
-  ),
+  postV1EventsPrefixByPrefixSend: handlerFactory("postV1EventsPrefixByPrefixSend", examples.postV1EventsPrefixByPrefixSend),
   /** Delete old event triggers */
-  postV1EventsPurge: handlerFactory(
-    { method: "POST", path: "/v1/events/purge", first: 200, sse: false },
-    examples.postV1EventsPurge,
-  ),
+  postV1EventsPurge: handlerFactory("postV1EventsPurge", examples.postV1EventsPurge),
   /** Count event triggers */
-  getV1EventsStats: handlerFactory(
-    { method: "GET", path: "/v1/events/stats", first: 200, sse: false },
-    examples.getV1EventsStats,
-  ),
+  getV1EventsStats: handlerFactory("getV1EventsStats", examples.getV1EventsStats),
   /** Cancel an event trigger */
-  deleteV1EventsByEventKey: handlerFactory(
-    { method: "DELETE", path: "/v1/events/:eventKey", first: 200, sse: false },
-    examples.deleteV1EventsByEventKey,
-  ),
+  deleteV1EventsByEventKey: handlerFactory("deleteV1EventsByEventKey", examples.deleteV1EventsByEventKey),
   /** Get an event trigger */
-  getV1EventsByEventKey: handlerFactory(
-    { method: "GET", path: "/v1/events/:eventKey", first: 200, sse: false },
-    examples.getV1EventsByEventKey,
-  ),
+  getV1EventsByEventKey: handlerFactory("getV1EventsByEventKey", examples.getV1EventsByEventKey),
   /** Explain what becomes of events */
-  getV1EventsByEventKeyExplain: handlerFactory(
-    { method: "GET", path: "/v1/events/:eventKey/explain", first: 200, sse: false },
-    examples.getV1EventsByEventKeyExplain,
-  ),
+  getV1EventsByEventKeyExplain: handlerFactory("getV1EventsByEventKeyExplain", examples.getV1EventsByEventKeyExplain),
   /** Change the deadline of an event trigger */
-  postV1EventsByEventKeyExtend: handlerFactory(
-    { method: "POST", path: "/v1/events/:eventKey/extend", first: 200, sse: false },
-    examples.postV1EventsByEventKeyExtend,
-  ),
+  postV1EventsByEventKeyExtend: handlerFactory("postV1EventsByEventKeyExtend", examples.postV1EventsByEventKeyExtend),
   /** Reject an event trigger */
-  postV1EventsByEventKeyReject: handlerFactory(
-    { method: "POST", path: "/v1/events/:eventKey/reject", first: 200, sse: false },
-    examples.postV1EventsByEventKeyReject,
-  ),
+  postV1EventsByEventKeyReject: handlerFactory("postV1EventsByEventKeyReject", examples.postV1EventsByEventKeyReject),
   /** Send an event */
-  postV1EventsByEventKeySend: handlerFactory(
-    { method: "POST", path: "/v1/events/:eventKey/send", first: 200, sse: false },
-    examples.postV1EventsByEventKeySend,
-  ),
+  postV1EventsByEventKeySend: handlerFactory("postV1EventsByEventKeySend", examples.postV1EventsByEventKeySend),
   /** List what was sent to a key */
-  getV1EventsByEventKeySends: handlerFactory(
-    { method: "GET", path: "/v1/events/:eventKey/sends", first: 200, sse: false },
-    examples.getV1EventsByEventKeySends,
-  ),
+  getV1EventsByEventKeySends: handlerFactory("getV1EventsByEventKeySends", examples.getV1EventsByEventKeySends),
   /** Follow an event trigger */
-  getV1EventsByEventKeyStream: handlerFactory(
-    { method: "GET", path: "/v1/events/:eventKey/stream", first: 200, sse: true },
-    examples.getV1EventsByEventKeyStream,
-  ),
+  getV1EventsByEventKeyStream: handlerFactory("getV1EventsByEventKeyStream", examples.getV1EventsByEventKeyStream),
   /** List jobs */
-  getV1Jobs: handlerFactory(
-    { method: "GET", path: "/v1/jobs", first: 200, sse: false },
-    examples.getV1Jobs,
-  ),
+  getV1Jobs: handlerFactory("getV1Jobs", examples.getV1Jobs),
   /** Create a job */
-  postV1Jobs: handlerFactory(
-    { method: "POST", path: "/v1/jobs", first: 201, sse: false },
-    examples.postV1Jobs,
-  ),
+  postV1Jobs: handlerFactory("postV1Jobs", examples.postV1Jobs),
   /** Delete a job */
-  deleteV1JobsByJobID: handlerFactory(
-    { method: "DELETE", path: "/v1/jobs/:jobID", first: 204, sse: false },
-    examples.deleteV1JobsByJobID,
-  ),
+  deleteV1JobsByJobID: handlerFactory("deleteV1JobsByJobID", examples.deleteV1JobsByJobID),
   /** Get a job */
-  getV1JobsByJobID: handlerFactory(
-    { method: "GET", path: "/v1/jobs/:jobID", first: 200, sse: false },
-    examples.getV1JobsByJobID,
-  ),
+  getV1JobsByJobID: handlerFactory("getV1JobsByJobID", examples.getV1JobsByJobID),
   /** Change a job */
-  patchV1JobsByJobID: handlerFactory(
-    { method: "PATCH", path: "/v1/jobs/:jobID", first: 200, sse: false },
-    examples.patchV1JobsByJobID,
-  ),
+  patchV1JobsByJobID: handlerFactory("patchV1JobsByJobID", examples.patchV1JobsByJobID),
   /** Start a run */
-  postV1JobsByJobIDTrigger: handlerFactory(
-    { method: "POST", path: "/v1/jobs/:jobID/trigger", first: 200, sse: false },
-    examples.postV1JobsByJobIDTrigger,
-  ),
+  postV1JobsByJobIDTrigger: handlerFactory("postV1JobsByJobIDTrigger", examples.postV1JobsByJobIDTrigger),
   /** Start many runs */
-  postV1JobsByJobIDTriggerBulk: handlerFactory(
-    { method: "POST", path: "/v1/jobs/:jobID/trigger/bulk", first: 201, sse: false },
-    examples.postV1JobsByJobIDTriggerBulk,
-  ),
+  postV1JobsByJobIDTriggerBulk: handlerFactory("postV1JobsByJobIDTriggerBulk", examples.postV1JobsByJobIDTriggerBulk),
   /** List projects */
-  getV1Projects: handlerFactory(
-    { method: "GET", path: "/v1/projects", first: 200, sse: false },
-    examples.getV1Projects,
-  ),
+  getV1Projects: handlerFactory("getV1Projects", examples.getV1Projects),
   /** Create a project */
-  postV1Projects: handlerFactory(
-    { method: "POST", path: "/v1/projects", first: 201, sse: false },
-    examples.postV1Projects,
-  ),
+  postV1Projects: handlerFactory("postV1Projects", examples.postV1Projects),
   /** Get a project */
-  getV1ProjectsByProjectID: handlerFactory(
-    { method: "GET", path: "/v1/projects/:projectID", first: 200, sse: false },
-    examples.getV1ProjectsByProjectID,
-  ),
+  getV1ProjectsByProjectID: handlerFactory("getV1ProjectsByProjectID", examples.getV1ProjectsByProjectID),
   /** Change a project */
-  patchV1ProjectsByProjectID: handlerFactory(
-    { method: "PATCH", path: "/v1/projects/:projectID", first: 200, sse: false },
-    examples.patchV1ProjectsByProjectID,
-  ),
+  patchV1ProjectsByProjectID: handlerFactory("patchV1ProjectsByProjectID", examples.patchV1ProjectsByProjectID),
   /** List runs */
-  getV1Runs: handlerFactory(
-    { method: "GET", path: "/v1/runs", first: 200, sse: false },
-    examples.getV1Runs,
-  ),
+  getV1Runs: handlerFactory("getV1Runs", examples.getV1Runs),
   /** Cancel a run */
-  deleteV1RunsByRunID: handlerFactory(
-    { method: "DELETE", path: "/v1/runs/:runID", first: 200, sse: false },
-    examples.deleteV1RunsByRunID,
-  ),
+  deleteV1RunsByRunID: handlerFactory("deleteV1RunsByRunID", examples.deleteV1RunsByRunID),
   /** Get a run */
-  getV1RunsByRunID: handlerFactory(
-    { method: "GET", path: "/v1/runs/:runID", first: 200, sse: false },
-    examples.getV1RunsByRunID,
-  ),
+  getV1RunsByRunID: handlerFactory("getV1RunsByRunID", examples.getV1RunsByRunID),
   /** List the log of a run */
-  getV1RunsByRunIDEvents: handlerFactory(
-    { method: "GET", path: "/v1/runs/:runID/events", first: 200, sse: false },
-    examples.getV1RunsByRunIDEvents,
-  ),
+  getV1RunsByRunIDEvents: handlerFactory("getV1RunsByRunIDEvents", examples.getV1RunsByRunIDEvents),
   /** List the inbox of a run */
-  getV1RunsByRunIDInbox: handlerFactory(
-    { method: "GET", path: "/v1/runs/:runID/inbox", first: 200, sse: false },
-    examples.getV1RunsByRunIDInbox,
-  ),
+  getV1RunsByRunIDInbox: handlerFactory("getV1RunsByRunIDInbox", examples.getV1RunsByRunIDInbox),
   /** Send a message to a run */
-  postV1RunsByRunIDInboxByName: handlerFactory(
-    { method: "POST", path: "/v1/runs/:runID/inbox/:name", first: 200, sse: false },
-    examples.postV1RunsByRunIDInboxByName,
-  ),
+  postV1RunsByRunIDInboxByName: handlerFactory("postV1RunsByRunIDInboxByName", examples.postV1RunsByRunIDInboxByName),
   /** Follow a run */
-  getV1RunsByRunIDStream: handlerFactory(
-    { method: "GET", path: "/v1/runs/:runID/stream", first: 200, sse: true },
-    examples.getV1RunsByRunIDStream,
-  ),
+  getV1RunsByRunIDStream: handlerFactory("getV1RunsByRunIDStream", examples.getV1RunsByRunIDStream),
   /** Create a stream token */
-  postV1StreamTokens: handlerFactory(
-    { method: "POST", path: "/v1/stream-tokens", first: 201, sse: false },
-    examples.postV1StreamTokens,
-  ),
+  postV1StreamTokens: handlerFactory("postV1StreamTokens", examples.postV1StreamTokens),
   /** List webhook deliveries */
-  getV1WebhooksDeliveries: handlerFactory(
-    { method: "GET", path: "/v1/webhooks/deliveries", first: 200, sse: false },
-    examples.getV1WebhooksDeliveries,
-  ),
+  getV1WebhooksDeliveries: handlerFactory("getV1WebhooksDeliveries", examples.getV1WebhooksDeliveries),
   /** Get a webhook delivery */
-  getV1WebhooksDeliveriesByDeliveryID: handlerFactory(
-    { method: "GET", path: "/v1/webhooks/deliveries/:deliveryID", first: 200, sse: false },
-    examples.getV1WebhooksDeliveriesByDeliveryID,
-  ),
+  getV1WebhooksDeliveriesByDeliveryID: handlerFactory("getV1WebhooksDeliveriesByDeliveryID", examples.getV1WebhooksDeliveriesByDeliveryID),
   /** Replay a webhook delivery */
-  postV1WebhooksDeliveriesByDeliveryIDReplay: handlerFactory(
-    { method: "POST", path: "/v1/webhooks/deliveries/:deliveryID/replay", first: 201, sse: false },
-    examples.postV1WebhooksDeliveriesByDeliveryIDReplay,
-  ),
+  postV1WebhooksDeliveriesByDeliveryIDReplay: handlerFactory("postV1WebhooksDeliveriesByDeliveryIDReplay", examples.postV1WebhooksDeliveriesByDeliveryIDReplay),
   /** Retry a webhook delivery */
-  postV1WebhooksDeliveriesByDeliveryIDRetry: handlerFactory(
-    { method: "POST", path: "/v1/webhooks/deliveries/:deliveryID/retry", first: 200, sse: false },
-    examples.postV1WebhooksDeliveriesByDeliveryIDRetry,
-  ),
+  postV1WebhooksDeliveriesByDeliveryIDRetry: handlerFactory("postV1WebhooksDeliveriesByDeliveryIDRetry", examples.postV1WebhooksDeliveriesByDeliveryIDRetry),
   /** List workflow runs */
-  getV1WorkflowRuns: handlerFactory(
-    { method: "GET", path: "/v1/workflow-runs", first: 200, sse: false },
-    examples.getV1WorkflowRuns,
-  ),
+  getV1WorkflowRuns: handlerFactory("getV1WorkflowRuns", examples.getV1WorkflowRuns),
   /** Cancel a workflow run */
-  deleteV1WorkflowRunsByWorkflowRunID: handlerFactory(
-    { method: "DELETE", path: "/v1/workflow-runs/:workflowRunID", first: 200, sse: false },
-    examples.deleteV1WorkflowRunsByWorkflowRunID,
-  ),
+  deleteV1WorkflowRunsByWorkflowRunID: handlerFactory("deleteV1WorkflowRunsByWorkflowRunID", examples.deleteV1WorkflowRunsByWorkflowRunID),
   /** Get a workflow run */
-  getV1WorkflowRunsByWorkflowRunID: handlerFactory(
-    { method: "GET", path: "/v1/workflow-runs/:workflowRunID", first: 200, sse: false },
-    examples.getV1WorkflowRunsByWorkflowRunID,
-  ),
+  getV1WorkflowRunsByWorkflowRunID: handlerFactory("getV1WorkflowRunsByWorkflowRunID", examples.getV1WorkflowRunsByWorkflowRunID),
   /** List the steps of a workflow run */
-  getV1WorkflowRunsByWorkflowRunIDSteps: handlerFactory(
-    { method: "GET", path: "/v1/workflow-runs/:workflowRunID/steps", first: 200, sse: false },
-    examples.getV1WorkflowRunsByWorkflowRunIDSteps,
-  ),
+  getV1WorkflowRunsByWorkflowRunIDSteps: handlerFactory("getV1WorkflowRunsByWorkflowRunIDSteps", examples.getV1WorkflowRunsByWorkflowRunIDSteps),
   /** Follow a workflow run */
-  getV1WorkflowRunsByWorkflowRunIDStream: handlerFactory(
-    { method: "GET", path: "/v1/workflow-runs/:workflowRunID/stream", first: 200, sse: true },
-    examples.getV1WorkflowRunsByWorkflowRunIDStream,
-  ),
+  getV1WorkflowRunsByWorkflowRunIDStream: handlerFactory("getV1WorkflowRunsByWorkflowRunIDStream", examples.getV1WorkflowRunsByWorkflowRunIDStream),
   /** List workflows */
-  getV1Workflows: handlerFactory(
-    { method: "GET", path: "/v1/workflows", first: 200, sse: false },
-    examples.getV1Workflows,
-  ),
+  getV1Workflows: handlerFactory("getV1Workflows", examples.getV1Workflows),
   /** Create a workflow */
-  postV1Workflows: handlerFactory(
-    { method: "POST", path: "/v1/workflows", first: 201, sse: false },
-    examples.postV1Workflows,
-  ),
+  postV1Workflows: handlerFactory("postV1Workflows", examples.postV1Workflows),
   /** Delete a workflow */
-  deleteV1WorkflowsByWorkflowID: handlerFactory(
-    { method: "DELETE", path: "/v1/workflows/:workflowID", first: 204, sse: false },
-    examples.deleteV1WorkflowsByWorkflowID,
-  ),
+  deleteV1WorkflowsByWorkflowID: handlerFactory("deleteV1WorkflowsByWorkflowID", examples.deleteV1WorkflowsByWorkflowID),
   /** Get a workflow */
-  getV1WorkflowsByWorkflowID: handlerFactory(
-    { method: "GET", path: "/v1/workflows/:workflowID", first: 200, sse: false },
-    examples.getV1WorkflowsByWorkflowID,
-  ),
+  getV1WorkflowsByWorkflowID: handlerFactory("getV1WorkflowsByWorkflowID", examples.getV1WorkflowsByWorkflowID),
   /** Change a workflow */
-  patchV1WorkflowsByWorkflowID: handlerFactory(
-    { method: "PATCH", path: "/v1/workflows/:workflowID", first: 200, sse: false },
-    examples.patchV1WorkflowsByWorkflowID,
-  ),
+  patchV1WorkflowsByWorkflowID: handlerFactory("patchV1WorkflowsByWorkflowID", examples.patchV1WorkflowsByWorkflowID),
   /** Check a workflow */
-  postV1WorkflowsByWorkflowIDDryRun: handlerFactory(
-    { method: "POST", path: "/v1/workflows/:workflowID/dry-run", first: 200, sse: false },
-    examples.postV1WorkflowsByWorkflowIDDryRun,
-  ),
+  postV1WorkflowsByWorkflowIDDryRun: handlerFactory("postV1WorkflowsByWorkflowIDDryRun", examples.postV1WorkflowsByWorkflowIDDryRun),
   /** Start a workflow run */
-  postV1WorkflowsByWorkflowIDTrigger: handlerFactory(
-    { method: "POST", path: "/v1/workflows/:workflowID/trigger", first: 201, sse: false },
-    examples.postV1WorkflowsByWorkflowIDTrigger,
-  ),
+  postV1WorkflowsByWorkflowIDTrigger: handlerFactory("postV1WorkflowsByWorkflowIDTrigger", examples.postV1WorkflowsByWorkflowIDTrigger),
 };

@@ -9,7 +9,7 @@ import { untilAnswered } from "../store/database.ts";
 import type { ClaimedRun } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Queryable } from "../store/sql.ts";
-import { asciiJson } from "./ascii-json.ts";
+import { asciiJson } from "../wire/ascii-json.ts";
 import type { Circuits } from "./circuits.ts";
 import { failureOf, isWorthFallback, outcomeOfAnswer, outcomeOfFailure } from "./dispatch-outcome.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";

@@ -2,16 +2,18 @@ import { randomUUID } from "node:crypto";
 import { errorStatus, type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
-import { StraitError, unavailable, validationError } from "../domain/errors.ts";
+import { StraitError, unavailable } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
+import { envelope, HEADERS, refusalHeaders } from "../wire/envelope.ts";
+import { idempotencyKeyOf } from "../wire/idempotency-key.ts";
+import { checkEncoding, queryOf } from "../wire/query.ts";
 import type { Authenticator } from "./authenticate.ts";
 import { readBody } from "./body.ts";
-import { envelope, HEADERS } from "./envelope.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
-import { bodyHash, keyOf, onceOnly } from "./idempotency.ts";
+import { bodyHash, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
 import { incomingOf, requestHeaders } from "./request-headers.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
@@ -195,7 +197,9 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
     : NO_BODY;
   if (body !== undefined) checks.body(body);
 
-  const key = operation.idempotent ? keyOf(header("idempotency-key"), header("x-idempotency-key")) : undefined;
+  const key = operation.idempotent
+    ? idempotencyKeyOf(header("idempotency-key"), header("x-idempotency-key"))
+    : undefined;
   const idempotency =
     key === undefined
       ? null
@@ -238,32 +242,6 @@ function pathOf(c: HonoContext): Record<string, string> {
   checkEncoding(c.req.url.split("?", 1)[0] ?? "", "/path");
   return c.req.param();
 }
-
-function checkEncoding(text: string, field: "/path" | "/query"): void {
-  if (!text.includes("%")) return;
-  try {
-    decodeURIComponent(text);
-  } catch {
-    const fix = "encode values as UTF-8 with encodeURIComponent, a percent sign as %25";
-    throw validationError([{ field, rule: "percentEncoding", fix }]);
-  }
-}
-
-/** What is given more than once is a list, which no parameter takes. */
-function queryOf(url: string): Record<string, string | readonly string[]> {
-  const at = url.indexOf("?");
-  if (at === -1) return {};
-  const text = url.slice(at + 1);
-  checkEncoding(text, "/query");
-  const given = new URLSearchParams(text);
-  const query = Object.fromEntries(given);
-  return given.size === Object.keys(query).length
-    ? query
-    : Object.fromEntries(Object.keys(query).map((name) => [name, listed(given.getAll(name))]));
-}
-
-const listed = (values: readonly string[]): string | readonly string[] =>
-  values.length > 1 ? values : (values[0] ?? "");
 
 function scopeOf(caller: Caller | RunCaller): string {
   return "environmentId" in caller ? caller.environmentId : caller.runId;
@@ -327,10 +305,7 @@ function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, op
 }
 
 function errorResponse(options: AppOptions, error: StraitError, reply: Reply): Response {
-  const { code, details } = error;
-  const headers = headersOf(options, reply);
+  const headers = Object.assign(headersOf(options, reply), refusalHeaders(error));
   headers["content-type"] = "application/json";
-  if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
-  if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
-  return new Response(envelope(error, reply.id), { status: errorStatus[code], headers });
+  return new Response(envelope(error, reply.id), { status: errorStatus[error.code], headers });
 }

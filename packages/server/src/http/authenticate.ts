@@ -1,6 +1,6 @@
 import { createHash, hash, timingSafeEqual } from "node:crypto";
 import type { Scope } from "@strait/contract";
-import { forbidden, foreignRunToken, notFound, otherStream, unauthorized } from "../domain/errors.ts";
+import { forbidden, foreignRunToken, notFound, otherCredentials, otherStream, unauthorized } from "../domain/errors.ts";
 import type { Caller, Context } from "../service/context.ts";
 import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { RunTokens } from "../service/run-token.ts";
@@ -45,17 +45,6 @@ const INTERNAL: readonly Scope[] = ["*"];
 export function isSameSecret(given: string, secret: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(secret));
-}
-
-function asSent(kind: string): string {
-  switch (kind) {
-    case "runToken":
-      return "the run token of the dispatch (its X-Run-Token) as `Authorization: Bearer`";
-    case "internalSecret":
-      return "INTERNAL_SECRET in X-Internal-Secret";
-    default:
-      return "an API key as `Authorization: Bearer`";
-  }
 }
 
 export function authenticator(
@@ -154,7 +143,7 @@ export function authenticator(
         const isStreamToken = authorization === undefined && token.includes(".");
         return isStreamToken ? byStreamToken(token, scope, path, requestId) : byApiKey(token, scope, requestId);
       }
-      throw unauthorized(`the credentials are missing or of another kind; send ${auth.map(asSent).join(", or ")}`);
+      throw otherCredentials(auth);
     },
     forget: () => cache.clear(),
   };

@@ -1,14 +1,8 @@
 import { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
-import {
-  payloadTooLarge,
-  unsupportedCharset,
-  unsupportedCoding,
-  unsupportedMediaType,
-  validationError,
-} from "../domain/errors.ts";
+import { payloadTooLarge, unsupportedCoding, validationError } from "../domain/errors.ts";
+import { parseBody } from "../wire/json-body.ts";
 import type { RequestHeaders } from "./request-headers.ts";
-import { findUnsafeInteger } from "./unsafe-integer.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -31,32 +25,7 @@ export async function readBody(
   const text = decoded(
     await bytesOf(source instanceof IncomingMessage ? source : Readable.from(source.body ?? []), maxBytes),
   );
-  if (text === "") {
-    if (!isRequired) return { value: undefined, text };
-    throw validationError([{ field: "", rule: "required", fix: "send a JSON body" }]);
-  }
-  const type = header("content-type");
-  const [, media, charset = "utf-8"] = JSON_TYPE.exec(type ?? "") ?? [];
-  if (media === undefined) throw unsupportedMediaType(type);
-  if (!/^utf-?8$/i.test(charset)) throw unsupportedCharset(charset);
-  const value = parsed(text);
-  const field = findUnsafeInteger(text, value);
-  if (field !== undefined) {
-    const fix = "send it as a string: an integer beyond ±9007199254740991 would be rounded";
-    throw validationError([{ field, rule: "safeInteger", fix }]);
-  }
-  return { value, text };
-}
-
-const JSON_TYPE = /^(application\/(?:json|[\w.-]+\+json))\s*(?:;\s*charset\s*=\s*"?([^\s;"]*)"?|;|$)/i;
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : "it cannot be parsed";
-    throw validationError([{ field: "", rule: "json", fix: `send valid JSON: ${reason}` }]);
-  }
+  return { value: parseBody(text, header("content-type"), isRequired), text };
 }
 
 /** Node's own message is read as it is: a web stream around it costs more than what it carries. */

@@ -1,6 +1,6 @@
 import type { Watched } from "../store/changes.ts";
+import { encodeFrame } from "../wire/sse.ts";
 import { encodeCursor } from "./cursor.ts";
-import { encodeFrame } from "./sse.ts";
 import type { StreamSource } from "./stream-source.ts";
 
 /** Who follows a stream. */

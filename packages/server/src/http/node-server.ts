@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { errorStatus } from "@strait/contract";
 import { StraitError, validationError } from "../domain/errors.ts";
-import { envelope, HEADERS } from "./envelope.ts";
+import { envelope, HEADERS } from "../wire/envelope.ts";
 
 export interface NodeServerOptions {
   fetch(request: Request, env?: object): Response | Promise<Response>;

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
+import { SSE_HEADERS } from "../wire/sse.ts";
 import { nodeOutlet, webOutlet } from "./outlet.ts";
-import { SSE_HEADERS } from "./sse.ts";
 import type { EventStream } from "./streams.ts";
 
 /** Answers with a stream: straight into the response of Node's own server where there is one. */

@@ -1,9 +1,9 @@
 import type { Context } from "../service/context.ts";
 import { epoch } from "../store/changes.ts";
+import { END, encodeFrame, KEEPALIVE, RETRY } from "../wire/sse.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { Reader } from "./live-stream.ts";
 import type { Outlet } from "./outlet.ts";
-import { END, encodeFrame, KEEPALIVE, RETRY } from "./sse.ts";
 import type { StreamHub } from "./stream-hub.ts";
 import type { Delta, Deltas, StreamSource } from "./stream-source.ts";
 

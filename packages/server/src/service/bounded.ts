@@ -1,4 +1,5 @@
 import { createContext, Script } from "node:vm";
+import type { Bounded } from "../wire/bounded.ts";
 
 const context: { work?: () => unknown } = {};
 createContext(context);
@@ -71,6 +72,11 @@ export function bounded<Result, Otherwise>(
     leftAfter(customer.allowance, spentMs);
     leftAfter(ofAll, spentMs);
   }
+}
+
+/** The limits of a project's code. */
+export function boundedFor(projectId: string): Bounded {
+  return (ms, code, work, otherwise) => bounded({ projectId, ms, code }, work, otherwise);
 }
 
 function customerOf(projectId: string): Customer {

@@ -1,11 +1,12 @@
 import type { EventTrigger } from "@strait/contract";
 import { type MeantWait, mismatch } from "../domain/decide-send.ts";
 import { notFound, type StraitError, waitClosed } from "../domain/errors.ts";
+import { metBy, NOBODY, type Standing } from "../domain/meet.ts";
 import type { Transaction } from "../store/database.ts";
 import { type EventKey, lockKeys } from "../store/key-waits.ts";
 import type * as settlements from "../store/settlements.ts";
 import type { Caller, Context } from "./context.ts";
-import { lockStandings, metBy, NOBODY, type Standing } from "./key-standing.ts";
+import { lockStandings } from "./key-standing.ts";
 import { announceSettled } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
 

@@ -5,7 +5,7 @@ import * as runs from "../store/runs.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { endpointIssue } from "./endpoint-rules.ts";
-import { schemaIssue } from "./payload-schema.ts";
+import { schemasOf } from "./payload-schema.ts";
 
 const DEFAULTS = {
   description: null,
@@ -106,7 +106,7 @@ function checkDefinition(projectId: string, job: jobs.JobDefinition, allowPrivat
     if (issue) issues.push(issue);
   }
   const schemaProblem =
-    job.payload_schema === null ? undefined : schemaIssue(projectId, job.payload_schema, "/payload_schema");
+    job.payload_schema === null ? undefined : schemasOf(projectId).schemaIssue(job.payload_schema, "/payload_schema");
   if (schemaProblem) issues.push(schemaProblem);
   if (job.retry_strategy === "custom" && job.retry_delays_secs.length === 0) {
     issues.push({

@@ -1,4 +1,5 @@
-import { type DeletedTrigger, isNamed, type LatestTrigger, type MeantWait } from "../domain/decide-send.ts";
+import { isNamed, type MeantWait } from "../domain/decide-send.ts";
+import type { Standing } from "../domain/meet.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import type { SettledTrigger } from "../store/settlements.ts";
@@ -6,26 +7,6 @@ import type { Context } from "./context.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
-
-/** How a key stands. */
-export interface Standing {
-  /** In the order in which they opened: one, or several that joined or broadcast. */
-  readonly waiting: readonly LatestTrigger[];
-  /** The latest trigger that was named so; undefined for a key that nobody ever waited on. */
-  readonly latest: LatestTrigger | undefined;
-  /** Those that a caller named, which shared the key with these and have ended. */
-  readonly named: readonly LatestTrigger[];
-  /** The latest trigger where it has been deleted; looked for only where a caller names a wait. */
-  readonly deleted?: DeletedTrigger;
-}
-
-export const NOBODY: Standing = { waiting: [], latest: undefined, named: [] };
-
-/** The trigger that a caller meets: the one that is named, or else opened last of those that wait; else the latest. */
-export function metBy({ waiting, latest, named }: Standing, triggerId: string | null): LatestTrigger | undefined {
-  const isMeant = ({ id }: LatestTrigger) => id === triggerId;
-  return waiting.find(isMeant) ?? named.find(isMeant) ?? waiting.at(-1) ?? latest;
-}
 
 type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] extends readonly (infer Item)[] ? Item[] : Type[Key] };
 

@@ -1,13 +1,14 @@
 import type { EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
-import { keyInUse, mixedKey } from "../domain/errors.ts";
+import { NOBODY } from "../domain/meet.ts";
+import { placeBeside } from "../domain/place-wait.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { hears, misfits } from "./decide.ts";
-import { lockStandings, NOBODY } from "./key-standing.ts";
+import { judgeOf } from "./decide.ts";
+import { lockStandings } from "./key-standing.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
@@ -117,16 +118,6 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
 
 const idsOf = (waiting: readonly EventTrigger[]): string[] => waiting.map(({ id }) => id);
 
-/** Where a wait opens, given what waits on its key: alone, beside it, or instead of it. */
-function placeBeside(waiting: readonly EventTrigger[], wait: Wait): "alone" | "beside" | "instead" {
-  const [first] = waiting;
-  if (!first) return "alone";
-  if (first.broadcast !== wait.broadcast) throw mixedKey(first);
-  if (wait.broadcast || wait.on_conflict === "join") return "beside";
-  if (wait.on_conflict === "replace") return "instead";
-  throw keyInUse(first);
-}
-
 /**
  * Ends what waits in favor of a new wait; the runs and steps see who took the key (U2). What has become overdue since the
  * look times out instead (R2).
@@ -165,6 +156,7 @@ async function firstFitting(
   if (buffered_since === "none") return undefined;
   const takesAny = wait.payload_schema === null && wait.filter === null && wait.max_payload_bytes === undefined;
   if (takesAny) return events.oldestBuffered(tx, key, buffered_since);
+  const { hears, misfits } = judgeOf(wait.project_id);
   const terms = { ...wait, max_payload_bytes: wait.max_payload_bytes ?? null };
   for (let after = ""; ; ) {
     const page = await events.bufferedAfter(tx, key, buffered_since, after, BUFFERED_PAGE);

@@ -1,12 +1,13 @@
 import type { EventTrigger, ReceivedMessages, WaitPolicy } from "@strait/contract";
 import { illegalMove, notFound } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import type { Transaction } from "../store/database.ts";
 import * as inboxes from "../store/inboxes.ts";
 import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { checkFence, type RunCaller } from "./wait-for-event.ts";
+import type { RunCaller } from "./wait-for-event.ts";
 
 export interface Receive {
   /** Null for any. */

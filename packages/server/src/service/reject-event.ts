@@ -1,12 +1,12 @@
 import type { Cancellation, Disposition, SentEvent } from "@strait/contract";
 import { decideReject, type Rejection } from "../domain/decide-send.ts";
 import { notFound, type StraitError } from "../domain/errors.ts";
+import { metBy } from "../domain/meet.ts";
 import * as events from "../store/events.ts";
 import { nameLatest } from "../store/key-waits.ts";
 import * as settlements from "../store/settlements.ts";
 import type { Caller, Context } from "./context.ts";
 import { withCurrent } from "./current-wait.ts";
-import { metBy } from "./key-standing.ts";
 import { done, refused } from "./lane.ts";
 import { digestOf, wire } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";

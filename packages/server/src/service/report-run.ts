@@ -1,9 +1,10 @@
 import type { Checkpoint, Run, RunEvent, RunOutput, RunState } from "@strait/contract";
 import { illegalMove, notFound } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import * as reports from "../store/run-reports.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
-import { checkFence, type RunCaller } from "./wait-for-event.ts";
+import type { RunCaller } from "./wait-for-event.ts";
 
 /** What a dispatch may tell about its run while it lives. Each is one statement, conditional on the dispatch number. */
 

@@ -1,6 +1,7 @@
 import type { RetryStrategy, Run } from "@strait/contract";
 import { isTerminalRunStatus, type RunMove } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import { afterRunFailure } from "../domain/run-retry.ts";
 import * as jobs from "../store/jobs.ts";
 import * as runMoves from "../store/run-moves.ts";
@@ -8,7 +9,7 @@ import * as runs from "../store/runs.ts";
 import { cancelWaitsOf } from "./cancel-run.ts";
 import type { Context } from "./context.ts";
 import { announceSettled } from "./settle-waits.ts";
-import { checkFence, type RunCaller } from "./wait-for-event.ts";
+import type { RunCaller } from "./wait-for-event.ts";
 
 /**
  * Completes the calling run. A repeat by the same dispatch answers with the run as it is.

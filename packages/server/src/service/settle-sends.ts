@@ -1,6 +1,6 @@
-import { jsonEquals } from "@strait/core";
-import { decideSend, type LatestTrigger, type SendDecision } from "../domain/decide-send.ts";
+import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
 import type { StraitError } from "../domain/errors.ts";
+import { meet, NOBODY, type Standing } from "../domain/meet.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import type * as settlements from "../store/settlements.ts";
@@ -8,8 +8,8 @@ import { json } from "../store/sql.ts";
 import { markDecisive } from "../store/wait-groups.ts";
 import { limitBuffered } from "./buffer-limit.ts";
 import type { Context } from "./context.ts";
-import { decide, hears } from "./decide.ts";
-import { lockStandings, metBy, NOBODY, type Standing } from "./key-standing.ts";
+import { judgeOf } from "./decide.ts";
+import { lockStandings } from "./key-standing.ts";
 import { done, type Outcome, refused } from "./lane.ts";
 import { bufferedAnswer, delivered, keyOf, type SendAnswer, type Sending, wire } from "./sending.ts";
 import { type Delivery, type Settled, settleDeliveries } from "./settle-deliveries.ts";
@@ -77,13 +77,8 @@ async function settleRound(
   const deliveries: Delivery[] = [];
   for (const send of sends) {
     const standing = standings.get(keyOf(send)) ?? NOBODY;
-    const isNamed = send.generation !== null || send.trigger_id !== null;
-    const hearing = isNamed ? standing.waiting : standing.waiting.filter((member) => hears(member, send));
-    const isRepeat = hearing.length === 0 && !send.for_next && repeats(standing.latest, send);
-    const state = metBy(hearing.length > 0 || isRepeat ? { ...standing, waiting: hearing } : standing, send.trigger_id);
+    const { met: state, others, hearing, decision } = meet(standing, send, judgeOf(send.project_id));
     if (state) states.set(keyOf(send), state);
-    const others = hearing.filter((member) => member !== state);
-    const decision = state ? decideAll(state, others, send) : decideSend(undefined, send, standing.deleted);
     decisions.set(send, decision);
     if (decision.kind === "deliver" && state) {
       deliveries.push({ send, met: state, others, latest: standing.latest });
@@ -146,22 +141,6 @@ function missedOf(
     if (isBehind.has(key)) missed.add(send);
   }
   return missed;
-}
-
-/** Whether the event says again what has answered those that have waited beside these: it was not meant for the next. */
-const repeats = (latest: LatestTrigger | undefined, { payload }: Sending): boolean =>
-  latest?.status === "received" && jsonEquals(latest.response_payload, payload);
-
-/** What becomes of an event that several waits would take: what all of them agree to. */
-function decideAll(met: LatestTrigger, others: readonly LatestTrigger[], send: Sending): SendDecision {
-  const decision = decide(met, send);
-  if (decision.kind !== "deliver") return decision;
-  const unnamed = { ...send, trigger_id: null };
-  for (const other of others) {
-    const another = decide(other, unnamed);
-    if (another.kind !== "deliver") return another;
-  }
-  return decision;
 }
 
 const deadLetterReasons = { conflict: "conflict", late: "late", rejected: "payload_mismatch" } as const;

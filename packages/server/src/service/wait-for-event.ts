@@ -1,8 +1,7 @@
 import type { OpenedEventTrigger } from "@strait/contract";
-import { isTerminalRunStatus } from "@strait/core";
-import { illegalMove, notFound, runClosed, staleDispatch } from "../domain/errors.ts";
+import { illegalMove } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import * as runMoves from "../store/run-moves.ts";
-import type { RunFence } from "../store/runs.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
 import { openWait, type Wait } from "./open-wait.ts";
@@ -18,14 +17,6 @@ export interface RunCaller {
 
 export interface RunWait extends Omit<Wait, "project_id" | "environment_id" | "owner" | "buffered_since" | "actor"> {
   readonly accept_buffered: "any" | "since_run_start" | "none";
-}
-
-/** @throws {StraitError} when the run has ended, or another dispatch has replaced the caller's. */
-export function checkFence(caller: RunCaller, fence: RunFence | undefined): asserts fence is RunFence {
-  if (!fence) throw notFound("run", caller.runId);
-  if (isTerminalRunStatus(fence.status)) throw runClosed(caller.runId, fence.status);
-  if (fence.dispatch_seq !== caller.dispatchSeq)
-    throw staleDispatch(caller.runId, caller.dispatchSeq, fence.dispatch_seq);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { AcceptBuffered, OpenedWaitGroup, WaitGroupMode } from "@strait/contract";
 import { groupResult } from "../domain/decide-group.ts";
 import { illegalMove } from "../domain/errors.ts";
+import { checkFence } from "../domain/run-fence.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import * as runMoves from "../store/run-moves.ts";
@@ -12,7 +13,7 @@ import type { Context } from "./context.ts";
 import { lockStandings } from "./key-standing.ts";
 import { openWait, type Wait } from "./open-wait.ts";
 import { announceSettled } from "./settle-waits.ts";
-import { checkFence, type RunCaller } from "./wait-for-event.ts";
+import type { RunCaller } from "./wait-for-event.ts";
 import { closeLosers } from "./wait-groups.ts";
 
 export interface GroupedWait

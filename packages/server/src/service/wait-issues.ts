@@ -1,7 +1,7 @@
 import type { ErrorIssue, EventTrigger } from "@strait/contract";
 import { endpointIssue } from "./endpoint-rules.ts";
-import { filterIssue } from "./filter.ts";
-import { payloadIssues, schemaIssue } from "./payload-schema.ts";
+import { filtersOf } from "./filter.ts";
+import { schemasOf } from "./payload-schema.ts";
 
 /** What of a wait is checked when it is written down: by a run that opens it, or in a step of a workflow. */
 interface Checked extends Pick<EventTrigger, "notify_url" | "payload_schema" | "filter" | "on_timeout"> {
@@ -17,11 +17,11 @@ interface Checked extends Pick<EventTrigger, "notify_url" | "payload_schema" | "
 export function waitIssues(projectId: string, wait: Checked, base: string, allowPrivate: boolean): ErrorIssue[] {
   const { notify_url, payload_schema, filter } = wait;
   const schemaProblem =
-    payload_schema === null ? undefined : schemaIssue(projectId, payload_schema, `${base}/payload_schema`);
+    payload_schema === null ? undefined : schemasOf(projectId).schemaIssue(payload_schema, `${base}/payload_schema`);
   const issues = [
     notify_url === null ? undefined : endpointIssue(`${base}/notify_url`, notify_url, allowPrivate),
     schemaProblem,
-    filter === null ? undefined : filterIssue(filter, `${base}/filter`),
+    filter === null ? undefined : filtersOf(projectId).filterIssue(filter, `${base}/filter`),
   ].filter((issue) => issue !== undefined);
   return [...issues, ...timeoutIssues(projectId, wait, `${base}/timeout_payload`, schemaProblem === undefined)];
 }
@@ -41,5 +41,5 @@ function timeoutIssues(
     return [{ field, rule: "required", fix: "add what the wait resolves to when nobody answers" }];
   return payload_schema === null || !isSchemaUsable
     ? []
-    : payloadIssues(projectId, payload_schema, timeout_payload, field);
+    : schemasOf(projectId).payloadIssues(payload_schema, timeout_payload, field);
 }

@@ -1,8 +1,6 @@
-import type { ResumeReason } from "@strait/contract";
-import type { RunMove, TriggerMove } from "@strait/core";
+import { effectOf } from "../domain/wait-effect.ts";
 import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
-import * as settlements from "../store/settlements.ts";
 import * as wakes from "../store/wakes.ts";
 import { type Context, SYSTEM } from "./context.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
@@ -49,18 +47,4 @@ export async function wakeOwner({ db, signals, metrics }: Context, projectId: st
     { lockTimeoutMs: LOCK_TIMEOUT_MS },
   );
   if (isMoved) signals.publish([`run:${runId}`, "queue", "wakes"]);
-}
-
-/** What the end of a wait means for the run that waited: it goes on, or it ends. */
-function effectOf(ended: wakes.EndedWait): { move: RunMove; resume_reason: ResumeReason | null } {
-  const [cause, end, policy] = causeOf(ended);
-  return policy === "resume" || policy === "resolve"
-    ? { move: "resume", resume_reason: settlements.resumeReasons[cause] }
-    : { move: end, resume_reason: null };
-}
-
-function causeOf({ status, kind, on_timeout, on_cancel }: wakes.EndedWait): [TriggerMove, RunMove, string | null] {
-  if (status === "received") return ["receive", "resume", "resume"];
-  if (status === "timed_out") return ["timeOut", "timeOut", on_timeout];
-  return kind === "rejected" ? ["reject", "fail", on_cancel] : ["cancel", "cancel", on_cancel];
 }

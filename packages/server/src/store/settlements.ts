@@ -1,5 +1,6 @@
-import type { EventTrigger, ResumeReason } from "@strait/contract";
+import type { EventTrigger } from "@strait/contract";
 import { runMoves, stepMoves, type TriggerMove, triggerMoves } from "@strait/core";
+import { resumeReasons } from "../domain/wait-effect.ts";
 import { largeCheckpoints, savesCheckpoint } from "./run-moves.ts";
 import { type ClaimedRun, claimedJoin, resumedColumns } from "./runs.ts";
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
@@ -140,15 +141,6 @@ function leaseOf(items: readonly { readonly lease_id: number | null }[]): number
 interface SettledRow extends Omit<SettledTrigger, "claimed"> {
   readonly claimed: readonly (ClaimedRun & { readonly trigger_id: string })[] | null;
 }
-
-/** What a run is told that goes on after its wait has ended so. Why it was canceled is in the cancellation. */
-export const resumeReasons = {
-  receive: "event",
-  timeOut: "timeout",
-  cancel: "canceled",
-  reject: "rejected",
-  supersede: "canceled",
-} as const satisfies Record<TriggerMove, ResumeReason>;
 
 /** What a move writes, when the run that waited goes on, and when the step has succeeded: `t` is the trigger, `g` the settlement. */
 function effectsOf(name: TriggerMove): {

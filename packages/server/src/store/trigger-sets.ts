@@ -18,7 +18,6 @@ export interface WaitingTrigger {
   readonly filter: string | null;
   /** How large an answer may be; null for as large as any. */
   readonly max_payload_bytes: number | null;
-  readonly project_id: string;
 }
 
 export interface WaitingSet {
@@ -65,7 +64,7 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
   const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
     WITH member AS (
       SELECT id, event_key, generation, (slot <> '' OR group_id IS NOT NULL) AS is_shared, job_run_id, payload_schema, filter,
-        max_payload_bytes, project_id, requested_at
+        max_payload_bytes, requested_at
       FROM event_triggers t
       WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND status = 'waiting'
         AND (slot = '' OR slot = (
@@ -75,7 +74,7 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
         ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
     page AS (SELECT * FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
     SELECT p.id, p.event_key, p.generation, p.is_shared, p.job_run_id, p.payload_schema, p.filter, p.max_payload_bytes,
-      p.project_id, ${micros(sql`p.requested_at`)} AS opened_us,
+      ${micros(sql`p.requested_at`)} AS opened_us,
       ${micros(sql`strait_now()`)} AS now_us, s.count, s.digest
     FROM ${withSummary ? SUMMARY : NO_SUMMARY} s LEFT JOIN page p ON true
     ORDER BY p.requested_at, p.id`);

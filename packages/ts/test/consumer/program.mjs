@@ -41,7 +41,7 @@ async function useClient({ core, ops, webhooks, node }, baseUrl) {
     told,
     leaving,
     payload,
-    health: await (node?.createClientFromEnv({ env }) ?? client).operationsPromise.getHealth(),
+    health: await (node?.createClientFromConfigFile({ env }) ?? client).operationsPromise.getHealth(),
     sent: await strait.postV1EventsByEventKeySend({ pathParams, body: { payload: { name: "Ada ✓" } } }),
     alone: await ops.postV1EventsByEventKeySend(ops.connect(options), { pathParams, body: { payload: null } }),
     paths: (await paths.GET("/v1/events/{eventKey}", { params: { path: pathParams } })).data,

@@ -11,3 +11,11 @@ export const HEADERS = {
 export function envelope({ code, message, details }: StraitError, requestId: string): string {
   return JSON.stringify({ error: { code, message, details }, request_id: requestId });
 }
+
+/** The headers that a refusal adds: when it is worth trying again, and what kind of credentials are asked for. */
+export function refusalHeaders({ code, details }: StraitError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if ("retry_after_secs" in details) headers["retry-after"] = String(details.retry_after_secs);
+  if (code === "unauthorized") headers["www-authenticate"] = "Bearer";
+  return headers;
+}

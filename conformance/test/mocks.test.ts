@@ -1,0 +1,62 @@
+import { createMockServer } from "@strait/msw";
+import { setupServer } from "msw/node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { checks } from "../src/checks/all.ts";
+import { eventRules, promises, type RuleId } from "../src/rules.ts";
+import { type Result, runSuite } from "../src/suite.ts";
+
+const PROJECT = "The mocks have one project.";
+const PREFIX = "The mocks send to one key at a time: a send to a prefix answers its example.";
+const INBOX = "The mocks have no inboxes: their operations answer examples.";
+const WEBHOOKS = "The mocks notify nobody.";
+
+/** The rules that do not hold of mocks, and why. */
+const notModeled: { readonly [Rule in RuleId]?: string } = {
+  U5: PROJECT,
+  R8: "The mocks have no groups of waits.",
+  S6: INBOX,
+  O1: INBOX,
+  O2: INBOX,
+  "GR-01": INBOX,
+  "GR-02": INBOX,
+  "GR-07": INBOX,
+  "GR-08": INBOX,
+  "GR-09": INBOX,
+  P1: PREFIX,
+  P2: PREFIX,
+  P3: PREFIX,
+  P4: PREFIX,
+  P5: PREFIX,
+  P6: PREFIX,
+  "ST-13": PREFIX,
+  W4: "The mocks delete nothing.",
+  "ST-14": "The mocks delete nothing.",
+  "ST-11": WEBHOOKS,
+  "ST-20": WEBHOOKS,
+};
+
+const says = new Map<string, string>([...eventRules, ...promises].map((rule) => [rule.id, rule.says]));
+const baseUrl = "https://mock.strait.dev";
+
+describe("the rules, proven over fetch against the mocks", () => {
+  const strait = createMockServer({ baseUrl, keepaliveMs: 500, executor: (request) => fetch(request) });
+  const interceptor = setupServer(...strait.handlers);
+  const modeled = checks.filter(({ rule }) => notModeled[rule] === undefined);
+  let results: readonly Result[] = [];
+
+  beforeAll(async () => {
+    // The endpoint of the suite's jobs is a server of its own.
+    interceptor.listen({ onUnhandledRequest: "bypass" });
+    results = await runSuite({ urls: [baseUrl], apiKey: "strait_conformance" }, modeled);
+  });
+  afterAll(() => {
+    strait.close();
+    interceptor.close();
+  });
+
+  test.each(modeled.map(({ rule }) => [rule, says.get(rule) ?? ""] as const))("%s %s", (rule) => {
+    const result = results.find((one) => one.rule === rule);
+
+    expect(result?.verdict).toEqual({ kind: "pass" });
+  });
+});

@@ -1,0 +1,73 @@
+import type { OperationId } from "@strait/contract";
+import { checkEventKey } from "@strait/core";
+import { notFound, StraitError, validationError } from "@strait/server/pure";
+import type { Caller } from "../../access.ts";
+import type { MockOperations } from "../../operations.ts";
+import type { MockCall } from "../../runtime.ts";
+import { timestampOf } from "../clock.ts";
+import type { Store } from "../store.ts";
+import type { StreamOptions } from "../streams.ts";
+
+/** A call to a mock server, which has been checked against the contract. */
+export interface StateCall<Id extends OperationId> extends MockCall<Id> {
+  readonly caller: Caller;
+  readonly idempotencyKey: string | null;
+  readonly streams: StreamOptions;
+}
+
+/** What an operation answers where it does not refuse: a success with its body, or a stream. */
+export type StateAnswer<Id extends OperationId> =
+  | (MockOperations[Id]["answer"] & {
+      /** The effect is that of an earlier request. */
+      readonly replayed?: true;
+    })
+  | Response;
+
+/** What operations do to the state of a mock server. Those that are missing answer their examples. */
+export type Modeled = {
+  readonly [Id in OperationId]?: (store: Store, call: StateCall<Id>) => StateAnswer<Id> | Promise<StateAnswer<Id>>;
+};
+
+export function eventKeyOf(text: string, field = "/path/eventKey"): string {
+  const checked = checkEventKey(text);
+  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
+  return checked.value;
+}
+
+export function found<Row>(row: Row | undefined, resource: string, id: string): Row {
+  if (row === undefined) throw notFound(resource, id);
+  return row;
+}
+
+interface Named {
+  readonly id: string;
+  readonly slug: string;
+}
+
+/** By id or by slug. */
+export function named<Row extends Named>(rows: readonly Row[], resource: string, reference: string): Row {
+  const row = rows.find(({ id }) => id === reference) ?? rows.find(({ slug }) => slug === reference);
+  return found(row, resource, reference);
+}
+
+export function refuseTaken(rows: readonly Named[], slug: string, what: string): void {
+  if (!rows.some((row) => row.slug === slug)) return;
+  const message = `the slug ${JSON.stringify(slug)} is taken by another ${what} of this project; choose another one`;
+  throw new StraitError("conflict", message, { details: { slug } });
+}
+
+export const newestFirst = <Row>(rows: readonly Row[]): Row[] => rows.toReversed();
+
+/** @throws {StraitError} `validation_error` when a deadline is given in two ways. */
+export function deadlineOf(body: { readonly timeout_secs?: number | null; readonly deadline?: string }): {
+  readonly timeout_secs: number | null;
+  readonly deadline: string | null;
+} {
+  const { timeout_secs = 3_600, deadline = null } = body;
+  if (deadline !== null && body.timeout_secs !== undefined) {
+    throw validationError([
+      { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
+    ]);
+  }
+  return { timeout_secs, deadline: deadline === null ? null : timestampOf(deadline) };
+}

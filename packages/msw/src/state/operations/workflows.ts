@@ -1,0 +1,148 @@
+import type {
+  CreateWorkflow,
+  StreamToken,
+  Workflow,
+  WorkflowRun,
+  WorkflowRunWithSteps,
+  WorkflowStep,
+} from "@strait/contract";
+import { isTerminalWorkflowRunStatus } from "@strait/core";
+import { conflict, normalizeSteps, notFound, validationError } from "@strait/server/pure";
+import type { Store } from "../store.ts";
+import { openStream } from "../streams.ts";
+import { pageOf } from "../wire.ts";
+import { cancelWorkflowRun, startWorkflowRun } from "../workflow-runs.ts";
+import { eventKeyOf, found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
+
+function stepsOf({ jobs }: Store, inputs: NonNullable<CreateWorkflow["steps"]>): WorkflowStep[] {
+  const normalized = normalizeSteps(inputs);
+  if (!normalized.ok) throw validationError(normalized.issues);
+  return normalized.steps.map((step, index) => {
+    if (step.job_id === null) return step;
+    const job = jobs.all().find(({ id, slug }) => id === step.job_id || slug === step.job_id);
+    if (job) return { ...step, job_id: job.id };
+    const fix = `create the job ${JSON.stringify(step.job_id)} first, or correct the reference`;
+    throw validationError([{ field: `/steps/${index}/job_id`, rule: "knownJob", fix }]);
+  });
+}
+
+function createWorkflow(store: Store, { steps = [], ...body }: CreateWorkflow): Workflow {
+  refuseTaken(store.workflows.all(), body.slug, "workflow");
+  const now = store.clock.timestamp();
+  return store.workflows.put({
+    description: null,
+    tags: {},
+    enabled: true,
+    ...body,
+    ...store.project,
+    steps: stepsOf(store, steps),
+    id: store.clock.newId("wf"),
+    version: 1,
+    created_at: now,
+    updated_at: now,
+  });
+}
+
+function withoutSteps({ steps: _, ...run }: WorkflowRunWithSteps): WorkflowRun {
+  return run;
+}
+
+const runOf = ({ workflowRuns }: Store, id: string) => found(workflowRuns.get(id), "workflow run", id);
+
+/** The stream that a token is asked for. */
+function streamOf(
+  store: Store,
+  { event_key, run_id, workflow_run_id }: { event_key?: string; run_id?: string; workflow_run_id?: string },
+): { readonly subject: string; readonly path: string } {
+  const given = [event_key, run_id, workflow_run_id].filter((value) => value !== undefined);
+  const [subject = ""] = given;
+  if (given.length !== 1) {
+    const fix = "name exactly one of event_key, run_id, workflow_run_id";
+    throw validationError([{ field: "", rule: "oneOf", fix }]);
+  }
+  if (event_key !== undefined) {
+    const key = eventKeyOf(event_key, "/event_key");
+    if (!store.keys.has(key)) throw notFound("event trigger", key);
+    return { subject: key, path: `/v1/events/${encodeURIComponent(key)}/stream` };
+  }
+  if (run_id !== undefined) found(store.runs.get(run_id), "run", run_id);
+  else runOf(store, subject);
+  return {
+    subject,
+    path: `/v1/${run_id === undefined ? "workflow-runs" : "runs"}/${encodeURIComponent(subject)}/stream`,
+  };
+}
+
+export const workflowOperations: Modeled = {
+  postV1Workflows: (store, { body }) => ({ status: 201, body: createWorkflow(store, body) }),
+
+  getV1Workflows: ({ workflows }, { query }) => ({ status: 200, body: pageOf(newestFirst(workflows.all()), query) }),
+
+  getV1WorkflowsByWorkflowID: ({ workflows }, { pathParams }) => ({
+    status: 200,
+    body: named(workflows.all(), "workflow", pathParams.workflowID),
+  }),
+
+  postV1WorkflowsByWorkflowIDTrigger(store, { pathParams, body }) {
+    const workflow = named(store.workflows.all(), "workflow", pathParams.workflowID);
+    const name = JSON.stringify(workflow.slug);
+    if (!workflow.enabled) throw conflict(`workflow ${name} is disabled; enable it to run it`);
+    if (workflow.steps.length === 0) throw conflict(`workflow ${name} has no steps; add one to run it`);
+    const run = startWorkflowRun(store, workflow, { payload: body?.payload ?? null, tags: body?.tags ?? {} });
+    return { status: 201, body: withoutSteps(run) };
+  },
+
+  getV1WorkflowRuns(store, { query }) {
+    const workflows = store.workflows.all();
+    const id = query.workflow_id && (workflows.find(({ slug }) => slug === query.workflow_id)?.id ?? query.workflow_id);
+    const rows = newestFirst(store.workflowRuns.all()).filter(
+      (run) =>
+        (query.status === undefined || run.status === query.status) && (id === undefined || run.workflow_id === id),
+    );
+    return { status: 200, body: pageOf(rows.map(withoutSteps), query) };
+  },
+
+  getV1WorkflowRunsByWorkflowRunID: (store, { pathParams }) => ({
+    status: 200,
+    body: withoutSteps(runOf(store, pathParams.workflowRunID)),
+  }),
+
+  getV1WorkflowRunsByWorkflowRunIDSteps: (store, { pathParams, query }) => ({
+    status: 200,
+    body: pageOf(runOf(store, pathParams.workflowRunID).steps, query),
+  }),
+
+  deleteV1WorkflowRunsByWorkflowRunID(store, { pathParams, query, caller }) {
+    const run = runOf(store, pathParams.workflowRunID);
+    return { status: 200, body: withoutSteps(cancelWorkflowRun(store, run, query.reason, caller.actor)) };
+  },
+
+  getV1WorkflowRunsByWorkflowRunIDStream(store, { pathParams, query, request, streams }) {
+    const { id } = runOf(store, pathParams.workflowRunID);
+    const isTerminal = ({ status }: WorkflowRun) => isTerminalWorkflowRunStatus(status);
+    return openStream({ table: store.workflowRuns, id, isTerminal }, query, request, streams);
+  },
+
+  postV1StreamTokens(store, { body }) {
+    const { subject, path } = streamOf(store, body);
+    const expires_at = store.clock.timestamp(body.expires_in_secs ?? 300);
+    const token = streamToken(subject, expires_at);
+    const answer: StreamToken = { token, expires_at, url: `${path}?token=${token}` };
+    return { status: 201, body: answer };
+  },
+};
+
+/** A token that opens the stream of a key or an id until it expires. */
+function streamToken(subject: string, expiresAt: string): string {
+  const claims = btoa(encodeURIComponent(`${subject} ${expiresAt}`));
+  return `mock.stream.${claims.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")}`;
+}
+
+/** The key or the id whose stream a token opens; undefined for a text that is none. */
+export function streamSubjectOf(token: string): { readonly subject: string; readonly expiresAt: string } | undefined {
+  const [, claims] = /^mock\.stream\.([\w-]+)$/.exec(token) ?? [];
+  if (claims === undefined) return undefined;
+  const text = decodeURIComponent(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+  const [subject, expiresAt] = text.split(/ (?=\S*$)/);
+  return subject !== undefined && expiresAt !== undefined ? { subject, expiresAt } : undefined;
+}

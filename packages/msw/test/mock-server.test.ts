@@ -1,0 +1,211 @@
+import type { JsonValue } from "@strait/contract";
+import { createClient, isStraitError } from "@strait/ts";
+import { setupServer } from "msw/node";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createMockServer, failure, inTurn, type MockServerOptions } from "../src/index.ts";
+
+const baseUrl = "https://strait.dev";
+
+/** A mock server, a client of it, and a run whose code the test plays. */
+async function givenServer(options: Partial<MockServerOptions> = {}) {
+  const strait = createMockServer({ baseUrl, ...options });
+  onTestFinished(() => strait.close());
+  const { fetch } = strait;
+  const client = createClient({ baseUrl, auth: { type: "bearer", token: "strait_test" }, fetch, retries: 0 });
+  const api = client.operationsPromise;
+  await api.postV1Jobs({
+    body: { name: "Review", slug: "review", endpoint_url: "https://app.test/review" },
+  });
+
+  async function triggerRun(payload: JsonValue = null) {
+    const made = await api.postV1JobsByJobIDTrigger({ pathParams: { jobID: "review" }, body: { payload } });
+    if ("dry_run" in made) throw new Error("a run was to be made");
+    return made;
+  }
+
+  async function givenRun() {
+    const { id, run_token } = await triggerRun();
+    const token = run_token ?? "";
+    const code = createClient({ baseUrl, auth: { type: "runToken", token }, fetch, retries: 0 });
+    return {
+      id,
+      wait: (event_key: string, more: { timeout_secs?: number; on_cancel?: "resume" } = {}) =>
+        code.operationsPromise.postSdkV1RunsByRunIDWaitForEvent({
+          pathParams: { runID: id },
+          body: { event_key, ...more },
+        }),
+    };
+  }
+  return { strait, client, api, triggerRun, givenRun };
+}
+
+const headers = { authorization: "Bearer strait_test" };
+
+describe("a mock server", () => {
+  test("answers a get with what was sent (ST-21)", async () => {
+    const { api, givenRun } = await givenServer();
+    const run = await givenRun();
+    const opened = await run.wait("review:7");
+
+    const sent = await api.postV1EventsByEventKeySend({
+      pathParams: { eventKey: "review:7" },
+      body: { payload: { approved: true } },
+    });
+
+    expect([opened.status, sent.status]).toEqual(["waiting", "received"]);
+    const read = await api.getV1EventsByEventKey({ pathParams: { eventKey: "review:7" } });
+    expect(read).toMatchObject({ status: "received", response_payload: { approved: true } });
+    expect(await api.getV1RunsByRunID({ pathParams: { runID: run.id } })).toMatchObject({
+      status: "executing",
+      dispatch_seq: 2,
+      resume_reason: "event",
+      checkpoint: { approved: true },
+    });
+  });
+
+  test("lists what waits by deadline, and ends it when that time has passed (R2)", async () => {
+    const { strait, api, givenRun } = await givenServer();
+    const [slow, quick] = [await givenRun(), await givenRun()];
+    await slow.wait("slow", { timeout_secs: 7_200 });
+    await quick.wait("quick", { timeout_secs: 60 });
+    const window = { expires_after: strait.now().toISOString() };
+
+    const before = await api.getV1Events({ query: window });
+    strait.advance("1h");
+    const after = await api.getV1Events({ query: window });
+
+    expect(before.data.map(({ event_key }) => event_key)).toEqual(["quick", "slow"]);
+    expect(after.data.map(({ event_key }) => event_key)).toEqual(["slow"]);
+    const { status } = await api.getV1RunsByRunID({ pathParams: { runID: quick.id } });
+    expect(status).toBe("timed_out");
+  });
+
+  test("streams a snapshot, every change and the end, and goes on behind a cursor (T1, T3)", async () => {
+    const { strait, client, api, givenRun } = await givenServer();
+    const run = await givenRun();
+    await run.wait("review:7");
+    const seen: string[] = [];
+
+    for await (const { data } of client.stream.getV1EventsByEventKeyStream({ pathParams: { eventKey: "review:7" } })) {
+      seen.push(data.status);
+      if (data.status === "waiting") {
+        await api.postV1EventsByEventKeyReject({ pathParams: { eventKey: "review:7" }, body: { reason: "blurred" } });
+      }
+    }
+
+    expect(seen).toEqual(["waiting", "canceled"]);
+    const whole = await strait.fetch(`${baseUrl}/v1/runs/${run.id}/stream`, { headers });
+    const text = await whole.text();
+    expect(text).toMatch(/^retry: \d+\n\nevent: status\n.*"status":"failed".*event: end\ndata: \{\}\n\n$/s);
+    const cursor = /id: (.*)/.exec(text)?.[1] ?? "";
+    const again = await strait.fetch(`${baseUrl}/v1/runs/${run.id}/stream`, {
+      headers: { ...headers, "last-event-id": cursor },
+    });
+    expect(again.status).toBe(204);
+  });
+
+  test("gives dispatches to an executor, whose answers complete and retry runs", async () => {
+    const answers = inTurn(503, 200);
+    const seen: (string | null)[] = [];
+    const { strait, client, api, triggerRun } = await givenServer({
+      executor: async (request) => {
+        seen.push(request.headers.get("x-attempt"));
+        return Response.json(await request.json(), { status: answers() ?? 500 });
+      },
+    });
+
+    const { id } = await triggerRun({ page: 7 });
+    await expect.poll(async () => (await api.getV1RunsByRunID({ pathParams: { runID: id } })).attempt).toBe(2);
+    strait.advance("1m");
+    const run = await client.waitUntil({ id });
+
+    expect(seen).toEqual(["1", "2"]);
+    expect(run).toMatchObject({ status: "completed", result: { page: 7 } });
+  });
+
+  test("runs workflows: an answer starts what depends on it (ST-04)", async () => {
+    const { api } = await givenServer({ executor: async (request) => Response.json(await request.json()) });
+    const gate = { step_ref: "gate", type: "wait_for_event", event_key: "deploy:{{payload.release}}" } as const;
+    const steps = [gate, { step_ref: "deploy", job_id: "review", depends_on: ["gate"] }];
+    await api.postV1Workflows({ body: { name: "Deploy", slug: "deploy", steps } });
+    const started = await api.postV1WorkflowsByWorkflowIDTrigger({
+      pathParams: { workflowID: "deploy" },
+      body: { payload: { release: 3 } },
+    });
+
+    await api.postV1EventsByEventKeySend({ pathParams: { eventKey: "deploy:3" }, body: { payload: "go" } });
+
+    const pathParams = { workflowRunID: started.id };
+    const read = () => api.getV1WorkflowRunsByWorkflowRunID({ pathParams });
+    await expect.poll(async () => (await read()).status).toBe("completed");
+    const { data } = await api.getV1WorkflowRunsByWorkflowRunIDSteps({ pathParams });
+    expect(data.map(({ step_ref, status }) => [step_ref, status])).toEqual([
+      ["gate", "completed"],
+      ["deploy", "completed"],
+    ]);
+  });
+
+  test("refuses what an override says, as often as it says so, and goes on with its state", async () => {
+    const { strait, api } = await givenServer();
+    const send = () => api.postV1EventsByEventKeySend({ pathParams: { eventKey: "k" } });
+    strait.use({
+      postV1EventsByEventKeySend: inTurn(failure("rate_limited", { details: { retry_after_secs: 2 } }), 503),
+    });
+
+    const refusals = [await send().catch((error) => error), await send().catch((error) => error)];
+    const sent = await send();
+
+    expect(refusals.map((error) => isStraitError(error) && error._tag)).toEqual(["RateLimitedError", "ServerError"]);
+    expect(refusals[0]).toMatchObject({ status: 429, retryAfterMs: 2_000 });
+    expect(sent.status).toBe("buffered");
+  });
+
+  test("knows the keys that it is given, and what they are for", async () => {
+    const strait = createMockServer({ baseUrl, apiKeys: { strait_reader: ["events:read"] } });
+    onTestFinished(() => strait.close());
+    const ask = (key: string, path: string) =>
+      strait.fetch(baseUrl + path, { headers: { authorization: `Bearer ${key}` } }).then(({ status }) => status);
+
+    expect(await ask("strait_reader", "/v1/events")).toBe(200);
+    expect(await ask("strait_reader", "/v1/runs")).toBe(403);
+    expect(await ask("strait_other", "/v1/events")).toBe(401);
+  });
+
+  test("forgets everything at a reset, and breaks its streams off", async () => {
+    const { strait, api, givenRun } = await givenServer();
+    await (await givenRun()).wait("review:7");
+    const stream = await strait.fetch(`${baseUrl}/v1/events/review:7/stream`, { headers });
+    strait.use({ getV1Events: 500 });
+
+    strait.reset();
+
+    await expect(stream.text()).rejects.toThrow("closed");
+    expect(await api.getV1Events()).toMatchObject({ data: [] });
+  });
+
+  test("stands behind fetch through msw, with 401 and 404 where the server has them", async () => {
+    const { strait } = await givenServer();
+    const interceptor = setupServer(...strait.handlers);
+    interceptor.listen();
+    onTestFinished(() => interceptor.close());
+
+    const statuses = await Promise.all([
+      fetch(`${baseUrl}/v1/events`, { headers }).then(({ status }) => status),
+      fetch(`${baseUrl}/v1/events/k/stream`).then(({ status }) => status),
+      fetch(`${baseUrl}/v1/nothing`, { headers }).then(({ status }) => status),
+    ]);
+
+    expect(statuses).toEqual([200, 401, 404]);
+  });
+
+  test("stops waiting for an answer when the caller aborts", async () => {
+    const { strait } = await givenServer();
+    strait.use({ getV1Events: () => new Promise<Response>(() => {}) });
+    const caller = new AbortController();
+
+    const asked = strait.fetch(`${baseUrl}/v1/events`, { headers, signal: caller.signal });
+    caller.abort(new Error("gave up"));
+
+    await expect(asked).rejects.toThrow("gave up");
+  });
+});

@@ -1,0 +1,41 @@
+// What of the server needs neither a database nor Node.js. `@strait/msw` is made of it, so that the mocks check, decide and
+// refuse as the server does, in its words.
+
+export { actorOf } from "./domain/actor.ts";
+export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
+export { classOfStatus } from "./domain/error-class.ts";
+export {
+  conflict,
+  expectationFailed,
+  forbidden,
+  foreignRunToken,
+  idempotencyMismatch,
+  illegalMove,
+  notFound,
+  otherCredentials,
+  otherStream,
+  payloadMismatch,
+  StraitError,
+  tokenExpired,
+  unauthorized,
+  validationError,
+  waitClosed,
+} from "./domain/errors.ts";
+export { judgeBy } from "./domain/judge.ts";
+export { meet, metBy, type Standing } from "./domain/meet.ts";
+export { normalizeSteps, sleepSecs } from "./domain/normalize-steps.ts";
+export { placeBeside } from "./domain/place-wait.ts";
+export { planSteps, type StepAction } from "./domain/plan-steps.ts";
+export { checkFence } from "./domain/run-fence.ts";
+export { afterRunFailure } from "./domain/run-retry.ts";
+export { stepPayload } from "./domain/step-payload.ts";
+export { effectOf } from "./domain/wait-effect.ts";
+export { asciiJson } from "./wire/ascii-json.ts";
+export { envelope, HEADERS, refusalHeaders } from "./wire/envelope.ts";
+export { filters } from "./wire/filter.ts";
+export { idempotencyKeyOf } from "./wire/idempotency-key.ts";
+export { parseBody } from "./wire/json-body.ts";
+export { payloadSchemas } from "./wire/payload-schema.ts";
+export { queryOf } from "./wire/query.ts";
+export { type RequestChecks, requestChecks } from "./wire/request-checks.ts";
+export { END, encodeFrame, KEEPALIVE, RETRY, SSE_HEADERS } from "./wire/sse.ts";
