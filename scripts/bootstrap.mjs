@@ -16,6 +16,7 @@ const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"
 /** What `npm run <name>` loads, and the arguments that stand before the caller's own. */
 const commands = {
   bench: ["bench/run.ts"],
+  "bench:sdk": ["bench/sdk/run.ts"],
   build: ["scripts/build.ts"],
   check: ["scripts/check.ts"],
   conformance: ["conformance/run.ts"],

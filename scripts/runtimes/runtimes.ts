@@ -21,7 +21,14 @@ export function runtimes({ folder }: Consumer, { programOf }: Tools, server: Run
     program("Node.js, CommonJS", process.execPath, ["main.cjs"]),
     program("Bun", bun, ["main.mjs"]),
     program("Bun, CommonJS", bun, ["main.cjs"]),
-    program("Deno", deno, ["run", "--allow-net=127.0.0.1", "--allow-env", "--node-modules-dir=manual", "main.mjs"]),
+    program("Deno", deno, [
+      "run",
+      "--allow-net=127.0.0.1",
+      "--allow-env",
+      "--allow-read",
+      "--node-modules-dir=manual",
+      "main.mjs",
+    ]),
     { name: "workerd", skipped: workerd && esbuild ? undefined : NOT_THERE, run: tryWorkerd },
     {
       name: "a page in Chromium",

@@ -31,7 +31,7 @@ export interface ServerProcess {
 }
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 120_000;
 
 /** A folder for what a server keeps, open to the user that runs the embedded database; removed after the test. */
 export async function dataFolder(): Promise<string> {

@@ -1,6 +1,8 @@
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { type Client, type ClientOptions, createClient } from "./index.ts";
 
+export { type UndiciAnswer, type UndiciRequest, undiciFetch } from "./undici.ts";
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Settings of a client beyond those that the environment has; they win over it. */

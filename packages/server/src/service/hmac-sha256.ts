@@ -8,8 +8,8 @@ const BLOCK_BYTES = 64;
 const DIGEST_BYTES = 32;
 
 /**
- * HMAC-SHA256 (RFC 2104) out of the one-shot hash of `node:crypto`: H(key ⊕ opad, H(key ⊕ ipad, text)). Every dispatch is
- * signed three times, and `createHmac` makes a stream each time, which costs twice as much as the two hashes.
+ * HMAC-SHA256 (RFC 2104) out of the one-shot hash of `node:crypto`: a hash of the key and of a hash of the key and the
+ * text. Every dispatch is signed three times, and `createHmac` makes a stream each time, which costs twice as much.
  */
 export function hmacSha256(key: string | Uint8Array): HmacSha256 {
   const given = Buffer.from(key);

@@ -25,18 +25,18 @@ const MAX_CACHED = 10_000;
  * A project's secret is derived from the master key, so none is stored: HMAC-SHA256 over the project and its version.
  */
 export function signer(masterKey: string): Signer {
-  const hmacs = new Map<string, HmacSha256>();
+  const signers = new Map<string, HmacSha256>();
 
   const keyOf = (projectId: string, version: number): Buffer =>
     createHmac("sha256", masterKey).update(`signing:${projectId}:${version}`).digest();
 
   function hmacOf(projectId: string, version: number): HmacSha256 {
     const name = `${projectId}:${version}`;
-    let hmac = hmacs.get(name);
+    let hmac = signers.get(name);
     if (hmac === undefined) {
-      if (hmacs.size === MAX_CACHED) hmacs.clear();
+      if (signers.size === MAX_CACHED) signers.clear();
       hmac = hmacSha256(keyOf(projectId, version));
-      hmacs.set(name, hmac);
+      signers.set(name, hmac);
     }
     return hmac;
   }

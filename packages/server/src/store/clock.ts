@@ -35,8 +35,8 @@ export interface Clock {
 
 const COUNTERS_PER_MS = 4096;
 
-/** Crockford's base 32, two letters at a time. */
-const LETTERS = [..."0123456789abcdefghjkmnpqrstvwxyz"];
+/** The alphabet of a TypeID leaves out what is easily misread. Two letters at a time: that is ten bits. */
+const LETTERS = [..."0123456789abcdefghijklmnopqrstuvwxyz"].filter((letter) => !"i, l, o, u".includes(letter));
 const PAIRS = LETTERS.flatMap((first) => LETTERS.map((second) => first + second));
 
 /** The last `pairs` × 10 bits of a whole number. */

@@ -21,7 +21,7 @@ export interface FleetAnswer extends Answer {
 }
 
 const SIZE = 3;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 
 /** @param crashes - Each new process is given the next one; when they are used up the processes live. */
 export async function startFleet(env: Readonly<Record<string, string>>, crashes: readonly Crash[]): Promise<Fleet> {

@@ -175,10 +175,11 @@ export function schedulesOf(seed: number, count: number): readonly Schedule[] {
   return fc.sample(schedule, { seed, numRuns: count });
 }
 
-/** Each crash point in turn. */
-export function crashesOf(seed: number, count: number): readonly Crash[] {
-  const passes = count === 0 ? [] : fc.sample(fc.integer({ min: 5, max: 120 }), { seed, numRuns: count });
-  return passes.flatMap((number, index) => {
+/** Each crash point in turn, at moments that are spread over as many schedules. */
+export function crashesOf(seed: number, count: number, schedules: number): readonly Crash[] {
+  const passes = fc.integer({ min: 5, max: Math.max(120, Math.ceil(schedules / 3)) });
+  const numbers = count === 0 ? [] : fc.sample(passes, { seed, numRuns: count });
+  return numbers.flatMap((number, index) => {
     const point = crashPoints[(seed + index) % crashPoints.length];
     return point === undefined ? [] : [{ point, passes: number }];
   });

@@ -615,7 +615,7 @@ export interface OnlyBearerOrInternalSecretMutationOptions {
    *
    * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)
    * is listed under `skipped` and does not stop the others; under `mode: atomic` it refuses the page with its error, and a set that needs more than one
-   * page is 409 `expectation_failed`.
+   * page is 409 `expectation_failed`. So is one with more waits of a group than the group needs answers, since the first of them would close the others.
    *
    * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
    * the set has changed in between.

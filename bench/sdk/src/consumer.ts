@@ -1,0 +1,85 @@
+import { examples, type OperationInfo, operations } from "@strait/contract";
+
+/** How a client wants its calls to be written. */
+export interface Style {
+  readonly imports: string;
+  /** A call of an operation as an expression, with a request that the contract has for it as an example. */
+  call(operation: OperationInfo, request: Request, turn: number): string;
+}
+
+/** The parts of an example, as source; undefined where the operation takes none. */
+interface Request {
+  readonly path: string | undefined;
+  readonly query: string | undefined;
+  readonly body: string | undefined;
+}
+
+/** A program that calls each operation twice, about 150 calls, and uses what they answer. */
+export function consumerProgram({ imports, call }: Style): string {
+  const calls = Object.values<OperationInfo>(operations)
+    .filter(({ media }) => media !== "sse")
+    .flatMap((operation) => [0, 1].map((turn) => call(operation, requestOf(operation), turn)));
+  const statements = calls.map((expression, index) => `  const r${index} = await ${expression};\n  use(r${index});`);
+  return `${imports}
+function use(_answer: unknown): void {}
+export async function program(): Promise<void> {
+${statements.join("\n")}
+}
+`;
+}
+
+/** The program in our style: both surfaces, and a client of each credential. @param entry - The module to import. */
+export function ourStyle(entry: string): Style {
+  const clients = ["bearer", "runToken", "internalSecret"].map(
+    (type) => `const ${type} = createClient({ baseUrl: "https://x", auth: { type: "${type}", token: "t" } });`,
+  );
+  return {
+    imports: [`import { createClient } from ${JSON.stringify(entry)};`, ...clients].join("\n"),
+    call: ({ id, auth }, { path, query, body }, turn) => {
+      const surface = turn === 0 ? "operationsPromise" : "operations";
+      return `${auth[0] ?? "bearer"}.${surface}.${id}(${members({ pathParams: path, query, body })})`;
+    },
+  };
+}
+
+/** The styles of the others, whose clients stand in `gen/` beside the program's folder. */
+export const otherStyles: Readonly<Record<string, Style>> = {
+  "openapi-fetch": {
+    imports: `import createClient from "openapi-fetch";
+import type { paths } from "../gen/openapi";
+const client = createClient<paths>({ baseUrl: "https://x" });`,
+    call: ({ method, path: template }, { path, query, body }) => {
+      const params = members({ path, query });
+      return `client.${method}("${template}", ${members({ params: params || undefined, body }) || "{}"})`;
+    },
+  },
+  "hey-api": {
+    imports: `import { createClient } from "../gen/hey-api/client";
+import * as sdk from "../gen/hey-api/sdk.gen";
+const client = createClient({ baseUrl: "https://x" });`,
+    call: ({ id }, { path, query, body }) =>
+      // It spells some names in its own way.
+      `sdk.${id.replaceAll("ID", "Id")}(${members({ client: "client", path, query, body })})`,
+  },
+  redocly: {
+    imports: 'import { client } from "../gen/redocly/client";',
+    call: ({ id }, { path, query, body }) => `client.${id}(${members({ path, query, body })})`,
+  },
+};
+
+function requestOf({ id }: OperationInfo): Request {
+  const { request } = examples[id as keyof typeof examples];
+  const source = (value: unknown): string => JSON.stringify(value);
+  const present = (value: object): string | undefined => (Object.keys(value).length > 0 ? source(value) : undefined);
+  return {
+    path: present(request.pathParams),
+    query: present(request.query),
+    body: request.body === undefined ? undefined : source(request.body),
+  };
+}
+
+/** An object as source, without what is undefined; empty when nothing remains. */
+function members(values: Readonly<Record<string, string | undefined>>): string {
+  const present = Object.entries(values).filter(([, source]) => source !== undefined);
+  return present.length === 0 ? "" : `{ ${present.map(([name, source]) => `${name}: ${source}`).join(", ")} }`;
+}

@@ -1,0 +1,51 @@
+import { execFileSync } from "node:child_process";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { median } from "../../src/statistics.ts";
+import type { Workshop } from "./prepare.ts";
+
+/** What loading a client costs a process that has just started. */
+export interface StartCosts {
+  readonly name: string;
+  readonly millis: number;
+  /** Of the heap, after a collection. */
+  readonly megabytes: number;
+}
+
+export function measureStart({ folder, ours }: Workshop, rounds: number): StartCosts[] {
+  const inWorkshop = (file: string): string => pathToFileURL(path.join(folder, "gen", file)).href;
+  const modules = {
+    "@strait/ts": pathToFileURL(path.join(ours, "dist", "index.js")).href,
+    "openapi-fetch": "openapi-fetch",
+    "hey-api, all operations": inWorkshop("hey-api-all.mjs"),
+    redocly: inWorkshop("redocly.mjs"),
+    openai: "openai",
+  };
+  const costs = Object.entries(modules).map(([name, id]) => ({
+    name,
+    id,
+    millis: [] as number[],
+    bytes: [] as number[],
+  }));
+  for (let round = 0; round < rounds; round++) {
+    for (const { id, millis, bytes } of costs) {
+      const [time = Number.NaN, size = Number.NaN] = start(folder, id);
+      millis.push(time);
+      bytes.push(size);
+    }
+  }
+  return costs.map(({ name, millis, bytes }) => ({ name, millis: median(millis), megabytes: median(bytes) / 1e6 }));
+}
+
+function start(cwd: string, id: string): number[] {
+  const program = `
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    const started = performance.now();
+    await import(${JSON.stringify(id)});
+    const millis = performance.now() - started;
+    gc();
+    console.log(JSON.stringify([millis, process.memoryUsage().heapUsed - before]));`;
+  const output = execFileSync(process.execPath, ["--expose-gc", "--input-type=module", "--eval", program], { cwd });
+  return JSON.parse(output.toString()) as number[];
+}

@@ -1,0 +1,39 @@
+import path from "node:path";
+import ts from "typescript";
+import { expect, test } from "vitest";
+import { consumerProgram, ourStyle } from "../bench/sdk/src/consumer.ts";
+import { root } from "./workspace.ts";
+
+const file = path.join(root, "consumer.ts");
+
+/** A program that calls every operation of the client, twice, as the compiler sees it. */
+function givenConsumer(): ts.Program {
+  const options: ts.CompilerOptions = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    skipLibCheck: true,
+    allowImportingTsExtensions: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
+    types: [],
+  };
+  const text = consumerProgram(ourStyle("./packages/ts/src/index.ts"));
+  const host = ts.createCompilerHost(options);
+  const { fileExists, getSourceFile } = host;
+  host.fileExists = (name) => name === file || fileExists(name);
+  host.getSourceFile = (name, version, ...rest) =>
+    name === file ? ts.createSourceFile(name, text, version) : getSourceFile(name, version, ...rest);
+  return ts.createProgram([file], options, host);
+}
+
+test("a program that calls every operation compiles, with at most 2,000 instantiations", () => {
+  const program = givenConsumer();
+
+  const faults = program.getSemanticDiagnostics(program.getSourceFile(file));
+
+  expect(faults.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, " "))).toEqual([]);
+  expect(program.getInstantiationCount()).toBeLessThanOrEqual(2_000);
+});
