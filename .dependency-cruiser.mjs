@@ -115,7 +115,9 @@ export default {
     {
       name: "generated-through-the-index",
       severity: "error",
-      from: { pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|react-query|schemas)\\.ts$"] },
+      from: {
+        pathNot: ["/generated/", "^packages/[^/]+/src/(index|operations|openapi|ops|react-query|schemas)\\.ts$"],
+      },
       to: { path: "/generated/" },
     },
     {

@@ -21,6 +21,7 @@ const commands = {
   check: ["scripts/check.ts"],
   conformance: ["conformance/run.ts"],
   demo: ["examples/demo/src/main.ts"],
+  docs: ["node_modules/typedoc/bin/typedoc", "--options", "packages/ts/typedoc.json"],
   explore: ["scripts/explore.ts"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write"],
   generate: ["scripts/generate.ts"],

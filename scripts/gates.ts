@@ -49,6 +49,11 @@ export const gates: readonly Gate[] = [
     check: () => runTool("redocly", ["lint", "openapi/openapi.yaml"]),
   },
   {
+    name: "release",
+    promise: "what changes for clients of the API comes with a changeset that says so (redocly diff)",
+    check: () => runScript("scripts/check-release.ts"),
+  },
+  {
     name: "rules",
     promise: "every rule that conformance/src/rules.ts lists has a test",
     check: () => runScript("scripts/check-rules.ts"),

@@ -1,4 +1,4 @@
-// Makes everything that follows from openapi/: the contract, the tables of the client, the mocks; and the parts of pages that follow from
+// Makes everything that follows from openapi/: the contract, the tables of the client, the mocks, the reference; and the parts of pages that follow from
 // the code: the state diagrams, the table of rules.
 // With `--check` it writes nothing and fails when something is out of date.
 

@@ -63,6 +63,7 @@ describe("generating", () => {
       "contract",
       "client",
       "msw",
+      "reference",
       "state-diagrams",
       "rule-table",
     ]);

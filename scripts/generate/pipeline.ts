@@ -5,6 +5,7 @@ import { clientFiles } from "./client.ts";
 import { contractFiles } from "./contract.ts";
 import type { GeneratedFile } from "./emit.ts";
 import { mswFiles } from "./msw.ts";
+import { referenceFiles } from "./reference.ts";
 import { ruleTable } from "./rule-table.ts";
 import { readSpec } from "./spec.ts";
 import { stateDiagrams } from "./state-diagrams.ts";
@@ -26,6 +27,7 @@ const OWNED_FOLDERS: Readonly<Record<string, string>> = {
   contract: "packages/contract/src/generated",
   client: "packages/ts/src/generated",
   msw: "packages/msw/src/generated",
+  reference: "docs/reference/generated",
 };
 
 /**
@@ -69,6 +71,7 @@ export async function runGenerators(root: string, check: boolean): Promise<Step[
   const open = withOpenAnswers(source);
   await run("client", async () => clientFiles(spec, open, await renderTypes(open)), same);
   await run("msw", () => mswFiles(spec, types), same);
+  await run("reference", () => referenceFiles(spec), same);
   await run("state-diagrams", () => stateDiagrams(root), same);
   await run("rule-table", () => ruleTable(root), same);
   return steps;

@@ -80,11 +80,13 @@ export interface Parameter {
   readonly name: string;
   readonly required: boolean;
   readonly schema: Schema;
+  readonly description: string | undefined;
   readonly example: unknown;
 }
 
 export interface Answer {
   readonly status: number;
+  readonly description: string | undefined;
   readonly media: "json" | "sse" | "none";
   readonly schema: Schema | undefined;
   readonly example: unknown;
@@ -240,10 +242,16 @@ class Reader {
     }
   }
 
-  #parameter(where: string, { name, required, schema, example }: ParameterObject): Parameter {
+  #parameter(where: string, { name, required, schema, description, example }: ParameterObject): Parameter {
     if (!schema) this.problems.push(`${where}: the parameter ${name} needs a schema`);
     if (required && example === undefined) this.problems.push(`${where}: the parameter ${name} needs an example`);
-    return { name, required: required ?? false, schema: schema ?? {}, example: example ?? schema?.example };
+    return {
+      name,
+      required: required ?? false,
+      schema: schema ?? {},
+      description,
+      example: example ?? schema?.example,
+    };
   }
 
   #body(where: string, { required, content }: RequestBodyObject): NonNullable<Operation["body"]> {
@@ -260,23 +268,24 @@ class Reader {
 
   #answer(where: string, status: string, response: Referable<ResponseObject>): Answer {
     const shared = "$ref" in response ? response.$ref.split("/").at(-1) : undefined;
-    const { content = {} } = this.#follow(response);
+    const { content = {}, description } = this.#follow(response);
+    const common = { status: Number(status), description, shared };
     if (!/^[2-5]\d\d$/.test(status)) this.problems.push(`${where}: has to be a status of 200 to 599`);
 
     const sse = content["text/event-stream"];
     if (sse) {
-      return { status: Number(status), media: "sse", schema: sse.schema, example: this.#example(sse), shared };
+      return { ...common, media: "sse", schema: sse.schema, example: this.#example(sse) };
     }
     const json = content["application/json"];
     if (!json) {
       if (Object.keys(content).length > 0)
         this.problems.push(`${where}: has to be application/json or text/event-stream`);
-      return { status: Number(status), media: "none", schema: undefined, example: undefined, shared };
+      return { ...common, media: "none", schema: undefined, example: undefined };
     }
     const example = this.#example(json);
     if (!json.schema) this.problems.push(`${where}: needs a schema`);
     if (example === undefined) this.problems.push(`${where}: needs an example`);
-    return { status: Number(status), media: "json", schema: json.schema, example, shared };
+    return { ...common, media: "json", schema: json.schema, example };
   }
 
   #auth(where: string, security: NonNullable<OperationObject["security"]>): readonly Credential[] {

@@ -38,6 +38,7 @@ export {
   ValidationError,
 } from "./errors.ts";
 export type * from "./generated/client-types.ts";
+export type { BearerPaths, InternalSecretPaths, RunTokenPaths } from "./generated/paths.ts";
 export type * from "./generated/types.ts";
 export { type LogEntry, type LogLevel, type LogOptions, logRequests } from "./log-requests.ts";
 export type { Middleware, Next, OutgoingRequest } from "./middleware.ts";
@@ -70,7 +71,7 @@ export {
   UnsupportedMediaTypeError,
 } from "./status-errors.ts";
 
-export type { AnswerFault, AnswerValidator } from "./validation.ts";
+export type { AnsweredCall, AnswerFault, AnswerValidator } from "./validation.ts";
 export type { WaitOptions } from "./wait.ts";
 
 /** What each kind of credential may call, on each surface of a client. */

@@ -13,6 +13,17 @@ import type { Client } from "./index.ts";
 import type { InfiniteQuery, Query, QueryKey, QueryKind } from "./query.ts";
 import type { AuthType, CallInput } from "./runtime.ts";
 
+export type {
+  BearerInfiniteQueryOptions,
+  BearerMutationOptions,
+  BearerQueryOptions,
+  InternalSecretInfiniteQueryOptions,
+  InternalSecretMutationOptions,
+  InternalSecretQueryOptions,
+  RunTokenInfiniteQueryOptions,
+  RunTokenMutationOptions,
+  RunTokenQueryOptions,
+} from "./generated/query-options.ts";
 export type { InfiniteQuery, Mutation, Pages, Query, QueryInput, QueryKey, QueryKind } from "./query.ts";
 
 /** What each kind of credential may query and change. */

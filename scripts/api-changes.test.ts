@@ -1,0 +1,85 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { apiChanges, plannedLevel, releaseProblems } from "./api-changes.ts";
+import type { OpenApiDocument, Schema } from "./generate/spec.ts";
+import { testDocument } from "./generate/test-document.ts";
+
+/** The test document with some schemas replaced, or with paths taken away. */
+function revised(schemas: Readonly<Record<string, Schema>>, isKept = (_path: string) => true): OpenApiDocument {
+  const document = testDocument();
+  return {
+    ...document,
+    paths: Object.fromEntries(Object.entries(document.paths).filter(([name]) => isKept(name))),
+    components: { ...document.components, schemas: { ...document.components.schemas, ...schemas } },
+  };
+}
+
+/** The highest level that a change from the test document to `revision` has, and the problems it makes at each planned one. */
+async function judged(revision: OpenApiDocument): Promise<{ levels: string[]; refused: string[] }> {
+  const folder = mkdtempSync(path.join(tmpdir(), "strait-changes-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [base, head] = [path.join(folder, "base.json"), path.join(folder, "head.json")];
+  writeFileSync(base, JSON.stringify(testDocument()));
+  writeFileSync(head, JSON.stringify(revision));
+  const changes = await apiChanges(base, head);
+  const plans = [undefined, "patch", "minor", "major"] as const;
+  return {
+    levels: [...new Set(changes.map(({ level }) => level))],
+    refused: plans.filter((planned) => releaseProblems(changes, planned).length > 0).map(String),
+  };
+}
+
+const { Send, Status, Trigger } = testDocument().components.schemas;
+
+test("a contract that has not changed needs no changeset", async () => {
+  expect(await judged(revised({}))).toEqual({ levels: [], refused: [] });
+});
+
+test("an operation that is gone needs a major changeset", async () => {
+  const { refused } = await judged(revised({}, (name) => name !== "/triggers"));
+
+  expect(refused).toEqual(["undefined", "patch", "minor"]);
+});
+
+test("a field that a request has to have from now on needs a major changeset", async () => {
+  const { refused } = await judged(revised({ Send: { ...Send, required: ["description"] } }));
+
+  expect(refused).toEqual(["undefined", "patch", "minor"]);
+});
+
+test("a field that answers lose needs a major changeset", async () => {
+  const { refused } = await judged(revised({ Trigger: { ...Trigger, required: ["id"], properties: { id: {} } } }));
+
+  expect(refused).toEqual(["undefined", "patch", "minor"]);
+});
+
+test("a field that answers gain needs a minor changeset", async () => {
+  const properties = { ...Trigger?.properties, note: { type: "string" } };
+  const { refused } = await judged(revised({ Trigger: { ...Trigger, properties } }));
+
+  expect(refused).toEqual(["undefined", "patch"]);
+});
+
+test("a value that an enum gains needs a minor changeset, since clients take any other value", async () => {
+  const { levels, refused } = await judged(revised({ Status: { ...Status, enum: ["waiting", "received", "late"] } }));
+
+  expect(levels).toContain("minor");
+  expect(refused).toEqual(["undefined", "patch"]);
+});
+
+test("a value that an enum loses needs a major changeset", async () => {
+  const { refused } = await judged(revised({ Status: { ...Status, enum: ["waiting"] } }));
+
+  expect(refused).toEqual(["undefined", "patch", "minor"]);
+});
+
+test("the plan is the highest level that a changeset gives the client or the mocks", () => {
+  const changeset = (name: string, level: string) => `---\n"${name}": ${level}\n---\n\nWords about a major change.\n`;
+
+  expect(plannedLevel([])).toBeUndefined();
+  expect(plannedLevel([changeset("@strait/other", "major")])).toBeUndefined();
+  expect(plannedLevel([changeset("@strait/ts", "patch"), changeset("@strait/msw", "minor")])).toBe("minor");
+  expect(plannedLevel([changeset("@strait/ts", "major"), changeset("@strait/ts", "patch")])).toBe("major");
+});
