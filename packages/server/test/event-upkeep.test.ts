@@ -245,6 +245,29 @@ describe("purging events", () => {
     expect(opened.body).toMatchObject({ status: "received", generation: 2, response_payload: 2 });
   });
 
+  test("W4 U4 leaves the row of the key, so that a link to the wait that is gone is told that it has ended, not that it is stale", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await ended(strait, stage, "asked");
+    const { id } = (await eventOf(strait, "asked")).body;
+    await purge(strait, { before: "2100-01-01T00:00:00Z" });
+
+    const answers = [
+      await send(strait, "asked", 2, { generation: 1 }),
+      await send(strait, "asked", 2, { trigger_id: id }),
+      await strait.request("POST", "/v1/events/asked/reject", { body: { reason: "no", generation: 1 } }),
+      await send(strait, "asked", 2, { generation: 2 }),
+    ];
+
+    expect(answers.map(({ status, body }) => [status, body.error.code])).toEqual([
+      [409, "wait_closed"],
+      [409, "wait_closed"],
+      [409, "wait_closed"],
+      [409, "stale_generation"],
+    ]);
+    expect(answers[3]?.body.error.details).toMatchObject({ generation: 1, given: 2 });
+  });
+
   test.each([
     [{}, "/older_than_days", "required"],
     [{ older_than_days: 1, before: "2026-01-01T00:00:00Z" }, "/before", "oneOf"],

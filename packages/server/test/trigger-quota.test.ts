@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { receive } from "./inbox-stage.ts";
 import { startServer, type TestServer } from "./server.ts";
 import { besides, send, startStage } from "./stage.ts";
 import { recordStatements } from "./statements.ts";
@@ -44,6 +45,48 @@ describe("ST-S13 a project that may have so many waits open", () => {
     const steps = await refused.step("first", "failed");
 
     expect(steps.first?.error).toContain("as many open waits as it may, 1");
+  });
+
+  test("counts what no key finds, too: a wait on an inbox, and a group beside its members", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await limitTo(strait, 4);
+    const group = await stage.run();
+    const waits = ["a", "b"].map((event_key) => ({ event_key }));
+    const body = { mode: "any", waits };
+    const grouped = await strait.request("POST", `/sdk/v1/runs/${group.id}/wait-for-events`, {
+      token: group.token,
+      body,
+    });
+    const talking = await receive(strait, await stage.run());
+
+    const refused = [
+      await (await stage.run()).wait("c"),
+      await receive(strait, await stage.run()),
+      await strait.request("POST", `/sdk/v1/runs/${(await stage.run()).id}/wait-for-events`, {
+        token: stage.executor.dispatches.at(-1)?.runToken ?? null,
+        body: { mode: "any", waits: [{ event_key: "d" }] },
+      }),
+    ];
+    await send(strait, "a", 1);
+    const admitted = await (await stage.run()).wait("c");
+
+    expect([grouped.status, talking.body.status]).toEqual([200, "waiting"]);
+    expect(refused.map(({ status }) => status)).toEqual([429, 429, 429]);
+    expect(admitted.status).toBe(200);
+  });
+
+  test("U2 lets one in that replaces another: there are no more of them then", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await limitTo(strait, 1);
+    const first = await stage.parked("a");
+
+    const replacing = await (await stage.run()).wait("a", { on_conflict: "replace" });
+    const joining = await (await stage.run()).wait("a", { on_conflict: "join" });
+
+    expect([replacing.status, replacing.body.status, joining.status]).toEqual([200, "waiting", 429]);
+    await first.is("canceled");
   });
 
   test("does not hold back another project, nor sleeps, nor one without a limit", async () => {

@@ -143,6 +143,8 @@ export type {
   LogLevel,
   LogRun,
   MaxActiveEventTriggers,
+  MaxBufferedEventsPerKey,
+  MaxUnreadMessagesPerRun,
   Metadata,
   Name,
   NearKey,

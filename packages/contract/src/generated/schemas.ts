@@ -280,6 +280,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         org_id: { type: ["string", "null"], minLength: 1, maxLength: 128 },
         name: { type: "string", minLength: 2, maxLength: 255 },
         max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
+        max_buffered_events_per_key: { $ref: "#/$defs/MaxBufferedEventsPerKey", default: 1000 },
+        max_unread_messages_per_run: { $ref: "#/$defs/MaxUnreadMessagesPerRun", default: 1000 },
       },
     },
     CreateStreamToken: {
@@ -652,6 +654,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "on_cancel",
         "tags",
         "group_id",
+        "max_payload_bytes",
       ],
       properties: {
         id: { type: "string" },
@@ -687,6 +690,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         on_cancel: { oneOf: [{ $ref: "#/$defs/CancelPolicy" }, { type: "null" }] },
         tags: { $ref: "#/$defs/Tags" },
         group_id: { type: ["string", "null"] },
+        max_payload_bytes: { type: ["integer", "null"] },
       },
     },
     EventTriggerPage: {
@@ -889,6 +893,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       },
     },
     MaxActiveEventTriggers: { type: ["integer", "null"], minimum: 1, maximum: 2147483647 },
+    MaxBufferedEventsPerKey: { type: "integer", minimum: 1, maximum: 100000 },
+    MaxUnreadMessagesPerRun: { type: "integer", minimum: 1, maximum: 100000 },
     Metadata: {
       type: "object",
       propertyNames: { minLength: 1, maxLength: 128 },
@@ -961,6 +967,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "signing_secret",
         "default_environment_id",
         "max_active_event_triggers",
+        "max_buffered_events_per_key",
+        "max_unread_messages_per_run",
         "created_at",
         "updated_at",
       ],
@@ -971,6 +979,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         signing_secret: { type: "string" },
         default_environment_id: { type: "string" },
         max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
+        max_buffered_events_per_key: { $ref: "#/$defs/MaxBufferedEventsPerKey" },
+        max_unread_messages_per_run: { $ref: "#/$defs/MaxUnreadMessagesPerRun" },
         created_at: { $ref: "#/$defs/Timestamp" },
         updated_at: { $ref: "#/$defs/Timestamp" },
       },
@@ -1557,6 +1567,8 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
       properties: {
         name: { type: "string", minLength: 2, maxLength: 255 },
         max_active_event_triggers: { $ref: "#/$defs/MaxActiveEventTriggers" },
+        max_buffered_events_per_key: { $ref: "#/$defs/MaxBufferedEventsPerKey" },
+        max_unread_messages_per_run: { $ref: "#/$defs/MaxUnreadMessagesPerRun" },
       },
     },
     UpdateWorkflow: {

@@ -261,6 +261,10 @@ export interface CreateProject {
   org_id?: string | null;
   name: string;
   max_active_event_triggers?: MaxActiveEventTriggers;
+  /** @default 1000 */
+  max_buffered_events_per_key?: MaxBufferedEventsPerKey;
+  /** @default 1000 */
+  max_unread_messages_per_run?: MaxUnreadMessagesPerRun;
 }
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -635,6 +639,11 @@ export interface EventTrigger {
   tags: Tags;
   /** The trigger of the group that it is a member of; null for a wait of its own. */
   group_id: string | null;
+  /**
+   * How many bytes an answer may have as JSON; null for as many as a request. The answers that a group needs have together at most 4 MiB, and each of its
+   * members an equal share. A larger one is 422 `payload_mismatch`.
+   */
+  max_payload_bytes: number | null;
 }
 
 export interface EventTriggerPage {
@@ -859,10 +868,16 @@ export interface LogRun {
 
 /**
  * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
- * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
- * process within a second. Sleeps do not count.
+ * step fails with that error. A wait that replaces another one is always let in. Waits are counted without a lock, so those that open in the same moment may
+ * exceed it by a few. A change reaches every process within a second. Waits on the inbox of a run count, and so does a group beside its members; sleeps do not.
  */
 export type MaxActiveEventTriggers = number | null;
+
+/** How many events one key may hold for a wait to come; 1,000 by default. One more is 429 `quota_exceeded`. */
+export type MaxBufferedEventsPerKey = number;
+
+/** How many messages that a run has not taken its inbox may hold; 1,000 by default. One more is 429 `quota_exceeded`. */
+export type MaxUnreadMessagesPerRun = number;
 
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export interface Metadata {
@@ -963,6 +978,8 @@ export interface Project {
   /** The environment used when a request names none. */
   default_environment_id: string;
   max_active_event_triggers: MaxActiveEventTriggers;
+  max_buffered_events_per_key: MaxBufferedEventsPerKey;
+  max_unread_messages_per_run: MaxUnreadMessagesPerRun;
   created_at: Timestamp;
   updated_at: Timestamp;
 }
@@ -1548,6 +1565,8 @@ export interface UpdateJob {
 export interface UpdateProject {
   name?: string;
   max_active_event_triggers?: MaxActiveEventTriggers;
+  max_buffered_events_per_key?: MaxBufferedEventsPerKey;
+  max_unread_messages_per_run?: MaxUnreadMessagesPerRun;
 }
 
 /** The fields to change; the others stay as they are. */

@@ -104,6 +104,7 @@ export function openWait(store: Store, wait: Wait): EventTrigger {
     on_cancel: wait.on_cancel,
     tags: wait.tags,
     group_id: null,
+    max_payload_bytes: null,
   });
 }
 
@@ -124,7 +125,7 @@ function takeBuffered(store: Store, wait: Wait, id: string, generation: number):
   if (wait.pick === "newest") buffered.reverse();
   for (const event of buffered) {
     if (!hears(wait, event)) continue;
-    const issues = misfits(wait, event);
+    const issues = misfits({ ...wait, max_payload_bytes: null }, event);
     if (issues.length === 0) return event;
     const refused = { trigger_id: id, generation, issues, expires_at: null };
     bury(store, store.events.change(event, { ...refused, disposition: "rejected" }), "payload_mismatch");

@@ -279,6 +279,7 @@ function startSleep(store: Store, id: string, step: StepRun, definition: Workflo
     on_cancel: null,
     tags: {},
     group_id: null,
+    max_payload_bytes: null,
   });
   moveStep(store, id, step.id, "park", { event_trigger_id: trigger.id });
 }

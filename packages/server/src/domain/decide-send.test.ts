@@ -47,6 +47,7 @@ function latest(status: TriggerStatus, change: Partial<LatestTrigger> = {}): Lat
     on_cancel: null,
     tags: {},
     group_id: null,
+    max_payload_bytes: null,
     overdue: false,
     ...change,
   };
@@ -73,6 +74,19 @@ describe("an event whose key nobody ever waited on", () => {
 
     expect(decideSend(undefined, { ...buffered, generation: 1 })).toEqual(refusal("stale_generation", null));
     expect(decideSend(undefined, { ...buffered, trigger_id: "trg_1" })).toEqual(refusal("stale_generation", null));
+  });
+
+  test("W4 U4 knows the wait that was deleted by its generation or id: it has ended, and another one is stale", () => {
+    const buffered: Send = { ...send, if_no_waiter: "buffer" };
+    const deleted = { id: "trg_2", generation: 2 };
+    const decide = (meant: object) => decideSend(undefined, { ...buffered, ...meant }, deleted);
+
+    expect(decide({ generation: 2 })).toEqual(refusal("wait_closed", null));
+    expect(decide({ trigger_id: "trg_2" })).toEqual(refusal("wait_closed", null));
+    expect(decide({ generation: 2, for_next: true })).toEqual({ kind: "buffer" });
+    expect(decide({ generation: 1 })).toEqual(refusal("stale_generation", null));
+    expect(decide({ trigger_id: "trg_1" })).toEqual(refusal("stale_generation", null));
+    expect(decide({})).toEqual({ kind: "buffer" });
   });
 });
 
@@ -155,6 +169,16 @@ describe("a rejection", () => {
   test("conflicts with an answer, and is late after a deadline that nobody noticed", () => {
     expect(decideReject(latest("received"), rejection)).toEqual(refusal("already_resolved", "conflict"));
     expect(decideReject(latest("waiting", { overdue: true }), rejection)).toEqual(refusal("wait_closed", "late"));
+  });
+
+  test("W4 U4 is late for the wait that it names and that was deleted since, and has nothing to refuse where it names none", () => {
+    const deleted = { id: "trg_2", generation: 2 };
+
+    expect(decideReject(undefined, { ...rejection, generation: 2 }, deleted)).toEqual(refusal("wait_closed", null));
+    expect(decideReject(undefined, { ...rejection, generation: 1 }, deleted)).toEqual(
+      refusal("stale_generation", null),
+    );
+    expect(decideReject(undefined, rejection, deleted)).toEqual(refusal("not_found", null));
   });
 
   test("is refused by another wait than it names", () => {

@@ -1,6 +1,6 @@
 import type { EventTrigger } from "@strait/contract";
 import { jsonEquals } from "@strait/core";
-import { alreadyResolved, notFound, type StraitError, staleGeneration, waitClosed } from "./errors.ts";
+import { alreadyResolved, notFound, type StraitError, staleGeneration, waitClosed, waitDeleted } from "./errors.ts";
 
 /** Which wait a caller means: the current one of the key, if it names neither generation nor trigger. */
 export interface MeantWait {
@@ -22,6 +22,9 @@ export interface LatestTrigger extends EventTrigger {
   readonly overdue: boolean;
 }
 
+/** The latest trigger of a key when it is gone: the row of the key outlives it (W4). */
+export type DeletedTrigger = Pick<EventTrigger, "id" | "generation">;
+
 export type SendDecision =
   | { readonly kind: "deliver" }
   | { readonly kind: "buffer" }
@@ -34,11 +37,15 @@ export type SendDecision =
  *
  * @param latest - Undefined when nobody ever waited on the key. An overdue one counts as timed out: the deadline decides,
  *   not the sweeper.
+ * @param deleted - Where `latest` is undefined because it was deleted.
  */
-export function decideSend(latest: LatestTrigger | undefined, send: Send): SendDecision {
-  const stale = mismatch(latest, send);
+export function decideSend(latest: LatestTrigger | undefined, send: Send, deleted?: DeletedTrigger): SendDecision {
+  const stale = mismatch(latest ?? deleted, send);
   if (stale) return { kind: "refuse", error: stale, record: null };
   if (latest === undefined) {
+    if (deleted && isNamed(send) && !send.for_next) {
+      return { kind: "refuse", error: waitDeleted(send.event_key, deleted), record: null };
+    }
     if (send.if_no_waiter === "buffer" || send.for_next) return { kind: "buffer" };
     return { kind: "refuse", error: notFound("event trigger", send.event_key), record: null };
   }
@@ -65,11 +72,15 @@ export interface Rejection extends MeantWait {
 export function decideReject(
   latest: LatestTrigger | undefined,
   rejection: Rejection,
+  deleted?: DeletedTrigger,
 ): Exclude<SendDecision, { readonly kind: "buffer" }> {
-  const stale = mismatch(latest, rejection);
+  const stale = mismatch(latest ?? deleted, rejection);
   if (stale) return { kind: "refuse", error: stale, record: null };
   if (latest === undefined) {
-    return { kind: "refuse", error: notFound("event trigger", rejection.event_key), record: null };
+    const { event_key } = rejection;
+    const isGone = deleted !== undefined && isNamed(rejection);
+    const error = isGone ? waitDeleted(event_key, deleted) : notFound("event trigger", event_key);
+    return { kind: "refuse", error, record: null };
   }
   if (latest.status === "waiting" && !latest.overdue) return { kind: "deliver" };
   if (latest.status === "received") return { kind: "refuse", error: alreadyResolved(latest), record: "conflict" };
@@ -83,8 +94,12 @@ export function decideReject(
   return { kind: "refuse", error: waitClosed({ ...latest, status }, "rejected"), record: "late" };
 }
 
+/** Whether the caller says which wait is meant. */
+export const isNamed = ({ generation, trigger_id }: Pick<MeantWait, "generation" | "trigger_id">): boolean =>
+  generation !== null || trigger_id !== null;
+
 /** Refuses what names another wait than the latest of its key. */
-export function mismatch(latest: LatestTrigger | undefined, send: MeantWait): StraitError | undefined {
+export function mismatch(latest: DeletedTrigger | undefined, send: MeantWait): StraitError | undefined {
   const current = latest?.generation ?? 0;
   const { event_key, generation, trigger_id } = send;
   if (generation !== null && generation !== current) return staleGeneration(event_key, generation, current);

@@ -104,6 +104,17 @@ export function waitClosed(
   return new StraitError("wait_closed", message, { details: { trigger_id: id, event_key, status, finished_at } });
 }
 
+/** The sender meant a wait that has ended and that a purge has deleted since, with what became of it. */
+export function waitDeleted(
+  eventKey: string,
+  { id, generation }: { readonly id: string; readonly generation: number },
+): StraitError {
+  const message =
+    `generation ${generation} of event key ${quote(eventKey)} has ended, and what became of it has been deleted since; ` +
+    "send without generation and trigger_id, or with for_next, to reach the next wait on this key";
+  return new StraitError("wait_closed", message, { details: { trigger_id: id, event_key: eventKey, generation } });
+}
+
 /**
  * The sender meant another wait on this key than the latest.
  *
@@ -250,6 +261,22 @@ export function rateLimited(message: string, retryAfterSecs: number): StraitErro
 export function quotaExceeded(what: string, limit: number): StraitError {
   const message = `the project has as many ${what} as it may, ${limit}; let some end, or have the limit raised`;
   return new StraitError("quota_exceeded", message, { details: { limit } });
+}
+
+/** The buffer of a key holds as many events as it may. */
+export function bufferFull(eventKey: string, limit: number): StraitError {
+  const message =
+    `event key ${JSON.stringify(eventKey)} has as many buffered events as it may, ${limit}; open a wait that takes them, ` +
+    "send with a shorter ttl_secs, or have the project's max_buffered_events_per_key raised";
+  return new StraitError("quota_exceeded", message, { details: { event_key: eventKey, limit } });
+}
+
+/** The inbox of a run holds as many messages as it may that the run has not taken. */
+export function inboxFull(runId: string, limit: number): StraitError {
+  const message =
+    `run ${runId} has as many unread messages as it may, ${limit}; let it receive some, ` +
+    "or have the project's max_unread_messages_per_run raised";
+  return new StraitError("quota_exceeded", message, { details: { run_id: runId, limit } });
 }
 
 /** @param options.retryAfterSecs - When it is worth trying again, if that is known. */

@@ -1,5 +1,5 @@
 import type { ErrorIssue, EventTrigger } from "@strait/contract";
-import { decideSend, type LatestTrigger, type Send, type SendDecision } from "./decide-send.ts";
+import { decideSend, isNamed, type LatestTrigger, type Send, type SendDecision } from "./decide-send.ts";
 import { payloadMismatch, unheard } from "./errors.ts";
 
 /** What a filter sees of an event. */
@@ -10,7 +10,7 @@ export interface FilteredEvent {
 }
 
 /** What a wait asks of a payload before it takes it. */
-export type WaitTerms = Pick<EventTrigger, "filter" | "payload_schema">;
+export type WaitTerms = Pick<EventTrigger, "filter" | "payload_schema" | "max_payload_bytes">;
 
 /** How terms are evaluated, which takes more than a decision may. */
 export interface Evaluation {
@@ -26,15 +26,14 @@ export interface TermsJudge {
    */
   decide(latest: LatestTrigger | undefined, send: Send & FilteredEvent): SendDecision;
   /** Whether the event is meant for the wait. */
-  hears(wait: WaitTerms, event: FilteredEvent): boolean;
+  hears(wait: Pick<WaitTerms, "filter">, event: FilteredEvent): boolean;
   /** What an event breaks of the terms that were pinned to the wait when it opened. */
   misfits(wait: WaitTerms, event: FilteredEvent): ErrorIssue[];
 }
 
 export function judgeBy({ passes, payloadIssues }: Evaluation): TermsJudge {
   function decide(latest: LatestTrigger | undefined, send: Send & FilteredEvent): SendDecision {
-    const isNamed = send.generation !== null || send.trigger_id !== null;
-    if (latest && !isNamed && !hears(latest, send)) {
+    if (latest && !isNamed(send) && !hears(latest, send)) {
       const decision = decideSend(undefined, send);
       return decision.kind === "refuse" ? { ...decision, error: unheard(latest) } : decision;
     }
@@ -44,7 +43,7 @@ export function judgeBy({ passes, payloadIssues }: Evaluation): TermsJudge {
     return first ? { kind: "refuse", error: payloadMismatch([first, ...others]), record: "rejected" } : decision;
   }
 
-  function hears({ filter }: WaitTerms, event: FilteredEvent): boolean {
+  function hears({ filter }: Pick<WaitTerms, "filter">, event: FilteredEvent): boolean {
     return filter === null || passes(filter, event);
   }
 
@@ -53,8 +52,15 @@ export function judgeBy({ passes, payloadIssues }: Evaluation): TermsJudge {
       const fix = `send a payload of which the filter of the wait is true: ${wait.filter}`;
       return [{ field: "/payload", rule: "filter", fix }];
     }
+    const { max_payload_bytes } = wait;
+    if (max_payload_bytes !== null && bytesOf(event.payload) > max_payload_bytes) {
+      const fix = `send at most ${max_payload_bytes} bytes: the wait shares what its group may hold with the others of it`;
+      return [{ field: "/payload", rule: "maxLength", fix }];
+    }
     return wait.payload_schema === null ? [] : payloadIssues(wait.payload_schema, event.payload, "/payload");
   }
 
   return { decide, hears, misfits };
 }
+
+const bytesOf = (payload: unknown): number => new TextEncoder().encode(JSON.stringify(payload)).length;

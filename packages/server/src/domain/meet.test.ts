@@ -23,7 +23,7 @@ const event = {
 } as const;
 
 function wait(id: string, change: Partial<LatestTrigger> = {}): LatestTrigger {
-  const terms = { filter: null, payload_schema: null, response_payload: null, overdue: false };
+  const terms = { filter: null, payload_schema: null, max_payload_bytes: null, response_payload: null, overdue: false };
   // Nothing else of a trigger is looked at.
   return { id, generation: 1, event_key: "order:7", status: "waiting", ...terms, ...change } as LatestTrigger;
 }
@@ -41,6 +41,25 @@ describe("an event meets", () => {
       others: [],
       hearing: [],
       decision: { kind: "buffer" },
+    });
+  });
+
+  test("nobody where the wait that it names was deleted, and is told so (W4)", () => {
+    const gone = { ...NOBODY, deleted: { id: "trg_1", generation: 1 } };
+
+    const { met, decision } = meet(gone, { ...event, generation: 1 }, judge);
+
+    expect([met, decision]).toMatchObject([undefined, { kind: "refuse", error: { code: "wait_closed" } }]);
+  });
+
+  test("a wait that takes no more than its share, in bytes (R8)", () => {
+    const fits = meet(standing([wait("trg_1", { max_payload_bytes: 6 })]), event, judge);
+    const breaks = meet(standing([wait("trg_1", { max_payload_bytes: 6 })]), { ...event, payload: "päid" }, judge);
+
+    expect(fits.decision).toEqual({ kind: "deliver" });
+    expect(breaks.decision).toMatchObject({
+      kind: "refuse",
+      error: { code: "payload_mismatch", details: { issues: [{ field: "/payload", rule: "maxLength" }] } },
     });
   });
 

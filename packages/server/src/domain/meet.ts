@@ -1,5 +1,12 @@
 import { jsonEquals } from "@strait/core";
-import type { LatestTrigger, Send, SendDecision } from "./decide-send.ts";
+import {
+  type DeletedTrigger,
+  decideSend,
+  isNamed,
+  type LatestTrigger,
+  type Send,
+  type SendDecision,
+} from "./decide-send.ts";
 import type { FilteredEvent, TermsJudge } from "./judge.ts";
 
 /** How a key stands. */
@@ -10,14 +17,16 @@ export interface Standing {
   readonly latest: LatestTrigger | undefined;
   /** Those that a caller named, which shared the key with these and have ended. */
   readonly named: readonly LatestTrigger[];
+  /** The latest trigger where it has been deleted; looked for only where a caller names a wait. */
+  readonly deleted?: DeletedTrigger;
 }
 
 export const NOBODY: Standing = { waiting: [], latest: undefined, named: [] };
 
 /** The trigger that a caller meets: the one that is named, or else opened last of those that wait; else the latest. */
 export function metBy({ waiting, latest, named }: Standing, triggerId: string | null): LatestTrigger | undefined {
-  const isNamed = ({ id }: LatestTrigger) => id === triggerId;
-  return waiting.find(isNamed) ?? named.find(isNamed) ?? waiting.at(-1) ?? latest;
+  const isMeant = ({ id }: LatestTrigger) => id === triggerId;
+  return waiting.find(isMeant) ?? named.find(isMeant) ?? waiting.at(-1) ?? latest;
 }
 
 type MeetingEvent = Send & FilteredEvent;
@@ -40,12 +49,12 @@ export interface Meeting {
  * not there. An event that repeats the answer to those that have just ended was not meant for those that still wait.
  */
 export function meet(standing: Standing, event: MeetingEvent, judge: Judge): Meeting {
-  const isNamed = event.generation !== null || event.trigger_id !== null;
-  const hearing = isNamed ? standing.waiting : standing.waiting.filter((wait) => judge.hears(wait, event));
+  const hearing = isNamed(event) ? standing.waiting : standing.waiting.filter((wait) => judge.hears(wait, event));
   const isRepeat = hearing.length === 0 && !event.for_next && repeats(standing.latest, event);
   const met = metBy(hearing.length > 0 || isRepeat ? { ...standing, waiting: hearing } : standing, event.trigger_id);
   const others = hearing.filter((wait) => wait !== met);
-  return { met, others, hearing, decision: decideAll(met, others, event, judge) };
+  const decision = met ? decideAll(met, others, event, judge) : decideSend(undefined, event, standing.deleted);
+  return { met, others, hearing, decision };
 }
 
 const repeats = (latest: LatestTrigger | undefined, { payload }: Send): boolean =>
@@ -53,7 +62,7 @@ const repeats = (latest: LatestTrigger | undefined, { payload }: Send): boolean 
 
 /** What becomes of an event that several waits would take: what all of them agree to. */
 function decideAll(
-  met: LatestTrigger | undefined,
+  met: LatestTrigger,
   others: readonly LatestTrigger[],
   event: MeetingEvent,
   judge: Judge,

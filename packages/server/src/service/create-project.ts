@@ -23,6 +23,8 @@ export async function createProject(
       name: input.name,
       default_environment_id: clock.newId("env"),
       max_active_event_triggers: input.max_active_event_triggers ?? null,
+      max_buffered_events_per_key: input.max_buffered_events_per_key ?? 1_000,
+      max_unread_messages_per_run: input.max_unread_messages_per_run ?? 1_000,
     });
     if (!project) throw conflict(`the project id ${JSON.stringify(id)} is taken; choose another one, or leave it out`);
     await audit(context, tx, { ...caller, projectId: id }, "project.create", [id], { name: project.name });

@@ -31,7 +31,7 @@ export interface Current {
 export async function withCurrent<Result>(
   context: Context,
   tx: Transaction,
-  key: EventKey & { readonly trigger_id: string | null },
+  key: EventKey & Pick<MeantWait, "trigger_id"> & Partial<Pick<MeantWait, "generation">>,
   act: (current: Current) => Promise<Result | undefined>,
 ): Promise<Result> {
   await lockKeys(tx, [key]);

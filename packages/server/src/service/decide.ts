@@ -1,5 +1,10 @@
-import { judgeBy } from "../domain/judge.ts";
-import { passes } from "./filter.ts";
-import { payloadIssues } from "./payload-schema.ts";
+import { judgeBy, type TermsJudge } from "../domain/judge.ts";
+import { filtersOf } from "./filter.ts";
+import { schemasOf } from "./payload-schema.ts";
 
-export const { decide, hears, misfits } = judgeBy({ passes, payloadIssues });
+/** Decides about events of a project. */
+export function judgeOf(projectId: string): TermsJudge {
+  const { passes } = filtersOf(projectId);
+  const { payloadIssues } = schemasOf(projectId);
+  return judgeBy({ passes, payloadIssues });
+}

@@ -1,4 +1,5 @@
-import { filters } from "../wire/filter.ts";
-import { bounded } from "./bounded.ts";
+import { type Filters, filters } from "../wire/filter.ts";
+import { boundedFor } from "./bounded.ts";
 
-export const { filterIssue, passes } = filters(bounded);
+/** Filters whose evaluation costs the project its own time. */
+export const filtersOf = (projectId: string): Filters => filters(boundedFor(projectId));

@@ -5,7 +5,7 @@ import * as runs from "../store/runs.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { endpointIssue } from "./endpoint-rules.ts";
-import { schemaIssue } from "./payload-schema.ts";
+import { schemasOf } from "./payload-schema.ts";
 
 const DEFAULTS = {
   description: null,
@@ -37,7 +37,7 @@ export async function createJob(
     slug: input.slug,
     endpoint_url: input.endpoint_url,
   };
-  checkDefinition(definition, allowPrivateEndpoints);
+  checkDefinition(caller.projectId, definition, allowPrivateEndpoints);
   return db.transaction(async (tx) => {
     const job = await jobs.insert(tx, {
       ...definition,
@@ -58,7 +58,7 @@ export async function updateJob(context: Context, caller: Caller, reference: str
     const current = await jobs.lock(tx, caller.projectId, reference);
     if (!current) throw notFound("job", reference);
     const next: Job = { ...current, ...defined(changes) };
-    checkDefinition(next, allowPrivateEndpoints);
+    checkDefinition(caller.projectId, next, allowPrivateEndpoints);
     const updated = await jobs.update(tx, next);
     if (!updated) throw slugTaken(next.slug);
     await audit(context, tx, caller, "job.update", [updated.id], {
@@ -98,14 +98,15 @@ export function checkOwner(caller: Caller, projectId: string | undefined, enviro
   }
 }
 
-function checkDefinition(job: jobs.JobDefinition, allowPrivate: boolean): void {
+function checkDefinition(projectId: string, job: jobs.JobDefinition, allowPrivate: boolean): void {
   const issues: ErrorIssue[] = [];
   const urls = { endpoint_url: job.endpoint_url, fallback_endpoint_url: job.fallback_endpoint_url };
   for (const [name, url] of Object.entries(urls)) {
     const issue = url === null ? undefined : endpointIssue(`/${name}`, url, allowPrivate);
     if (issue) issues.push(issue);
   }
-  const schemaProblem = job.payload_schema === null ? undefined : schemaIssue(job.payload_schema, "/payload_schema");
+  const schemaProblem =
+    job.payload_schema === null ? undefined : schemasOf(projectId).schemaIssue(job.payload_schema, "/payload_schema");
   if (schemaProblem) issues.push(schemaProblem);
   if (job.retry_strategy === "custom" && job.retry_delays_secs.length === 0) {
     issues.push({

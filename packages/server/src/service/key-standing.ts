@@ -1,3 +1,4 @@
+import { isNamed, type MeantWait } from "../domain/decide-send.ts";
 import type { Standing } from "../domain/meet.ts";
 import type { Transaction } from "../store/database.ts";
 import * as keyWaits from "../store/key-waits.ts";
@@ -16,7 +17,7 @@ type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] extends readonly
 export async function lockStandings(
   context: Context,
   tx: Transaction,
-  keys: readonly (keyWaits.EventKey & { readonly trigger_id?: string | null })[],
+  keys: readonly (keyWaits.EventKey & Partial<Pick<MeantWait, "trigger_id" | "generation">>)[],
 ): Promise<{ standings: Map<string, Standing>; ended: SettledTrigger[] }> {
   await keyWaits.lockWaiting(tx, keys);
   const rows = await keyWaits.standingOf(tx, keys);
@@ -32,6 +33,15 @@ export async function lockStandings(
     const standing = standings.get(keyOf(row));
     if (trigger.status === "waiting") standing?.waiting.push(trigger);
     if (standing && is_latest) standing.latest = trigger;
+  }
+  const orphans = keys.filter((key) => {
+    const standing = standings.get(keyOf(key));
+    const isNobody = standing?.latest === undefined && standing?.waiting.length === 0;
+    return isNobody && isNamed({ trigger_id: key.trigger_id ?? null, generation: key.generation ?? null });
+  });
+  for (const { id, generation, ...key } of orphans.length === 0 ? [] : await keyWaits.deletedOf(tx, orphans)) {
+    const standing = standings.get(keyOf(key));
+    if (standing) standing.deleted = { id, generation };
   }
   const found = new Set(rows.map(({ id }) => id));
   const missing = keys.flatMap(({ trigger_id, ...key }) =>

@@ -7,7 +7,7 @@ import * as keyWaits from "../store/key-waits.ts";
 import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
-import { hears, misfits } from "./decide.ts";
+import { judgeOf } from "./decide.ts";
 import { lockStandings } from "./key-standing.ts";
 import { keyOf } from "./sending.ts";
 import { settleWaits, timedOut } from "./settle-waits.ts";
@@ -39,8 +39,9 @@ export interface Wait {
   /** What happens when somebody waits on the key already. Without meaning for a broadcast, which waits beside others. */
   readonly on_conflict: OnConflict;
   readonly broadcast: boolean;
-  /** The group whose member it is. */
+  /** The group whose member it is, and the member's share of what the group may hold. */
   readonly group_id?: string;
+  readonly max_payload_bytes?: number;
   /** Only events buffered since then may answer it; null takes any, "none" none. */
   readonly buffered_since: string | null | "none";
   /** Which of several buffered events is taken. */
@@ -64,13 +65,14 @@ export interface OpenedWait {
  *   `quota_exceeded`.
  */
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<OpenedWait> {
-  await context.quota.admit(tx, wait.project_id);
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await keyWaits.lockKeys(tx, [key]);
   const { standings, ended } = await lockStandings(context, tx, [key]);
   const { waiting } = standings.get(keyOf(key)) ?? NOBODY;
   const id = context.clock.newId("trg");
   const place = placeBeside(waiting, wait);
+  // Who takes another's place leaves the number as it is.
+  if (place !== "instead") await context.quota.admit(tx, wait.project_id);
   if (place === "instead") {
     const superseded = await supersede(context, tx, wait, id, waiting);
     ended.push(...superseded, ...(await decideGroups(context, tx, superseded)));
@@ -89,6 +91,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
       slot: place === "beside" ? id : "",
       broadcast: wait.broadcast,
       group_id: wait.group_id ?? null,
+      max_payload_bytes: wait.max_payload_bytes ?? null,
       source_type: isRun ? "job_run" : "workflow_step",
       trigger_type: "event",
       workflow_run_id: null,
@@ -155,7 +158,10 @@ async function firstFitting(
 ): Promise<{ readonly id: string } | undefined> {
   const { buffered_since, pick } = wait;
   if (buffered_since === "none") return undefined;
-  if (wait.payload_schema === null && wait.filter === null) return events.firstBuffered(tx, key, buffered_since, pick);
+  const takesAny = wait.payload_schema === null && wait.filter === null && wait.max_payload_bytes === undefined;
+  if (takesAny) return events.firstBuffered(tx, key, buffered_since, pick);
+  const { hears, misfits } = judgeOf(wait.project_id);
+  const terms = { ...wait, max_payload_bytes: wait.max_payload_bytes ?? null };
   for (let after: string | null = null; ; ) {
     const page: events.BufferedPayload[] = await events.bufferedAfter(
       tx,
@@ -169,13 +175,14 @@ async function firstFitting(
     const fitting = page.find(({ id, ...rest }) => {
       const event = { ...rest, event_key: key.event_key };
       if (!hears(wait, event)) return false;
-      const issues = misfits(wait, event);
+      const issues = misfits(terms, event);
       if (issues.length > 0) rejected.push({ id, issues: JSON.stringify(issues) });
       return issues.length === 0;
     });
+    const isHeld = fitting !== undefined && (await events.lockBuffered(tx, key.project_id, fitting.id));
     if (rejected.length > 0) await events.rejectBuffered(tx, { project_id: key.project_id, ...trigger }, rejected);
     const last = page.at(-1);
-    if (fitting || last === undefined) return fitting;
-    after = last.id;
+    if (isHeld || last === undefined) return fitting;
+    after = (fitting ?? last).id;
   }
 }

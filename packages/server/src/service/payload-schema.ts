@@ -1,4 +1,5 @@
-import { payloadSchemas } from "../wire/payload-schema.ts";
-import { bounded } from "./bounded.ts";
+import { type PayloadSchemas, payloadSchemas } from "../wire/payload-schema.ts";
+import { boundedFor } from "./bounded.ts";
 
-export const { schemaIssue, payloadIssues } = payloadSchemas(bounded);
+/** Schemas whose evaluation costs the project its own time. */
+export const schemasOf = (projectId: string): PayloadSchemas => payloadSchemas(boundedFor(projectId));

@@ -53,12 +53,13 @@ export async function receiveMessages(
 }
 
 async function park(
-  { clock }: Context,
+  { clock, quota }: Context,
   tx: Transaction,
   { projectId, runId, dispatchSeq, actor }: RunCaller,
   environmentId: string,
   { names, timeout_secs, deadline, grace_secs, on_timeout, timeout_payload }: Receive,
 ): Promise<EventTrigger> {
+  await quota.admit(tx, projectId);
   const id = clock.newId("trg");
   const [trigger] = await triggers.insert(tx, [
     {

@@ -40,11 +40,12 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
     payload_digest: digestOf(cancellation),
   };
   const key = { project_id, environment_id, event_key };
+  const named = { ...key, trigger_id: rejection.trigger_id, generation: rejection.generation };
   const event_id = context.clock.newId("evt");
   const { settled, answer, error } = await context.db.transaction((tx) =>
-    withCurrent<Outcome>(context, tx, { ...key, trigger_id: rejection.trigger_id }, async ({ standing, settled }) => {
+    withCurrent<Outcome>(context, tx, named, async ({ standing, settled }) => {
       const met = metBy(standing, rejection.trigger_id);
-      const decision = decideReject(met, rejection);
+      const decision = decideReject(met, rejection, standing.deleted);
       // Thrown here, so that the row of a key that nobody knows is rolled back.
       if (!met) throw decision.kind === "refuse" ? decision.error : notFound("event trigger", event_key);
       if (decision.kind === "deliver") {

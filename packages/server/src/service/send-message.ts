@@ -1,6 +1,6 @@
 import type { InboxMessage } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
-import { idempotencyMismatch, notFound, runClosed, type StraitError } from "../domain/errors.ts";
+import { idempotencyMismatch, inboxFull, notFound, runClosed, type StraitError } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import type { IdempotencyKey } from "../store/idempotency.ts";
 import * as inboxes from "../store/inboxes.ts";
@@ -41,7 +41,7 @@ interface Sent {
  * The run is not: a send never waits for it (R7).
  *
  * @throws {StraitError} `not_found`; `run_closed` when the run has ended, with the message on record;
- *   `idempotency_mismatch`.
+ *   `idempotency_mismatch`; `quota_exceeded` when too many are unread.
  */
 export async function sendMessage(context: Context, send: SendMessage): Promise<MessageAnswer> {
   const { outcome, settled } = await context.db.transaction((tx) => sendWithin(context, tx, send));
@@ -64,6 +64,8 @@ async function sendWithin(context: Context, tx: Transaction, given: SendMessage)
   if (earlier) return { outcome: repeated(earlier, send, run.status), settled: [] };
 
   const isLate = isTerminalRunStatus(run.status);
+  const isAwaited = run.waits && (inbox.accepts === null || inbox.accepts.includes(name));
+  if (run.is_full && !isLate && !isAwaited) throw inboxFull(run_id, run.max_unread);
   const message = await inboxes.insert(tx, {
     project_id,
     run_id,
@@ -76,7 +78,6 @@ async function sendWithin(context: Context, tx: Transaction, given: SendMessage)
     body_hash: idempotency?.body_hash ?? null,
   });
   if (isLate) return { outcome: { error: runClosed(run_id, run.status) }, settled: [] };
-  const isAwaited = run.waits && (inbox.accepts === null || inbox.accepts.includes(name));
   const settled = isAwaited ? await wake(context, tx, send, inbox.waiter_id ?? "", message) : [];
   if (settled.length === 0) return { outcome: { answer: { status: 202, body: message } }, settled };
   await inboxes.markDelivered(tx, project_id, message);

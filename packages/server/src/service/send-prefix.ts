@@ -9,7 +9,7 @@ import { json } from "../store/sql.ts";
 import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
 import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
-import { decide, misfits } from "./decide.ts";
+import { judgeOf } from "./decide.ts";
 import { done, refused } from "./lane.ts";
 import { idsOf, keyIn, lockPage } from "./prefix-page.ts";
 import { sendWithin } from "./send-event.ts";
@@ -224,11 +224,11 @@ function decideFor(state: triggers.KeyState | undefined, member: WaitingTrigger,
   const { event_key, id: trigger_id } = member;
   const { payload, caller } = event;
   const send = { event_key, payload, actor: caller.actor, if_no_waiter: "fail", for_next: false } as const;
-  return decide(state, { ...send, generation: null, trigger_id });
+  return judgeOf(caller.projectId).decide(state, { ...send, generation: null, trigger_id });
 }
 
 const fits = (member: WaitingTrigger, { payload, caller }: Event): boolean =>
-  misfits(member, { event_key: member.event_key, payload, actor: caller.actor }).length === 0;
+  judgeOf(caller.projectId).misfits(member, { event_key: member.event_key, payload, actor: caller.actor }).length === 0;
 
 /** Ends waits with the event, and starts their runs here as far as there is room. Announced by the caller. */
 async function settle(

@@ -6,8 +6,9 @@ import * as events from "../store/events.ts";
 import type * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
 import { markDecisive } from "../store/wait-groups.ts";
+import { limitBuffered } from "./buffer-limit.ts";
 import type { Context } from "./context.ts";
-import { decide, hears } from "./decide.ts";
+import { judgeOf } from "./decide.ts";
 import { lockStandings } from "./key-standing.ts";
 import { done, type Outcome, refused } from "./lane.ts";
 import { bufferedAnswer, delivered, keyOf, type SendAnswer, type Sending, wire } from "./sending.ts";
@@ -76,7 +77,7 @@ async function settleRound(
   const deliveries: Delivery[] = [];
   for (const send of sends) {
     const standing = standings.get(keyOf(send)) ?? NOBODY;
-    const { met: state, others, hearing, decision } = meet(standing, send, { decide, hears });
+    const { met: state, others, hearing, decision } = meet(standing, send, judgeOf(send.project_id));
     if (state) states.set(keyOf(send), state);
     decisions.set(send, decision);
     if (decision.kind === "deliver" && state) {
@@ -94,6 +95,7 @@ async function settleRound(
     }
   }
 
+  await limitBuffered(tx, sends, decisions);
   const taken = await settleDeliveries(context, tx, deliveries, reserved);
   const { received, late, takers } = taken;
   const besides = await decideGroups(context, tx, [...received, ...late]);

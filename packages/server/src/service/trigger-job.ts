@@ -4,7 +4,7 @@ import { sql } from "../store/sql.ts";
 import type { Caller, Context } from "./context.ts";
 import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
 import type { Batched } from "./lane.ts";
-import { payloadIssues } from "./payload-schema.ts";
+import { schemasOf } from "./payload-schema.ts";
 import { type RunTokens, TOKEN_GRACE_SECS } from "./run-token.ts";
 
 /** What a caller says about one run. */
@@ -99,7 +99,9 @@ export async function enabledJob(
   if (!job) throw notFound("job", reference);
   if (!job.enabled) throw conflict(`job ${JSON.stringify(job.slug)} is disabled; enable it to run it`);
   if (job.payload_schema !== null) {
-    const issues = items.flatMap((item, index) => payloadIssues(job.payload_schema, item.payload, fieldOf(index)));
+    const issues = items.flatMap((item, index) =>
+      schemasOf(job.project_id).payloadIssues(job.payload_schema, item.payload, fieldOf(index)),
+    );
     const [first, ...rest] = issues;
     if (first) throw payloadMismatch([first, ...rest]);
   }

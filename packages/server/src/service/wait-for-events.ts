@@ -61,6 +61,9 @@ export async function waitForEvents(
   return opened;
 }
 
+/** What the answers of a group have together at most: they become the checkpoint of its run. */
+const RESULT_BYTES = 4 * 1024 * 1024;
+
 async function open(
   context: Context,
   tx: Transaction,
@@ -69,6 +72,7 @@ async function open(
   group: WaitForEvents,
 ): Promise<{ opened: OpenedWaitGroup; ended: readonly SettledTrigger[] }> {
   const { mode, needed, waits: asked, timeout_secs, deadline, grace_secs } = group;
+  await context.quota.admit(tx, project_id);
   const keys = asked.map(({ event_key }) => ({ project_id, environment_id, event_key }));
   await keyWaits.lockKeys(tx, keys);
   const { ended } = await lockStandings(context, tx, keys);
@@ -85,6 +89,7 @@ async function open(
       environment_id,
       owner: { job_run_id: runId },
       group_id: id,
+      max_payload_bytes: Math.floor(RESULT_BYTES / needed),
       timeout_secs: null,
       deadline: expires_at,
       grace_secs,

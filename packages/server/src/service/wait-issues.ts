@@ -1,7 +1,7 @@
 import type { ErrorIssue, EventTrigger } from "@strait/contract";
 import { endpointIssue } from "./endpoint-rules.ts";
-import { filterIssue } from "./filter.ts";
-import { payloadIssues, schemaIssue } from "./payload-schema.ts";
+import { filtersOf } from "./filter.ts";
+import { schemasOf } from "./payload-schema.ts";
 
 /** What of a wait is checked when it is written down: by a run that opens it, or in a step of a workflow. */
 interface Checked extends Pick<EventTrigger, "notify_url" | "payload_schema" | "filter" | "on_timeout"> {
@@ -14,20 +14,22 @@ interface Checked extends Pick<EventTrigger, "notify_url" | "payload_schema" | "
  *
  * @param base - A pointer to where the wait's fields stand.
  */
-export function waitIssues(wait: Checked, base: string, allowPrivate: boolean): ErrorIssue[] {
+export function waitIssues(projectId: string, wait: Checked, base: string, allowPrivate: boolean): ErrorIssue[] {
   const { notify_url, payload_schema, filter } = wait;
-  const schemaProblem = payload_schema === null ? undefined : schemaIssue(payload_schema, `${base}/payload_schema`);
+  const schemaProblem =
+    payload_schema === null ? undefined : schemasOf(projectId).schemaIssue(payload_schema, `${base}/payload_schema`);
   const issues = [
     notify_url === null ? undefined : endpointIssue(`${base}/notify_url`, notify_url, allowPrivate),
     schemaProblem,
-    filter === null ? undefined : filterIssue(filter, `${base}/filter`),
+    filter === null ? undefined : filtersOf(projectId).filterIssue(filter, `${base}/filter`),
   ].filter((issue) => issue !== undefined);
   const usable = schemaProblem === undefined ? wait : { ...wait, payload_schema: null };
-  return [...issues, ...timeoutIssues(usable, `${base}/timeout_payload`)];
+  return [...issues, ...timeoutIssues(projectId, usable, `${base}/timeout_payload`)];
 }
 
 /** What the wait resolves to when nobody answers is an answer, so it has to fit the schema, which was checked. */
 export function timeoutIssues(
+  projectId: string,
   { on_timeout, timeout_payload, payload_schema }: Pick<Checked, "on_timeout" | "timeout_payload" | "payload_schema">,
   field: string,
 ): ErrorIssue[] {
@@ -37,5 +39,5 @@ export function timeoutIssues(
   }
   if (timeout_payload === undefined)
     return [{ field, rule: "required", fix: "add what the wait resolves to when nobody answers" }];
-  return payload_schema === null ? [] : payloadIssues(payload_schema, timeout_payload, field);
+  return payload_schema === null ? [] : schemasOf(projectId).payloadIssues(payload_schema, timeout_payload, field);
 }

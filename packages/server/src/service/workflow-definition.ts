@@ -41,7 +41,12 @@ export async function checkSteps(
   const issues: ErrorIssue[] = [];
   const resolved = steps.map((step, index) => {
     issues.push(
-      ...waitIssues({ ...step, timeout_payload: inputs[index]?.timeout_payload }, `/steps/${index}`, allowPrivate),
+      ...waitIssues(
+        projectId,
+        { ...step, timeout_payload: inputs[index]?.timeout_payload },
+        `/steps/${index}`,
+        allowPrivate,
+      ),
     );
     if (step.job_id === null) return step;
     const id = ids.get(step.job_id);

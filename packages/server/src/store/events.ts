@@ -1,5 +1,5 @@
 import type { BufferedPick, DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
-import type { EventKey } from "./key-waits.ts";
+import { type EventKey, eventKeyTypes } from "./key-waits.ts";
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** One send, with what became of it. */
@@ -63,6 +63,28 @@ export function insert(
     RETURNING id, event_key, expires_at`);
 }
 
+/** How many more events each key may hold for a wait to come; counted no further than the limit. The caller holds the keys. */
+export function roomOf(
+  tx: Queryable,
+  keys: readonly EventKey[],
+): Promise<(EventKey & { readonly max: number; readonly left: number })[]> {
+  return tx.query(sql`
+    SELECT i.project_id, i.environment_id, i.event_key, p.max_buffered_events_per_key AS max,
+      p.max_buffered_events_per_key - (
+        SELECT count(*)::int4 FROM (
+          SELECT FROM events e
+          WHERE e.project_id = i.project_id AND e.environment_id = i.environment_id AND e.event_key = i.event_key
+            AND e.disposition = 'buffered' AND e.expires_at > strait_now()
+          LIMIT p.max_buffered_events_per_key) held) AS left
+    FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, keys.map(keyIn))}) i JOIN projects p ON p.id = i.project_id`);
+}
+
+const keyIn = ({ project_id, environment_id, event_key }: EventKey): EventKey => ({
+  project_id,
+  environment_id,
+  event_key,
+});
+
 /** Which of several buffered events is looked at first. */
 const orders = { oldest: sql`ASC`, newest: sql`DESC` } as const satisfies Record<BufferedPick, Statement>;
 
@@ -89,7 +111,8 @@ export interface BufferedPayload {
 }
 
 /**
- * A page of the events that wait for the key, in the order of `pick`, as `firstBuffered` finds them.
+ * A page of the events that wait for the key, in the order of `pick`, as `firstBuffered` finds them; not locked: the
+ * caller holds the key, so nobody else takes one.
  *
  * @param id - The last one of the page before; null for the first page.
  */
@@ -107,7 +130,16 @@ export function bufferedAfter(
       AND disposition = 'buffered' AND expires_at > strait_now()
       AND ${id === null ? sql`true` : pick === "oldest" ? sql`id > ${id}` : sql`id < ${id}`}
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id ${orders[pick]} LIMIT ${limit} FOR NO KEY UPDATE`);
+    ORDER BY id ${orders[pick]} LIMIT ${limit}`);
+}
+
+/** Locks a buffered event; false when it has expired meanwhile. */
+export async function lockBuffered(tx: Queryable, projectId: string, id: string): Promise<boolean> {
+  const rows = await tx.query(sql`
+    SELECT 1 FROM events
+    WHERE project_id = ${projectId} AND id = ${id} AND disposition || '' = 'buffered' AND expires_at > strait_now()
+    FOR NO KEY UPDATE`);
+  return rows.length > 0;
 }
 
 export interface RejectedEvent {
@@ -116,7 +148,7 @@ export interface RejectedEvent {
   readonly issues: string;
 }
 
-/** Makes dead letters of buffered events that the trigger cannot take. The caller holds them. */
+/** Makes dead letters of buffered events that the trigger cannot take. The caller holds their key. */
 export async function rejectBuffered(
   tx: Queryable,
   trigger: { readonly project_id: string; readonly id: string; readonly generation: number },

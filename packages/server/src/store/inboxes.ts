@@ -28,17 +28,35 @@ export async function lock(tx: Queryable, projectId: string, runId: string): Pro
   return inbox;
 }
 
+export interface InboxState {
+  readonly status: RunStatus;
+  /** Whether the waiter still waits. */
+  readonly waits: boolean;
+  readonly max_unread: number;
+  /** Whether there are as many unread messages as there may be. */
+  readonly is_full: boolean;
+}
+
 /** How the run and the wait on its inbox stand. Read in a statement after the inbox is locked. */
 export async function stateOf(
   tx: Queryable,
   projectId: string,
   runId: string,
   waiterId: string | null,
-): Promise<{ status: RunStatus; waits: boolean } | undefined> {
-  const [state] = await tx.query<{ status: RunStatus; waits: boolean }>(sql`
-    SELECT r.status, EXISTS (SELECT FROM event_triggers t
-      WHERE t.project_id = r.project_id AND t.id = ${waiterId} AND t.status = 'waiting') AS waits
-    FROM runs r WHERE r.project_id = ${projectId} AND r.id = ${runId}`);
+): Promise<InboxState | undefined> {
+  const [state] = await tx.query<InboxState>(sql`
+    SELECT r.status, p.max_unread_messages_per_run AS max_unread,
+      EXISTS (SELECT FROM event_triggers t
+        WHERE t.project_id = r.project_id AND t.id = ${waiterId} AND t.status = 'waiting') AS waits,
+      -- As few messages as were ever sent need not be counted.
+      CASE WHEN b.last_sequence >= p.max_unread_messages_per_run THEN (
+        SELECT count(*) FROM (
+          SELECT FROM inbox_messages m WHERE m.project_id = r.project_id AND m.run_id = r.id AND ${isUnread}
+          LIMIT p.max_unread_messages_per_run) unread) >= p.max_unread_messages_per_run
+        ELSE false END AS is_full
+    FROM runs r JOIN projects p ON p.id = r.project_id
+    JOIN run_inboxes b ON b.project_id = r.project_id AND b.run_id = r.id
+    WHERE r.project_id = ${projectId} AND r.id = ${runId}`);
   return state;
 }
 

@@ -8,7 +8,7 @@ export interface EventKey {
   readonly event_key: string;
 }
 
-const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
+export const eventKeyTypes = { project_id: "text", environment_id: "text", event_key: "text" } as const;
 
 export interface LockedKey extends EventKey {
   readonly generation: number;
@@ -121,6 +121,19 @@ export function namedOf(
     JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
     JOIN event_triggers t ON t.project_id = k.project_id AND t.id = i.trigger_id AND t.environment_id = k.environment_id
       AND t.event_key = k.event_key AND t.generation = k.generation AND t.trigger_type = 'event'`);
+}
+
+/** The latest triggers of keys as the rows of the keys name them, also when nothing else is left of them. */
+export function deletedOf(
+  tx: Queryable,
+  keys: readonly EventKey[],
+): Promise<(EventKey & { readonly id: string; readonly generation: number })[]> {
+  const wanted = keys.map(({ project_id, environment_id, event_key }) => ({ project_id, environment_id, event_key }));
+  return tx.query(sql`
+    SELECT k.project_id, k.environment_id, k.event_key, k.generation, k.latest_trigger_id AS id
+    FROM (SELECT DISTINCT * FROM ${records("i", eventKeyTypes, wanted)}) i
+    JOIN event_keys k ON k.project_id = i.project_id AND k.environment_id = i.environment_id AND k.event_key = i.event_key
+    WHERE k.latest_trigger_id IS NOT NULL`);
 }
 
 /** Takes waits out of the way in which only one can wait on a key. The caller holds them, and the key's row. */

@@ -1,3 +1,4 @@
+import type { UpdateProject } from "@strait/contract";
 import { cutPage, fetchLimit, type Page, type PageRequest, positionOf, timeAnd } from "./page.ts";
 import { ifGiven, type Queryable, sql } from "./sql.ts";
 
@@ -9,22 +10,25 @@ export interface ProjectRow {
   readonly default_environment_id: string;
   /** Null: as many as they like. */
   readonly max_active_event_triggers: number | null;
+  readonly max_buffered_events_per_key: number;
+  readonly max_unread_messages_per_run: number;
   readonly created_at: string;
   readonly updated_at: string;
 }
 
 const columns = sql`id, org_id, name, signing_version, default_environment_id, max_active_event_triggers,
-  created_at, updated_at`;
+  max_buffered_events_per_key, max_unread_messages_per_run, created_at, updated_at`;
 
 /** Undefined: the id is taken. */
 export async function insert(
   tx: Queryable,
-  project: Pick<ProjectRow, "id" | "org_id" | "name" | "default_environment_id" | "max_active_event_triggers">,
+  project: Omit<ProjectRow, "signing_version" | "created_at" | "updated_at">,
 ): Promise<ProjectRow | undefined> {
   const [row] = await tx.query<ProjectRow>(sql`
-    INSERT INTO projects (id, org_id, name, default_environment_id, max_active_event_triggers)
+    INSERT INTO projects (id, org_id, name, default_environment_id, max_active_event_triggers, max_buffered_events_per_key,
+      max_unread_messages_per_run)
     VALUES (${project.id}, ${project.org_id}, ${project.name}, ${project.default_environment_id},
-      ${project.max_active_event_triggers})
+      ${project.max_active_event_triggers}, ${project.max_buffered_events_per_key}, ${project.max_unread_messages_per_run})
     ON CONFLICT (id) DO NOTHING RETURNING ${columns}`);
   if (row) {
     await tx.query(sql`
@@ -34,21 +38,19 @@ export async function insert(
 }
 
 /** Undefined: there is no such project. What is absent stays as it is. */
-export async function update(
-  db: Queryable,
-  id: string,
-  change: { readonly name?: string; readonly max_active_event_triggers?: number | null },
-): Promise<ProjectRow | undefined> {
+export async function update(db: Queryable, id: string, change: UpdateProject): Promise<ProjectRow | undefined> {
   const { name, max_active_event_triggers } = change;
   const [row] = await db.query<ProjectRow>(sql`
     UPDATE projects SET name = coalesce(${name ?? null}, name), updated_at = strait_now(),
+      max_buffered_events_per_key = coalesce(${change.max_buffered_events_per_key ?? null}, max_buffered_events_per_key),
+      max_unread_messages_per_run = coalesce(${change.max_unread_messages_per_run ?? null}, max_unread_messages_per_run),
       max_active_event_triggers = CASE WHEN ${max_active_event_triggers !== undefined}::boolean
         THEN ${max_active_event_triggers ?? null}::int4 ELSE max_active_event_triggers END
     WHERE id = ${id} RETURNING ${columns}`);
   return row;
 }
 
-/** How many waits a project may have open, and how many it has: counted no further than that. Null where there is no limit. */
+/** How many waits a project may have open, and how many it has: hardly counted further. Null where there is no limit. */
 export async function activeTriggers(
   db: Queryable,
   id: string,
@@ -58,7 +60,11 @@ export async function activeTriggers(
       SELECT count(*)::int4 FROM (
         SELECT FROM event_triggers t
         WHERE t.project_id = p.id AND t.status = 'waiting' AND t.trigger_type = 'event'
-        LIMIT p.max_active_event_triggers) counted) AS active
+        LIMIT p.max_active_event_triggers) keyed) + (
+      SELECT count(*)::int4 FROM (
+        SELECT FROM event_triggers t
+        WHERE t.project_id = p.id AND t.status = 'waiting' AND t.trigger_type IN ('inbox', 'group')
+        LIMIT p.max_active_event_triggers) keyless) AS active
     FROM projects p WHERE p.id = ${id} AND p.max_active_event_triggers IS NOT NULL`);
   return row ?? null;
 }

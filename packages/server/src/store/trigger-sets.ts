@@ -16,6 +16,8 @@ export interface WaitingTrigger {
   readonly payload_schema: EventTrigger["payload_schema"];
   /** The expression that must be true of an answer; null for none. */
   readonly filter: string | null;
+  /** How large an answer may be; null for as large as any. */
+  readonly max_payload_bytes: number | null;
 }
 
 export interface WaitingSet {
@@ -61,7 +63,9 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
   const end = endOfPrefix(prefix);
   const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
     WITH member AS (
-      SELECT id, event_key, generation, (slot <> '' OR group_id IS NOT NULL) AS is_shared, job_run_id, payload_schema, filter, requested_at FROM event_triggers t
+      SELECT id, event_key, generation, (slot <> '' OR group_id IS NOT NULL) AS is_shared, job_run_id, payload_schema, filter,
+        max_payload_bytes, requested_at
+      FROM event_triggers t
       WHERE project_id = ${project_id} AND environment_id = ${environment_id} AND status = 'waiting'
         AND (slot = '' OR slot = (
           SELECT o.slot FROM event_triggers o WHERE o.project_id = t.project_id AND o.environment_id = t.environment_id
@@ -69,7 +73,8 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
         AND trigger_type = 'event' AND event_key >= ${prefix} ${end === undefined ? NONE : sql`AND event_key < ${end}`}
         ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
     page AS (SELECT * FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
-    SELECT p.id, p.event_key, p.generation, p.is_shared, p.job_run_id, p.payload_schema, p.filter, ${micros(sql`p.requested_at`)} AS opened_us,
+    SELECT p.id, p.event_key, p.generation, p.is_shared, p.job_run_id, p.payload_schema, p.filter, p.max_payload_bytes,
+      ${micros(sql`p.requested_at`)} AS opened_us,
       ${micros(sql`strait_now()`)} AS now_us, s.count, s.digest
     FROM ${withSummary ? SUMMARY : NO_SUMMARY} s LEFT JOIN page p ON true
     ORDER BY p.requested_at, p.id`);

@@ -7,7 +7,7 @@ export const columns = sql`
   t.workflow_step_run_id, t.job_run_id, t.status, t.request_payload, t.response_payload::json AS response_payload,
   t.timeout_secs, t.requested_at, t.received_at, t.finished_at, t.expires_at, t.grace_secs, t.version, t.error, t.cancellation,
   t.notify_url, t.notify_status, t.sent_by, t.payload_schema, t.filter, t.on_timeout,
-  t.timeout_payload::json AS timeout_payload, t.on_cancel, t.tags, t.group_id`;
+  t.timeout_payload::json AS timeout_payload, t.on_cancel, t.tags, t.group_id, t.max_payload_bytes`;
 
 /** For `to_char` of a time, in a session whose time zone is UTC. */
 export const RFC_3339 = sql`'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'`;
@@ -42,6 +42,7 @@ export interface NewTrigger {
   readonly broadcast: boolean;
   /** The group that it is a member of. */
   readonly group_id?: string | null;
+  readonly max_payload_bytes?: number | null;
   readonly source_type: string;
   readonly trigger_type: string;
   readonly workflow_run_id: string | null;
@@ -78,6 +79,7 @@ const newTriggerTypes = {
   slot: "text",
   broadcast: "bool",
   group_id: "text",
+  max_payload_bytes: "int4",
   source_type: "text",
   trigger_type: "text",
   workflow_run_id: "text",
@@ -109,11 +111,11 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
         AND e.disposition || '' = 'buffered' -- by the primary key: a plan from an empty table would read all that is buffered
       RETURNING e.id, e.payload, e.actor),
     opened AS (
-      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id,
+      INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id, max_payload_bytes,
         source_type, trigger_type, workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
         filter, timeout_secs, requested_at, received_at, finished_at, expires_at, grace_secs, notify_url, notify_status, sent_by,
         on_timeout, timeout_payload, on_cancel, tags)
-      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.group_id,
+      SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.group_id, i.max_payload_bytes,
         i.source_type, i.trigger_type, i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
         i.request_payload, e.payload, i.payload_schema, i.filter, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,

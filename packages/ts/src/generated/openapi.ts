@@ -171,7 +171,8 @@ export interface paths {
      * A message is handed out once. What was received becomes the run's latest checkpoint in either case, so a dispatch that is repeated because its worker
      * died, or because the attempt failed, finds the same messages there. Receiving more, or saving a checkpoint, takes their place.
      *
-     * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`.
+     * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`; too many open waits are
+     * 429 `quota_exceeded`.
      */
     post: operations["postSdkV1RunsByRunIDInboxReceive"];
     delete?: never;
@@ -355,7 +356,8 @@ export interface paths {
      * later is 409 `wait_closed`.
      *
      * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
-     * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+     * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual. The answers that are
+     * needed have together at most 4 MiB, and each wait an equal share (`max_payload_bytes`).
      *
      * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
      * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.
@@ -740,10 +742,11 @@ export interface paths {
      * | a wait is open | 200, `delivered` |
      * | the latest wait has this very payload as its answer | 200, `duplicate`; nothing happens |
      * | nobody ever waited on the key | 202, `buffered` for `ttl_secs`; with `if_no_waiter: fail` 404 `not_found` |
+     * | it would be buffered, and the key has as many events as the project allows | 429 `quota_exceeded` |
      * | the latest wait has another answer | 409 `already_resolved` |
      * | the latest wait timed out, was canceled or superseded | 409 `wait_closed`; with `for_next: true` 202, `buffered` |
      * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
-     * | the payload breaks the wait's schema | 422 `payload_mismatch` |
+     * | the payload breaks the wait's schema, or is larger than its `max_payload_bytes` | 422 `payload_mismatch` |
      *
      * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
      * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
@@ -1057,6 +1060,7 @@ export interface paths {
      * |---|---|
      * | the run waits for a message of this kind | 200, `delivered` |
      * | it is busy, has not started, or waits for something else | 202, `buffered` |
+     * | as many messages as the project allows are kept already | 429 `quota_exceeded`; the run has to take some |
      * | it has ended | 409 `run_closed`; the message is on record as `late` |
      *
      * To an id that no run has, it is 404. With `start_if_missing` the id may be one of your own, such as that of a conversation: the first message starts a run of the job
@@ -1655,6 +1659,10 @@ export interface components {
       org_id?: string | null;
       name: string;
       max_active_event_triggers?: components["schemas"]["MaxActiveEventTriggers"];
+      /** @default 1000 */
+      max_buffered_events_per_key?: components["schemas"]["MaxBufferedEventsPerKey"];
+      /** @default 1000 */
+      max_unread_messages_per_run?: components["schemas"]["MaxUnreadMessagesPerRun"];
     };
     /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
     CreateStreamToken: {
@@ -2020,6 +2028,11 @@ export interface components {
       tags: components["schemas"]["Tags"];
       /** The trigger of the group that it is a member of; null for a wait of its own. */
       group_id: string | null;
+      /**
+       * How many bytes an answer may have as JSON; null for as many as a request. The answers that a group needs have together at most 4 MiB, and each of its
+       * members an equal share. A larger one is 422 `payload_mismatch`.
+       */
+      max_payload_bytes: number | null;
     };
     EventTriggerPage: {
       data: components["schemas"]["EventTrigger"][];
@@ -2237,10 +2250,14 @@ export interface components {
     };
     /**
      * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
-     * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
-     * process within a second. Sleeps do not count.
+     * step fails with that error. A wait that replaces another one is always let in. Waits are counted without a lock, so those that open in the same moment may
+     * exceed it by a few. A change reaches every process within a second. Waits on the inbox of a run count, and so does a group beside its members; sleeps do not.
      */
     MaxActiveEventTriggers: number | null;
+    /** How many events one key may hold for a wait to come; 1,000 by default. One more is 429 `quota_exceeded`. */
+    MaxBufferedEventsPerKey: number;
+    /** How many messages that a run has not taken its inbox may hold; 1,000 by default. One more is 429 `quota_exceeded`. */
+    MaxUnreadMessagesPerRun: number;
     /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
     Metadata: {
       [key: string]: string;
@@ -2346,6 +2363,8 @@ export interface components {
       /** The environment used when a request names none. */
       default_environment_id: string;
       max_active_event_triggers: components["schemas"]["MaxActiveEventTriggers"];
+      max_buffered_events_per_key: components["schemas"]["MaxBufferedEventsPerKey"];
+      max_unread_messages_per_run: components["schemas"]["MaxUnreadMessagesPerRun"];
       created_at: components["schemas"]["Timestamp"];
       updated_at: components["schemas"]["Timestamp"];
     };
@@ -2919,6 +2938,8 @@ export interface components {
     UpdateProject: {
       name?: string;
       max_active_event_triggers?: components["schemas"]["MaxActiveEventTriggers"];
+      max_buffered_events_per_key?: components["schemas"]["MaxBufferedEventsPerKey"];
+      max_unread_messages_per_run?: components["schemas"]["MaxUnreadMessagesPerRun"];
     };
     /** The fields to change; the others stay as they are. */
     UpdateWorkflow: {

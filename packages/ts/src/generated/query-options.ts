@@ -591,10 +591,11 @@ export interface OnlyBearerOrInternalSecretMutationOptions {
    * | a wait is open | 200, `delivered` |
    * | the latest wait has this very payload as its answer | 200, `duplicate`; nothing happens |
    * | nobody ever waited on the key | 202, `buffered` for `ttl_secs`; with `if_no_waiter: fail` 404 `not_found` |
+   * | it would be buffered, and the key has as many events as the project allows | 429 `quota_exceeded` |
    * | the latest wait has another answer | 409 `already_resolved` |
    * | the latest wait timed out, was canceled or superseded | 409 `wait_closed`; with `for_next: true` 202, `buffered` |
    * | `generation` or `trigger_id` is not the current one | 409 `stale_generation` |
-   * | the payload breaks the wait's schema | 422 `payload_mismatch` |
+   * | the payload breaks the wait's schema, or is larger than its `max_payload_bytes` | 422 `payload_mismatch` |
    *
    * Payloads are compared as JSON: order of members and white space do not matter. The deadline decides, not the moment at which the server notices
    * it: an event after `expires_at` is 409 `wait_closed`. Of several senders exactly one wins.
@@ -666,6 +667,7 @@ export interface OnlyBearerOrInternalSecretMutationOptions {
    * |---|---|
    * | the run waits for a message of this kind | 200, `delivered` |
    * | it is busy, has not started, or waits for something else | 202, `buffered` |
+   * | as many messages as the project allows are kept already | 429 `quota_exceeded`; the run has to take some |
    * | it has ended | 409 `run_closed`; the message is on record as `late` |
    *
    * To an id that no run has, it is 404. With `start_if_missing` the id may be one of your own, such as that of a conversation: the first message starts a run of the job
@@ -791,7 +793,8 @@ export interface OnlyRunTokenMutationOptions {
    * A message is handed out once. What was received becomes the run's latest checkpoint in either case, so a dispatch that is repeated because its worker
    * died, or because the attempt failed, finds the same messages there. Receiving more, or saving a checkpoint, takes their place.
    *
-   * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`.
+   * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`; too many open waits are
+   * 429 `quota_exceeded`.
    */
   postSdkV1RunsByRunIDInboxReceive(): Mutation<PostSdkV1RunsByRunIDInboxReceiveInput, PostSdkV1RunsByRunIDInboxReceiveResult>;
   /**
@@ -843,7 +846,8 @@ export interface OnlyRunTokenMutationOptions {
    * later is 409 `wait_closed`.
    *
    * The run is dispatched again once, with `X-Resume-Reason: event` and the result of the group as its latest checkpoint. Events that were sent before are
-   * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual.
+   * taken in the order of `waits` until there are enough; the answer then has the status `received`, and the run is dispatched again as usual. The answers that are
+   * needed have together at most 4 MiB, and each wait an equal share (`max_payload_bytes`).
    *
    * The group has one deadline. When it passes, the open waits time out, and `on_timeout` says what becomes of the run; with `resume` the checkpoint is the
    * result so far. When so many waits are canceled or rejected that the rest cannot be enough, the group is canceled, and `on_cancel` applies.

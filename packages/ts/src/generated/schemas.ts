@@ -103,6 +103,8 @@ import type {
   LogLevelInput,
   LogRun,
   MaxActiveEventTriggers,
+  MaxBufferedEventsPerKey,
+  MaxUnreadMessagesPerRun,
   Metadata,
   Name,
   NearKey,
@@ -407,6 +409,8 @@ export const createProjectSchema: LazySchema<CreateProject> = /* @__PURE__ */ la
   org_id: optional(z.nullable(z.string().check(z.minLength(1), maxCharacters(128)))),
   name: z.string().check(z.minLength(2), maxCharacters(255)),
   max_active_event_triggers: optional(z.nullable(z.int().check(z.gte(1), z.lte(2147483647)))),
+  max_buffered_events_per_key: optional(z.int().check(z.gte(1), z.lte(100000))),
+  max_unread_messages_per_run: optional(z.int().check(z.gte(1), z.lte(100000))),
 }));
 
 /** Exactly one of `event_key`, `run_id` and `workflow_run_id`. */
@@ -701,6 +705,7 @@ export const eventTriggerSchema: LazySchema<EventTrigger> = /* @__PURE__ */ lazy
   on_cancel: z.nullable(cancelPolicySchema()),
   tags: tagsSchema(),
   group_id: z.nullable(z.string()),
+  max_payload_bytes: z.nullable(z.number()),
 }));
 
 export const eventTriggerPageSchema: LazySchema<EventTriggerPage> = /* @__PURE__ */ lazy(() => z.looseObject({
@@ -880,10 +885,16 @@ export const logRunSchema: LazySchema<LogRun> = /* @__PURE__ */ lazy(() => z.str
 
 /**
  * How many waits of the project may be open at once; null for any number, which is the default. A wait beyond it is 429 `quota_exceeded`, and a workflow
- * step fails with that error. Waits are counted without a lock, so those that open in the same moment may exceed it by a few. A change reaches every
- * process within a second. Sleeps do not count.
+ * step fails with that error. A wait that replaces another one is always let in. Waits are counted without a lock, so those that open in the same moment may
+ * exceed it by a few. A change reaches every process within a second. Waits on the inbox of a run count, and so does a group beside its members; sleeps do not.
  */
 export const maxActiveEventTriggersSchema: LazySchema<MaxActiveEventTriggers> = /* @__PURE__ */ lazy(() => z.nullable(z.number()));
+
+/** How many events one key may hold for a wait to come; 1,000 by default. One more is 429 `quota_exceeded`. */
+export const maxBufferedEventsPerKeySchema: LazySchema<MaxBufferedEventsPerKey> = /* @__PURE__ */ lazy(() => z.number());
+
+/** How many messages that a run has not taken its inbox may hold; 1,000 by default. One more is 429 `quota_exceeded`. */
+export const maxUnreadMessagesPerRunSchema: LazySchema<MaxUnreadMessagesPerRun> = /* @__PURE__ */ lazy(() => z.number());
 
 /** Text values attached to a run. Keys of 1 to 128 characters, values of up to 1,024. */
 export const metadataSchema: LazySchema<Metadata> = /* @__PURE__ */ lazy(() => z.record(z.string(), z.string()));
@@ -983,6 +994,8 @@ export const projectSchema: LazySchema<Project> = /* @__PURE__ */ lazy(() => z.l
   signing_secret: z.string(),
   default_environment_id: z.string(),
   max_active_event_triggers: maxActiveEventTriggersSchema(),
+  max_buffered_events_per_key: maxBufferedEventsPerKeySchema(),
+  max_unread_messages_per_run: maxUnreadMessagesPerRunSchema(),
   created_at: timestampSchema(),
   updated_at: timestampSchema(),
 }));
@@ -1439,6 +1452,8 @@ export const updateJobSchema: LazySchema<UpdateJob> = /* @__PURE__ */ lazy(() =>
 export const updateProjectSchema: LazySchema<UpdateProject> = /* @__PURE__ */ lazy(() => z.strictObject({
   name: optional(z.string().check(z.minLength(2), maxCharacters(255))),
   max_active_event_triggers: optional(z.nullable(z.int().check(z.gte(1), z.lte(2147483647)))),
+  max_buffered_events_per_key: optional(z.int().check(z.gte(1), z.lte(100000))),
+  max_unread_messages_per_run: optional(z.int().check(z.gte(1), z.lte(100000))),
 }).check(z.refine((object) => Object.keys(object).length >= 1)));
 
 /** The fields to change; the others stay as they are. */

@@ -6,7 +6,7 @@ import type { Context } from "../../service/context.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
 import { completeRun, failRun } from "../../service/run-outcome.ts";
-import { waitForEvent } from "../../service/wait-for-event.ts";
+import { type RunCaller, waitForEvent } from "../../service/wait-for-event.ts";
 import { waitForEvents } from "../../service/wait-for-events.ts";
 import { timeoutIssues, waitIssues } from "../../service/wait-issues.ts";
 import * as reports from "../../store/run-reports.ts";
@@ -85,7 +85,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     return waitForEvent(context, caller, {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       ...end,
-      ...checkedOf(context, body, ""),
+      ...checkedOf(context, caller, body, ""),
       on_timeout: body.on_timeout ?? "fail",
       timeout_payload: body.timeout_payload,
       on_cancel: body.on_cancel ?? "fail",
@@ -104,7 +104,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
       const fix = `send from 1 to ${body.waits.length} with mode "at_least", and no count with another mode`;
       throw validationError([{ field: "/count", rule: "countOfMode", fix }]);
     }
-    const waits = body.waits.map((wait, index) => groupedWaitOf(context, wait, `/waits/${index}`));
+    const waits = body.waits.map((wait, index) => groupedWaitOf(context, caller, wait, `/waits/${index}`));
     const keys = waits.map(({ event_key }) => event_key);
     const twice = keys.findIndex((key, index) => keys.indexOf(key) !== index);
     if (twice !== -1) {
@@ -113,7 +113,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
     }
     return waitForEvents(context, caller, {
       ...endOf(body),
-      ...timeoutOf(body),
+      ...timeoutOf(caller, body),
       mode,
       needed: neededBy(mode, count, waits.length),
       waits,
@@ -124,7 +124,7 @@ export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {
   postSdkV1RunsByRunIDInboxReceive: async ({ context, caller, body }) =>
     receiveMessages(context, caller, {
       ...endOf(body ?? {}),
-      ...timeoutOf(body ?? {}),
+      ...timeoutOf(caller, body ?? {}),
       names: body?.names ?? null,
       max: body?.max ?? 1,
     }),
@@ -142,8 +142,15 @@ function endOf(body: Pick<WaitForEvent, "timeout_secs" | "deadline" | "grace_sec
 }
 
 /** What happens when it is over, of a wait whose answer has no schema. */
-function timeoutOf({ on_timeout = "fail", timeout_payload }: Pick<WaitForEvent, "on_timeout" | "timeout_payload">) {
-  const [first, ...others] = timeoutIssues({ on_timeout, timeout_payload, payload_schema: null }, "/timeout_payload");
+function timeoutOf(
+  { projectId }: RunCaller,
+  { on_timeout = "fail", timeout_payload }: Pick<WaitForEvent, "on_timeout" | "timeout_payload">,
+) {
+  const [first, ...others] = timeoutIssues(
+    projectId,
+    { on_timeout, timeout_payload, payload_schema: null },
+    "/timeout_payload",
+  );
   if (first) throw validationError([first, ...others]);
   return { on_timeout, timeout_payload };
 }
@@ -151,6 +158,7 @@ function timeoutOf({ on_timeout = "fail", timeout_payload }: Pick<WaitForEvent, 
 /** What a wait asks of its answers and where it tells of itself; refused here where it would fail later. */
 function checkedOf(
   { allowPrivateEndpoints }: Pick<Context, "allowPrivateEndpoints">,
+  { projectId }: RunCaller,
   wait: Pick<GroupedWait, "notify_url" | "payload_schema" | "filter"> &
     Pick<WaitForEvent, "on_timeout" | "timeout_payload">,
   at: string,
@@ -161,14 +169,19 @@ function checkedOf(
     payload_schema: wait.payload_schema ?? null,
     filter: wait.filter ?? null,
   };
-  const [first, ...others] = waitIssues({ ...checked, on_timeout, timeout_payload }, at, allowPrivateEndpoints);
+  const [first, ...others] = waitIssues(
+    projectId,
+    { ...checked, on_timeout, timeout_payload },
+    at,
+    allowPrivateEndpoints,
+  );
   if (first) throw validationError([first, ...others]);
   return checked;
 }
 
-function groupedWaitOf(context: Context, wait: GroupedWait, at: string) {
+function groupedWaitOf(context: Context, caller: RunCaller, wait: GroupedWait, at: string) {
   return {
-    ...checkedOf(context, wait, at),
+    ...checkedOf(context, caller, wait, at),
     event_key: eventKeyOf(wait.event_key, `${at}/event_key`),
     accept_buffered: wait.accept_buffered ?? "any",
     pick: wait.pick ?? "oldest",
