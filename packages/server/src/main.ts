@@ -1,3 +1,4 @@
+import "./v8-flags.ts";
 import type { Server as NodeServer } from "node:http";
 import { createServer, type Server } from "./compose.ts";
 import { type Config, readConfig } from "./config.ts";

@@ -108,7 +108,6 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "dead_letter.discard",
         "webhook_delivery.retry",
         "webhook_delivery.replay",
-        "stream_token.create",
       ],
     },
     AuditChannel: { type: "string", enum: ["api", "server"] },
@@ -160,7 +159,6 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
         "event_trigger",
         "dead_letter",
         "webhook_delivery",
-        "stream_token",
       ],
     },
     AuthenticationKind: { type: "string", enum: ["api_key", "internal_secret", "run_token"] },
@@ -1542,6 +1540,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     UpdateJob: {
       type: "object",
       additionalProperties: false,
+      minProperties: 1,
       properties: {
         name: { $ref: "#/$defs/Name" },
         slug: { $ref: "#/$defs/Slug" },
@@ -1574,6 +1573,7 @@ export const schemas: SchemaObject & { readonly $id: string; readonly $defs: Rea
     UpdateWorkflow: {
       type: "object",
       additionalProperties: false,
+      minProperties: 1,
       properties: {
         name: { $ref: "#/$defs/Name" },
         slug: { $ref: "#/$defs/Slug" },

@@ -81,7 +81,6 @@ export const auditActions = [
   "dead_letter.discard",
   "webhook_delivery.retry",
   "webhook_delivery.replay",
-  "stream_token.create",
 ] as const satisfies readonly AuditAction[];
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
@@ -98,7 +97,6 @@ export const auditResourceTypes = [
   "event_trigger",
   "dead_letter",
   "webhook_delivery",
-  "stream_token",
 ] as const satisfies readonly AuditResourceType[];
 
 /** How the server knows who it was; null where it acted by itself. */

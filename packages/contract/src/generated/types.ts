@@ -52,7 +52,7 @@ export interface ApiKeyPage {
 }
 
 /** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
-export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "stream_token.create";
+export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay";
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
 export type AuditChannel = "api" | "server";
@@ -86,7 +86,7 @@ export interface AuditEventPage {
 }
 
 /** What it was done to. New ones may come. */
-export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "stream_token";
+export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery";
 
 /** How the server knows who it was; null where it acted by itself. */
 export type AuthenticationKind = "api_key" | "internal_secret" | "run_token";

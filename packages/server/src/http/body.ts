@@ -31,6 +31,8 @@ export async function readBody(
 /** Node's own message is read as it is: a web stream around it costs more than what it carries. */
 function bytesOf(message: Readable, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    // Gone while the credentials were looked at: nothing more will be told of it.
+    if (message.destroyed && !message.readableEnded) throw validationError([INCOMPLETE]);
     const chunks: Buffer[] = [];
     let bytes = 0;
     const take = (chunk: Buffer) => {

@@ -20,13 +20,17 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
     return new Response(envelope(refusal, id), { status: errorStatus[refusal.code], headers: headersOf(id) });
   };
   // Node would refuse a request without a host with an empty answer; the adaptor does it through `errorHandler`.
-  const http = createServer({ requireHostHeader: false }, getRequestListener(fetch, { errorHandler }));
+  const options = { requireHostHeader: false, connectionsCheckingInterval: CHECK_MS };
+  const http = createServer(options, getRequestListener(fetch, { errorHandler }));
   http.requestTimeout = requestTimeoutMs;
   http.headersTimeout = requestTimeoutMs;
   http.keepAliveTimeout = 65_000;
   http.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket));
   return http;
 }
+
+/** How often Node.js looks for requests that take too long, by default so seldom that they are given twice their time. */
+const CHECK_MS = 1_000;
 
 const INTERNAL = new StraitError("internal_error", "something went wrong in the server; try again");
 

@@ -1,4 +1,4 @@
-import type { StepRun, WorkflowRun, WorkflowStep } from "@strait/contract";
+import type { EventTrigger, StepRun, WorkflowRun, WorkflowStep } from "@strait/contract";
 import {
   checkEventKey,
   isTerminalWorkflowRunStatus,
@@ -200,9 +200,9 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
   const { context, tx, run } = advance;
   if (!key.ok) return failStep(advance, step, key.message);
   const id = stepIdOf(advance, step);
-  let opened: Awaited<ReturnType<typeof openWait>>;
+  let trigger: EventTrigger;
   try {
-    opened = await openWait(context, tx, {
+    trigger = await openWait(context, tx, {
       project_id: run.project_id,
       environment_id: run.environment_id,
       event_key: key.value,
@@ -229,8 +229,6 @@ async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promis
     if (error instanceof StraitError && ENDS_STEP.has(error.code)) return failStep(advance, step, error.message);
     throw error;
   }
-  const { trigger, ended } = opened;
-  tx.afterCommit(() => announceSettled(context, ended));
   if (trigger.status === "waiting") {
     await stepRuns.move(tx, run.project_id, "park", [{ id, event_trigger_id: trigger.id }], SYSTEM);
     return false;

@@ -9,7 +9,8 @@ import type { Caller, Context } from "./context.ts";
  * Writes down who did what, in the transaction that does it.
  *
  * @param resourceIds - What it was done to, of the type that the action names; one row for each.
- * @param details - What else is worth knowing. Names of fields rather than their values: no row may hold a secret or a payload.
+ * @param details - What else is worth knowing: of a change the names of the fields, not their values. A row is for ever, so
+ *   nothing in it may be a secret or a payload.
  */
 export async function audit(
   { clock }: Pick<Context, "clock">,

@@ -8,6 +8,7 @@ const script = new Script("work()");
 /** For so long a customer's code that has taken too long is given a tenth of its time, and then a tenth of that. */
 const MEMORY_MS = 10_000;
 const MAX_REMEMBERED = 1_000;
+const MAX_TRIES = 3;
 const MAX_PROJECTS = 10_000;
 
 /** Time that fills up again: what may be taken in a row, and the share of the time that may be taken for ever. */
@@ -59,9 +60,17 @@ export function bounded<Result, Otherwise>(
   const startedAt = performance.now();
   context.work = work;
   try {
-    return script.runInContext(context, { timeout });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+    for (let tries = 1; ; tries++) {
+      const { user, system } = process.cpuUsage();
+      try {
+        return script.runInContext(context, { timeout });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
+        // V8 watches the clock on the wall: on a machine with too much to do the code may hardly have run.
+        const used = process.cpuUsage({ user, system });
+        if (tries === MAX_TRIES || (used.user + used.system) / 1_000 > timeout / 2) break;
+      }
+    }
     const { slow } = customer;
     if (slow.size === MAX_REMEMBERED) slow.clear();
     slow.set(code, { limit: Math.max(1, Math.floor(timeout / 10)), until: performance.now() + MEMORY_MS });

@@ -10,7 +10,7 @@ import type { Context } from "./context.ts";
 import { judgeOf } from "./decide.ts";
 import { lockStandings } from "./key-standing.ts";
 import { keyOf } from "./sending.ts";
-import { settleWaits, timedOut } from "./settle-waits.ts";
+import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
 
 /** A wait on a key, of a run or of a step. */
@@ -49,25 +49,21 @@ export interface Wait {
   readonly actor: string;
 }
 
-export interface OpenedWait {
-  /** `received` when a buffered event answered it at once. */
-  readonly trigger: EventTrigger;
-  /** Waits that this one has replaced, or whose deadline had passed unnoticed. To be announced after the commit. */
-  readonly ended: readonly settlements.SettledTrigger[];
-}
-
 /**
  * Opens a wait, as the next generation of its key; one that joins others is of theirs. The key's row is locked, so no event
  * can fall between "is somebody waiting?" and "is something buffered?" (B6); a buffered event, if any, answers it in
- * this transaction (B2).
+ * this transaction (B2). Waits that it replaces, and those whose deadline had passed unnoticed, are announced after the commit.
  *
+ * @returns The trigger; `received` when a buffered event answered it at once.
  * @throws {StraitError} `key_in_use` when somebody waits on the key already, and the two cannot share it;
  *   `quota_exceeded`.
  */
-export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<OpenedWait> {
+export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<EventTrigger> {
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await keyWaits.lockKeys(tx, [key]);
   const { standings, ended } = await lockStandings(context, tx, [key]);
+  // Told of even where this wait is refused and the transaction goes on.
+  if (ended.length > 0) tx.afterCommit(() => announceSettled(context, ended));
   const { waiting } = standings.get(keyOf(key)) ?? NOBODY;
   const id = context.clock.newId("trg");
   const place = placeBeside(waiting, wait);
@@ -75,7 +71,8 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   if (place !== "instead") await context.quota.admit(tx, wait.project_id);
   if (place === "instead") {
     const superseded = await supersede(context, tx, wait, id, waiting);
-    ended.push(...superseded, ...(await decideGroups(context, tx, superseded)));
+    const settled = [...superseded, ...(await decideGroups(context, tx, superseded))];
+    tx.afterCommit(() => announceSettled(context, settled));
   }
   if (place === "beside") await keyWaits.share(tx, wait.project_id, idsOf(waiting));
   const generation = (locked?.generation ?? 0) + (place === "beside" ? 0 : 1);
@@ -117,7 +114,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   if (!trigger) throw new Error("an event trigger was not inserted");
   tx.afterCommit(() => context.metrics.opened(trigger));
   if (wait.notify_url !== null) tx.afterCommit(() => context.signals.publish(["deliveries"]));
-  return { trigger, ended };
+  return trigger;
 }
 
 const idsOf = (waiting: readonly EventTrigger[]): string[] => waiting.map(({ id }) => id);

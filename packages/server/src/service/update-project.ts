@@ -14,7 +14,7 @@ export async function updateProject(
   const project = await context.db.transaction(async (tx) => {
     const updated = await projects.update(tx, id, change);
     if (!updated) throw notFound("project", id);
-    await audit(context, tx, { ...caller, projectId: id }, "project.update", [id], change);
+    await audit(context, tx, { ...caller, projectId: id }, "project.update", [id], { changed: Object.keys(change) });
     return updated;
   });
   context.quota.forget(id);

@@ -6,7 +6,6 @@ import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
 import type { Context } from "./context.ts";
 import { openWait, type Wait } from "./open-wait.ts";
-import { announceSettled } from "./settle-waits.ts";
 
 /** A dispatch of a run that calls on its own behalf, as its token tells. */
 export interface RunCaller {
@@ -28,7 +27,7 @@ export interface RunWait extends Omit<Wait, "project_id" | "environment_id" | "o
  * @throws {StraitError} `illegal_move` when the run does not execute, `stale_dispatch`, `run_closed`, `key_in_use`.
  */
 export async function waitForEvent(context: Context, caller: RunCaller, wait: RunWait): Promise<OpenedEventTrigger> {
-  const { trigger, ended } = await context.db.transaction(async (tx) => {
+  const trigger = await context.db.transaction(async (tx) => {
     const fence = await runs.lockFence(tx, caller.projectId, caller.runId);
     checkFence(caller, fence);
     if (fence.status !== "executing") throw illegalMove("run", caller.runId, fence.status, "wait");
@@ -41,15 +40,14 @@ export async function waitForEvent(context: Context, caller: RunCaller, wait: Ru
       buffered_since: bufferedSince(accept_buffered, fence.created_at),
       actor: caller.actor,
     });
-    if (opened.trigger.status === "received") {
-      await runs.takeEvent(tx, caller.projectId, caller.runId, opened.trigger.response_payload);
+    if (opened.status === "received") {
+      await runs.takeEvent(tx, caller.projectId, caller.runId, opened.response_payload);
     } else {
       const item = { project_id: caller.projectId, id: caller.runId, dispatch_seq: caller.dispatchSeq };
       await runMoves.move(tx, "wait", [item], { actor: caller.actor });
     }
     return opened;
   });
-  announceSettled(context, ended);
   context.signals.publish([`trigger:${trigger.id}`, `run:${caller.runId}`]);
   return { ...trigger, trigger_id: trigger.id };
 }

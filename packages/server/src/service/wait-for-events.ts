@@ -83,7 +83,7 @@ async function open(
   let winner: string | null = null;
   let missing = needed;
   for (const { accept_buffered, ...wait } of asked) {
-    const { trigger } = await openWait(context, tx, {
+    const trigger = await openWait(context, tx, {
       ...wait,
       project_id,
       environment_id,

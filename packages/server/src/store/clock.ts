@@ -91,6 +91,7 @@ export function databaseClock(): Clock {
       return id;
     },
     firstId(prefix, ms) {
+      if (Number.isNaN(ms)) throw new RangeError("no id is made at a time that is none");
       return `${prefix}_${timeOf(Math.max(0, Math.floor(ms)))}${"0".repeat(16)}`;
     },
     async synchronize(db) {

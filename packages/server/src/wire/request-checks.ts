@@ -134,6 +134,13 @@ function formatFix(format: string): string {
 /** RFC 3339, as far as PostgreSQL goes along: there is no year 0, an offset is below 16 hours, and UTC has four-digit years. */
 function isTimestamp(text: string): boolean {
   const { validate } = formats.default.get("date-time") as { validate(text: string): boolean };
-  if (text.startsWith("0000") || !/(z|[+-](0\d|1[0-5])(:?\d\d)?)$/i.test(text) || !validate(text)) return false;
+  // Some offsets without minutes, and leap seconds, are times that JavaScript does not read.
+  if (
+    text.startsWith("0000") ||
+    Number.isNaN(Date.parse(text)) ||
+    !/(z|[+-](0\d|1[0-5])(:?\d\d)?)$/i.test(text) ||
+    !validate(text)
+  )
+    return false;
   return !/^(0001-01-01|9999-12-31)/.test(text);
 }

@@ -1458,7 +1458,7 @@ export interface components {
      * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come.
      * @enum {string}
      */
-    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "stream_token.create";
+    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay";
     /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
     AuditChannel: string;
     /**
@@ -1493,7 +1493,7 @@ export interface components {
      * What it was done to. New ones may come.
      * @enum {string}
      */
-    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "stream_token";
+    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery";
     /** How the server knows who it was; null where it acted by itself. */
     AuthenticationKind: string;
     /** An event that is kept until a wait asks for it. */

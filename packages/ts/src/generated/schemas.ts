@@ -268,7 +268,7 @@ export const apiKeyPageSchema: LazySchema<ApiKeyPage> = /* @__PURE__ */ lazy(() 
 export const auditActionSchema: LazySchema<AuditAction> = /* @__PURE__ */ lazy(() => z.string());
 
 /** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
-export const auditActionInputSchema: LazySchema<AuditActionInput> = /* @__PURE__ */ lazy(() => z.enum(["project.create","project.update","project.purge_events","api_key.create","api_key.rotate","api_key.revoke","job.create","job.update","job.delete","workflow.create","workflow.update","workflow.delete","run.cancel","workflow_run.cancel","event_trigger.cancel","event_trigger.extend","dead_letter.retarget","dead_letter.discard","webhook_delivery.retry","webhook_delivery.replay","stream_token.create"]));
+export const auditActionInputSchema: LazySchema<AuditActionInput> = /* @__PURE__ */ lazy(() => z.enum(["project.create","project.update","project.purge_events","api_key.create","api_key.rotate","api_key.revoke","job.create","job.update","job.delete","workflow.create","workflow.update","workflow.delete","run.cancel","workflow_run.cancel","event_trigger.cancel","event_trigger.extend","dead_letter.retarget","dead_letter.discard","webhook_delivery.retry","webhook_delivery.replay"]));
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
 export const auditChannelSchema: LazySchema<AuditChannel> = /* @__PURE__ */ lazy(() => z.string());
@@ -300,7 +300,7 @@ export const auditEventPageSchema: LazySchema<AuditEventPage> = /* @__PURE__ */ 
 export const auditResourceTypeSchema: LazySchema<AuditResourceType> = /* @__PURE__ */ lazy(() => z.string());
 
 /** What it was done to. New ones may come. */
-export const auditResourceTypeInputSchema: LazySchema<AuditResourceTypeInput> = /* @__PURE__ */ lazy(() => z.enum(["project","api_key","job","workflow","run","workflow_run","event_trigger","dead_letter","webhook_delivery","stream_token"]));
+export const auditResourceTypeInputSchema: LazySchema<AuditResourceTypeInput> = /* @__PURE__ */ lazy(() => z.enum(["project","api_key","job","workflow","run","workflow_run","event_trigger","dead_letter","webhook_delivery"]));
 
 /** How the server knows who it was; null where it acted by itself. */
 export const authenticationKindSchema: LazySchema<AuthenticationKind> = /* @__PURE__ */ lazy(() => z.string());
@@ -1446,7 +1446,7 @@ export const updateJobSchema: LazySchema<UpdateJob> = /* @__PURE__ */ lazy(() =>
   default_run_metadata: optional(z.record(z.string().check(z.minLength(1), maxCharacters(128)), z.string().check(maxCharacters(1024)))),
   on_worker_lost: optional(onWorkerLostInputSchema()),
   enabled: optional(z.boolean()),
-}));
+}).check(z.refine((object) => Object.keys(object).length >= 1)));
 
 /** Absent fields stay as they are. */
 export const updateProjectSchema: LazySchema<UpdateProject> = /* @__PURE__ */ lazy(() => z.strictObject({
@@ -1464,7 +1464,7 @@ export const updateWorkflowSchema: LazySchema<UpdateWorkflow> = /* @__PURE__ */ 
   tags: optional(z.record(z.string().check(z.minLength(1), maxCharacters(64)), z.string().check(maxCharacters(256))).check(z.refine((object) => Object.keys(object).length <= 20))),
   enabled: optional(z.boolean()),
   steps: optional(z.array(workflowStepInputSchema()).check(z.maxLength(1000))),
-}));
+}).check(z.refine((object) => Object.keys(object).length >= 1)));
 
 export const waitForEventSchema: LazySchema<WaitForEvent> = /* @__PURE__ */ lazy(() => z.strictObject({
   event_key: eventKeySchema(),
