@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -75,11 +75,40 @@ test("a value that an enum loses needs a major changeset", async () => {
   expect(refused).toEqual(["undefined", "patch", "minor"]);
 });
 
-test("the plan is the highest level that a changeset gives the client or the mocks", () => {
-  const changeset = (name: string, level: string) => `---\n"${name}": ${level}\n---\n\nWords about a major change.\n`;
+/** A workspace of the client and the mocks, which are versioned together, with these changesets. */
+function workspaceWith(changesets: readonly string[], isPrivateVersioned = true): string {
+  const folder = mkdtempSync(path.join(tmpdir(), "strait-plan-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const manifest = (name: string) => ({ name, version: "0.1.0", private: name !== "@strait/ts" });
+  const files: Record<string, unknown> = {
+    "package.json": { ...manifest("workspace"), workspaces: ["ts", "msw"] },
+    "ts/package.json": manifest("@strait/ts"),
+    "msw/package.json": manifest("@strait/msw"),
+    ".changeset/config.json": {
+      fixed: [["@strait/ts", "@strait/msw"]],
+      privatePackages: { version: isPrivateVersioned, tag: false },
+    },
+  };
+  for (const name of ["ts", "msw", ".changeset"]) mkdirSync(path.join(folder, name));
+  for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), JSON.stringify(content));
+  for (const [index, text] of changesets.entries()) writeFileSync(path.join(folder, `.changeset/${index}.md`), text);
+  return folder;
+}
 
-  expect(plannedLevel([])).toBeUndefined();
-  expect(plannedLevel([changeset("@strait/other", "major")])).toBeUndefined();
-  expect(plannedLevel([changeset("@strait/ts", "patch"), changeset("@strait/msw", "minor")])).toBe("minor");
-  expect(plannedLevel([changeset("@strait/ts", "major"), changeset("@strait/ts", "patch")])).toBe("major");
+const changeset = (...lines: readonly string[]) => `---\n${lines.join("\n")}\n---\n\nWords about a major change.\n`;
+
+test("the plan is the highest level that a changeset gives the client or the mocks", async () => {
+  const [ts, msw] = [changeset('"@strait/ts": patch'), changeset('"@strait/msw": minor')];
+
+  expect(await plannedLevel(workspaceWith([]))).toBeUndefined();
+  expect(await plannedLevel(workspaceWith([ts]))).toBe("patch");
+  expect(await plannedLevel(workspaceWith([ts, msw]))).toBe("minor");
+  expect(await plannedLevel(workspaceWith([msw, changeset("'@strait/ts': major")]))).toBe("major");
+});
+
+test("changesets of which no release can be made are refused", async () => {
+  const both = changeset('"@strait/ts": minor', '"@strait/msw": minor');
+
+  await expect(plannedLevel(workspaceWith([changeset('"@strait/other": major')]))).rejects.toThrow("@strait/other");
+  await expect(plannedLevel(workspaceWith([both], false))).rejects.toThrow("mixed changeset");
 });

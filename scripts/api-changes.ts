@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import getReleasePlan from "@changesets/get-release-plan";
 import { runTool } from "./run-command.ts";
 
 /** What a release may be, the least first. */
@@ -57,10 +58,17 @@ function decoded(pointer: string): string {
   return pointer.replace("#/", "").replaceAll("/", " ").replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
-/** What the pending changesets make of the next release of the client; undefined when none of them names it. */
-export function plannedLevel(changesets: readonly string[]): Level | undefined {
-  const named = changesets.flatMap((text) => /^["']?@strait\/(?:ts|msw)["']?: (\w+)$/m.exec(text)?.[1] ?? []);
-  return LEVELS.findLast((level) => named.includes(level));
+/**
+ * What the pending changesets make of the next release of the client, as `changeset version` will plan it; undefined when there
+ * is none.
+ *
+ * @param folder - The workspace, which has a folder `.changeset`.
+ * @throws {Error} When the changesets contradict each other or the configuration, so that no release can be planned.
+ */
+export async function plannedLevel(folder: string): Promise<Level | undefined> {
+  const { releases } = await getReleasePlan(folder);
+  const planned = releases.find(({ name }) => name === "@strait/ts")?.type;
+  return LEVELS.find((level) => level === planned);
 }
 
 /** What is wrong with releasing the changes as the changesets plan it; empty when nothing is. */

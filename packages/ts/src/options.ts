@@ -92,10 +92,13 @@ const leastLimits = { retries: 0, timeoutMs: 1, deadlineMs: 1, maxRetryAfterMs: 
 export function toConfig(options: ClientOptions): Config {
   // A caller without a type checker may pass anything, even nothing.
   const given = Object(options) as ClientOptions;
-  const { middleware = [], fetch = (url, init) => globalThis.fetch(url, init) } = given;
+  const { validator, middleware = [], fetch = (url, init) => globalThis.fetch(url, init) } = given;
   if (typeof fetch !== "function") throw refuse("fetch", "must be a function");
   if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function")) {
     throw refuse("middleware", "must be an array of functions");
+  }
+  if (validator !== undefined && typeof validator !== "function") {
+    throw refuse("validator", "must be what createValidator gives");
   }
   const limit = (name: keyof typeof leastLimits, fallback: number): number =>
     checkedLimit(refuse, name, given[name], fallback);
@@ -108,7 +111,7 @@ export function toConfig(options: ClientOptions): Config {
     deadlineMs: limit("deadlineMs", Number.POSITIVE_INFINITY),
     maxRetryAfterMs: limit("maxRetryAfterMs", 60_000),
     middleware,
-    validator: given.validator,
+    validator,
     fetch,
   };
 }
