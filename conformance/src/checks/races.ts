@@ -78,9 +78,11 @@ export const races = [
 
   check("R4", async (world) => {
     const [longer, shorter, ended] = [world.name("longer"), world.name("shorter"), world.name("ended")];
+    const passed = world.name("passed");
     const extend = (key: string, body: object) =>
       world.request("POST", `/v1/events/${encodeURIComponent(key)}/extend`, { body });
     const timing = await world.parked(shorter);
+    const over = await world.parked(passed);
     await world.parked(ended);
     await world.send(ended, 1);
     const { version } = (await world.parked(longer, { timeout_secs: 3 })).trigger;
@@ -88,10 +90,12 @@ export const races = [
     const extended = await extend(longer, { timeout_secs: 600, version });
     const stale = await extend(longer, { timeout_secs: 5, version });
     const shortened = await extend(shorter, { timeout_secs: 1 });
+    const overdue = await extend(passed, { deadline: "2020-01-01T00:00:00Z" });
     const late = await extend(ended, { timeout_secs: 600 });
     await sleep(3_500);
 
-    same([extended.status, shortened.status], [200, 200], "the statuses of two new deadlines");
+    same([extended.status, shortened.status, overdue.status], [200, 200, 200], "the statuses of three new deadlines");
+    has(overdue.body, { version: 2, expires_at: "2020-01-01T00:00:00.000000Z" }, "a deadline that has passed");
     has(stale, { status: 409, body: { error: { code: "expectation_failed" } } }, "a change of an older version");
     has(late, { status: 409, body: { error: { code: "wait_closed" } } }, "a change of a wait that has ended");
     has(
@@ -100,6 +104,7 @@ export const races = [
       "the longer wait",
     );
     await timing.is("timed_out");
+    await over.is("timed_out");
   }),
 
   check("R5", async (world) => {

@@ -1,7 +1,6 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
 import { buildFiles, type PageFile } from "./build.ts";
 
 /** Your own web server: it knows the API key and who may do what; the page knows neither. */
@@ -38,19 +37,25 @@ export async function serveApprovals({ straitUrl, apiKey, port = 0 }: ApprovalsO
     const wanted = `${method} ${url.replace(/^\/strait/, "")}`;
     if (!url.startsWith("/strait/") || !ALLOWED.test(wanted)) return refuse(response, 404, "there is no such page");
     if (!holds(request, pageToken)) return refuse(response, 401, "sign in again: reload the page");
-    if (Number(request.headers["content-length"] ?? 0) > MAX_BODY_BYTES)
-      return refuse(response, 413, "that is too long");
-    await passOn(request, response, wanted);
+    const body = method === "POST" ? await readBody(request) : null;
+    if (body === undefined) {
+      return refuse(response, 413, `the body is larger than ${MAX_BODY_BYTES} bytes; shorten the reason`);
+    }
+    await passOn(request, response, wanted, body);
   }
 
-  async function passOn(request: IncomingMessage, response: ServerResponse, wanted: string): Promise<void> {
+  async function passOn(
+    request: IncomingMessage,
+    response: ServerResponse,
+    wanted: string,
+    body: string | null,
+  ): Promise<void> {
     const [method = "", path = ""] = wanted.split(" ");
     const headers: Record<string, string> = { authorization: `Bearer ${apiKey}` };
     for (const name of PASSED_ON) {
       const value = request.headers[name];
       if (typeof value === "string") headers[name] = value;
     }
-    const body = method === "POST" ? await text(request) : null;
     const answered = await fetch(straitUrl + path, { method, headers, body, redirect: "error" });
     for (const name of PASSED_BACK) {
       const value = answered.headers.get(name);
@@ -75,6 +80,17 @@ export async function serveApprovals({ straitUrl, apiKey, port = 0 }: ApprovalsO
   };
 }
 
+/** Undefined when it is too large, whatever its Content-Length says: the rest of it is not kept. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  return length > MAX_BODY_BYTES ? undefined : Buffer.concat(chunks).toString();
+}
+
 function sendFile(response: ServerResponse, { type, content, policy }: PageFile): void {
   response.writeHead(200, {
     "content-type": type,
@@ -85,10 +101,12 @@ function sendFile(response: ServerResponse, { type, content, policy }: PageFile)
   response.end(content);
 }
 
+const CODES: Readonly<Record<number, string>> = { 401: "unauthorized", 404: "not_found", 413: "payload_too_large" };
+
 /** In the form of Strait's own errors, so that the page has one form to read. */
 function refuse(response: ServerResponse, status: number, message: string): void {
   if (response.headersSent) return void response.destroy();
-  const code = status === 401 ? "unauthorized" : status === 404 ? "not_found" : "unavailable";
+  const code = CODES[status] ?? "unavailable";
   response.writeHead(status, { "content-type": "application/json" });
   response.end(JSON.stringify({ error: { code, message, details: {} } }));
 }

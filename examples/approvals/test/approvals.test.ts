@@ -133,4 +133,25 @@ describe.skipIf(chromiumPath === undefined).each([
     expect(await call("/strait/v1/api-keys", `Bearer ${token}`)).toBe(404);
     expect(await call("/strait/v1/events/%2e%2e%2fapi-keys", `Bearer ${token}`)).toBe(404);
   });
+
+  test("its server passes on no body that is too large, also where its length is not told", async () => {
+    const { pages, page } = await visit();
+    const token = await page.locator('meta[name="page-token"]').getAttribute("content");
+    const send = (body: BodyInit) =>
+      fetch(`${pages.url}/strait/v1/events/nobody/send`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body,
+        duplex: "half",
+      } as RequestInit);
+    const large = JSON.stringify({ payload: "x".repeat(64 * 1024) });
+
+    const answers = await Promise.all([send(large), send(new Blob([large]).stream())]);
+
+    for (const answer of answers) {
+      expect(answer.status).toBe(413);
+      expect(await answer.json()).toMatchObject({ error: { code: "payload_too_large" } });
+    }
+    expect((await send(new Blob(['{"payload":1}']).stream())).status).toBe(202);
+  });
 });

@@ -10,9 +10,9 @@ import {
   type Rejection,
   type Send,
   StraitError,
-  validationError,
   waitClosed,
 } from "@strait/server/pure";
+import { timestampOf } from "./clock.ts";
 import type { Store, StoredEvent } from "./store.ts";
 import { decide, hears } from "./terms.ts";
 import { cancellationOf, settle, standingOf } from "./waits.ts";
@@ -103,7 +103,7 @@ export function cancelEvent(store: Store, meant: MeantWait, reason: string | nul
   return settled.find(({ id }) => id === met.id) ?? met;
 }
 
-/** Gives the wait on a key another deadline (R4). */
+/** Gives the wait on a key another deadline (R4); one that has passed ends the wait right afterwards. */
 export function extendEvent(
   store: Store,
   change: MeantWait & {
@@ -123,11 +123,8 @@ export function extendEvent(
     throw expectationFailed(message, { trigger_id: met.id, event_key, version });
   }
   const { timeout_secs, deadline } = change;
-  const { clock } = store;
-  if (deadline !== null && Date.parse(deadline) <= clock.now()) {
-    throw validationError([{ field: "/deadline", rule: "future", fix: "send a time that is to come" }]);
-  }
-  const expires_at = deadline ?? (timeout_secs === null ? null : clock.timestamp(timeout_secs));
+  const inSecs = timeout_secs === null ? null : store.clock.timestamp(timeout_secs);
+  const expires_at = deadline === null ? inSecs : timestampOf(deadline);
   return store.triggers.change(stored(store, met), { expires_at, version: version + 1 });
 }
 

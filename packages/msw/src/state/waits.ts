@@ -65,7 +65,9 @@ export function openWait(store: Store, wait: Wait): EventTrigger {
   if (place === "instead") for (const other of waiting) supersede(store, other, wait, id);
   const generation = (keys.get(event_key)?.generation ?? 0) + (place === "beside" ? 0 : 1);
   const buffered = place === "beside" ? undefined : takeBuffered(store, wait, id, generation);
-  const now = clock.timestamp();
+  // Of one moment, so that a deadline in seven days is that far off.
+  const moment = clock.now();
+  const now = timestampOf(moment);
   const answered_at = buffered === undefined ? null : now;
   keys.set(event_key, { generation, latest: id });
   waits.set(event_key, [...(waits.get(event_key) ?? []), id]);
@@ -89,7 +91,7 @@ export function openWait(store: Store, wait: Wait): EventTrigger {
     requested_at: now,
     received_at: answered_at,
     finished_at: answered_at,
-    expires_at: wait.deadline ?? (wait.timeout_secs === null ? null : clock.timestamp(wait.timeout_secs)),
+    expires_at: wait.deadline ?? (wait.timeout_secs === null ? null : timestampOf(moment + wait.timeout_secs * 1_000)),
     grace_secs: wait.grace_secs,
     version: 1,
     error: null,

@@ -87,7 +87,7 @@ function ofOther(
     cancel: ["200", "wait_closed", "not_found"],
     reject: ["delivered", "duplicate", "wait_closed", "already_resolved", "not_found"],
     // Of several waits on the key it does not know which one is meant, and of a group's none has a deadline of its own.
-    extend: ["200", "wait_closed", "not_found", "validation_error", "conflict"],
+    extend: ["200", "wait_closed", "not_found", "conflict"],
     cancelRun: ["200", "illegal_move"],
   }[act];
   if (!allowed.includes(codeOf(one))) return [said];
