@@ -106,6 +106,18 @@ export default {
       to: { path: "node_modules/(hono|@hono/[^/]+)/" },
     },
     {
+      name: "only-main-brings-a-postgres",
+      severity: "error",
+      from: { path: server, pathNot: [`${server}embedded/`, `${server}main\\.ts$`] },
+      to: { path: `${server}embedded/` },
+    },
+    {
+      name: "embedded-knows-the-store-only",
+      severity: "error",
+      from: { path: `${server}embedded/` },
+      to: { path: `${server}(domain|wire|service|engine|http)/` },
+    },
+    {
       name: "nobody-imports-the-wiring",
       severity: "error",
       from: { path: `${server}[^/]+/` },
