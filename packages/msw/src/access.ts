@@ -1,5 +1,14 @@
 import type { OperationInfo, Scope } from "@strait/contract";
-import { forbidden, foreignRunToken, otherCredentials, otherStream, unauthorized } from "@strait/server/pure";
+import {
+  credentialOf,
+  foreignRunToken,
+  isJwt,
+  otherStream,
+  projectNamed,
+  queryOf,
+  requireScope,
+  unauthorized,
+} from "@strait/server/pure";
 
 /** Who calls, as the credentials tell. */
 export interface Caller {
@@ -17,11 +26,7 @@ export interface Keyring {
   streamToken(token: string): string | undefined;
 }
 
-const BEARER = /^Bearer ([\x21-\x7e]+)$/i;
 const EVERYTHING: readonly Scope[] = ["*"];
-
-/** Tokens of runs and streams are JWTs on a server, and API keys have no dots. */
-const isJwt = (token: string): boolean => token.includes(".");
 
 /** Takes any credentials of the right kind. */
 export const anyCredentials: Keyring = {
@@ -44,23 +49,32 @@ export function callerOf(
   path: Readonly<Record<string, string>>,
   keyring: Keyring,
 ): Caller {
-  if (auth.length === 0) return { actor: "anonymous" };
-  const authorization = request.headers.get("authorization");
-  const queryToken = media === "sse" ? new URL(request.url).searchParams.get("token") : null;
-  const token = authorization === null ? queryToken : BEARER.exec(authorization)?.[1];
-  if (token != null && auth.includes("runToken")) return byRunToken(token, path.runID, keyring);
-  if (auth.includes("internalSecret") && request.headers.has("x-internal-secret")) {
-    if (!auth.includes("bearer") || request.headers.has("x-project-id")) return { actor: "internal" };
-    throw unauthorized("the internal secret speaks for a project; name it in X-Project-Id");
+  const header = (name: string): string | undefined => request.headers.get(name) ?? undefined;
+  const { token: queryToken } = queryOf(request.url);
+  const credential = credentialOf(auth, {
+    authorization: header("authorization"),
+    internalSecret: header("x-internal-secret"),
+    queryToken: media === "sse" && typeof queryToken === "string" ? queryToken : undefined,
+  });
+  switch (credential.kind) {
+    case "none":
+      return { actor: "anonymous" };
+    case "runToken":
+      return byRunToken(credential.token, path.runID, keyring);
+    case "internalSecret":
+      if (credential.needsProject) projectNamed(header("x-project-id"));
+      return { actor: "internal" };
+    case "streamToken":
+      return byStreamToken(credential.token, path, keyring);
+    case "apiKey":
+      return byApiKey(credential.token, scope, keyring);
   }
-  if (token == null || !auth.includes("bearer")) {
-    throw otherCredentials(auth);
-  }
-  if (authorization === null && isJwt(token)) return byStreamToken(token, path, keyring);
-  const owner = keyring.apiKey(token);
+}
+
+function byApiKey(key: string, scope: string | null, keyring: Keyring): Caller {
+  const owner = keyring.apiKey(key);
   if (!owner) throw unauthorized();
-  const isAllowed = scope === null || owner.scopes.some((held) => held === "*" || held === scope);
-  if (!isAllowed) throw forbidden(scope as Scope);
+  requireScope(owner.scopes, scope);
   return { actor: owner.actor };
 }
 

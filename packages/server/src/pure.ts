@@ -8,12 +8,10 @@ export { classOfStatus } from "./domain/error-class.ts";
 export {
   conflict,
   expectationFailed,
-  forbidden,
   foreignRunToken,
   idempotencyMismatch,
   illegalMove,
   notFound,
-  otherCredentials,
   otherStream,
   payloadMismatch,
   StraitError,
@@ -32,6 +30,7 @@ export { afterRunFailure } from "./domain/run-retry.ts";
 export { outputOf, stepPayload } from "./domain/step-payload.ts";
 export { effectOf } from "./domain/wait-effect.ts";
 export { asciiJson } from "./wire/ascii-json.ts";
+export { credentialOf, isJwt, projectNamed, requireScope } from "./wire/credentials.ts";
 export { envelope, HEADERS, refusalHeaders } from "./wire/envelope.ts";
 export { filters } from "./wire/filter.ts";
 export { idempotencyKeyOf } from "./wire/idempotency-key.ts";

@@ -212,18 +212,6 @@ export function unauthorized(
   return new StraitError("unauthorized", message);
 }
 
-const sentAs: Readonly<Record<string, string>> = {
-  bearer: "an API key as `Authorization: Bearer`",
-  internalSecret: "INTERNAL_SECRET in X-Internal-Secret",
-  runToken: "the run token of the dispatch (its X-Run-Token) as `Authorization: Bearer`",
-};
-
-/** @param accepted - The kinds of credentials that the operation takes, as the operation table names them. */
-export function otherCredentials(accepted: readonly string[]): StraitError {
-  const how = accepted.map((kind) => sentAs[kind]).join(", or ");
-  return unauthorized(`the credentials are missing or of another kind; send ${how}`);
-}
-
 export function tokenExpired(expiredAt: string): StraitError {
   const message = `the token expired at ${expiredAt}; use the token of the latest dispatch, or ask for a new one`;
   return new StraitError("token_expired", message, { details: { expired_at: expiredAt } });

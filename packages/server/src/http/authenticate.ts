@@ -1,6 +1,6 @@
 import { createHash, hash, timingSafeEqual } from "node:crypto";
 import type { Scope } from "@strait/contract";
-import { forbidden, foreignRunToken, notFound, otherCredentials, otherStream, unauthorized } from "../domain/errors.ts";
+import { foreignRunToken, notFound, otherStream, unauthorized } from "../domain/errors.ts";
 import type { Caller, Context } from "../service/context.ts";
 import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { RunTokens } from "../service/run-token.ts";
@@ -8,6 +8,7 @@ import type { SignedTokens } from "../service/signed-token.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import * as apiKeys from "../store/api-keys.ts";
 import * as projects from "../store/projects.ts";
+import { credentialOf, type GivenCredentials, projectNamed, requireScope } from "../wire/credentials.ts";
 
 /** What the operation table says about who may call. */
 export interface Access {
@@ -15,12 +16,8 @@ export interface Access {
   readonly scope: string | null;
 }
 
-export interface Credentials {
-  readonly authorization: string | undefined;
-  readonly internalSecret: string | undefined;
+export interface Credentials extends GivenCredentials {
   readonly projectId: string | undefined;
-  /** `?token=` of a stream, which a browser's EventSource needs. */
-  readonly queryToken: string | undefined;
   /** Of the request that brings them. */
   readonly requestId: string;
 }
@@ -31,7 +28,6 @@ export interface Authenticator {
   forget(): void;
 }
 
-const BEARER = /^Bearer ([\x21-\x7e]+)$/i;
 /** How long a revoked key may still work in another process; in this one it ends at once. */
 const CACHED_MS = 5_000;
 const MAX_CACHED = 10_000;
@@ -83,9 +79,7 @@ export function authenticator(
   async function byApiKey(key: string, scope: string | null, requestId: string): Promise<Caller> {
     const owner = await ownerOf(key);
     if (!owner) throw unauthorized();
-    if (scope !== null && !owner.scopes.includes("*") && !owner.scopes.includes(scope as Scope)) {
-      throw forbidden(scope as Scope);
-    }
+    requireScope(owner.scopes, scope);
     markUsed(owner);
     const { project_id, environment_id, scopes, id } = owner;
     return {
@@ -107,9 +101,9 @@ export function authenticator(
     if (!isSameSecret(given, internalSecret)) throw unauthorized();
     const operator = { scopes: INTERNAL, actor: "internal", channel: "api", requestId } as const;
     if (!needsProject) return { ...operator, projectId: "", environmentId: "" };
-    if (!projectId) throw unauthorized("the internal secret speaks for a project; name its id in X-Project-Id");
-    const project = await projects.find(db, projectId);
-    if (!project) throw notFound("project", projectId);
+    const named = projectNamed(projectId);
+    const project = await projects.find(db, named);
+    if (!project) throw notFound("project", named);
     return { ...operator, projectId: project.id, environmentId: project.default_environment_id };
   }
 
@@ -129,21 +123,20 @@ export function authenticator(
 
   return {
     async authenticate({ auth, scope }, credentials, path) {
-      const { authorization, queryToken, requestId } = credentials;
-      const token = authorization === undefined ? queryToken : BEARER.exec(authorization)?.[1];
-      if (auth.length === 0) {
-        return { projectId: "", environmentId: "", scopes: [], actor: "anonymous", channel: "api", requestId };
+      const { projectId, requestId } = credentials;
+      const credential = credentialOf(auth, credentials);
+      switch (credential.kind) {
+        case "none":
+          return { projectId: "", environmentId: "", scopes: [], actor: "anonymous", channel: "api", requestId };
+        case "runToken":
+          return byRunToken(credential.token, path.runID);
+        case "internalSecret":
+          return byInternalSecret(credential.secret, projectId, credential.needsProject, requestId);
+        case "streamToken":
+          return byStreamToken(credential.token, scope, path, requestId);
+        case "apiKey":
+          return byApiKey(credential.token, scope, requestId);
       }
-      if (auth.includes("runToken") && token !== undefined) return byRunToken(token, path.runID);
-      if (auth.includes("internalSecret") && credentials.internalSecret !== undefined) {
-        return byInternalSecret(credentials.internalSecret, credentials.projectId, auth.includes("bearer"), requestId);
-      }
-      if (auth.includes("bearer") && token !== undefined) {
-        // A JWT has dots, which no API key has.
-        const isStreamToken = authorization === undefined && token.includes(".");
-        return isStreamToken ? byStreamToken(token, scope, path, requestId) : byApiKey(token, scope, requestId);
-      }
-      throw otherCredentials(auth);
     },
     forget: () => cache.clear(),
   };
