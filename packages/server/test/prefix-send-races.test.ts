@@ -29,9 +29,11 @@ async function startJoin(strait: TestServer, triggerId: string, run: StagedRun) 
   );
   await joining.query(sql`UPDATE event_triggers SET slot = id WHERE id = ${triggerId}`);
   await joining.query(sql`
-    INSERT INTO event_triggers SELECT (jsonb_populate_record(t, jsonb_build_object(
-      'id', ${`${triggerId.slice(0, -1)}~`}::text, 'slot', 'beside', 'job_run_id', ${run.id}::text))).*
-    FROM event_triggers t WHERE id = ${triggerId}`);
+    INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, slot, source_type, trigger_type,
+      job_run_id, timeout_secs, expires_at)
+    SELECT project_id, ${`${triggerId.slice(0, -1)}~`}, environment_id, event_key, generation, 'beside', source_type, trigger_type,
+      ${run.id}, timeout_secs, expires_at
+    FROM event_triggers WHERE id = ${triggerId}`);
   return joining;
 }
 
