@@ -15,6 +15,7 @@ export interface TriggerRow {
   readonly generation: number;
   readonly status: string;
   readonly kind: string | null;
+  readonly cancellation: unknown;
   readonly payload: unknown;
   /** Whether it ended before its deadline, or as it opened; null when it has no deadline. */
   readonly is_in_time: boolean | null;
@@ -74,7 +75,7 @@ export function triggersOf(
       SELECT t.* FROM event_triggers t
       WHERE t.project_id = ${projectId} AND t.id IN (SELECT group_id FROM keyed WHERE group_id IS NOT NULL))
     SELECT t.id, t.event_key, t.job_run_id AS run_id, t.trigger_type AS type, t.group_id, t.group_needed AS needed, t.generation,
-      t.status, t.cancellation->>'kind' AS kind, t.version, t.response_payload::json AS payload,
+      t.status, t.cancellation->>'kind' AS kind, t.cancellation, t.version, t.response_payload::json AS payload,
       t.finished_at < t.expires_at OR t.finished_at = t.requested_at AS is_in_time,
       CASE t.status WHEN 'received' THEN true WHEN 'timed_out' THEN t.on_timeout = 'resume' ELSE t.on_cancel = 'resume' END
         AS resumes,

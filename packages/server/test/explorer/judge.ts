@@ -72,6 +72,7 @@ function ofGroup({ id, status, needed, payload }: GroupRow, { triggers, played }
     trigger_id: member.id,
     status: member.status,
     payload: member.status === "received" ? member.payload : null,
+    cancellation: member.cancellation,
   }));
   if (payload !== null && !isDeepStrictEqual(payload.results, ends)) {
     found.push(`${id} says ${JSON.stringify(payload.results)} of ${JSON.stringify(ends)}`);
