@@ -56,6 +56,11 @@ describe("an error that the caller sees", () => {
       'there is no job "job_1" in this project; check the id, and whose credentials these are',
     ],
     [
+      notFound("project", "acme"),
+      "not_found",
+      'there is no project "acme"; check the id, and whose credentials these are',
+    ],
+    [
       illegalMove("run", "run_1", "completed", "timeOut"),
       "illegal_move",
       'run "run_1" is completed, so it cannot time out',
