@@ -252,6 +252,7 @@ export class Dispatcher implements Worker {
           delay_ms: ended.delay_ms ?? null,
           unless_taken: ended.unless_taken ?? false,
           unless_detached: result.kind !== "answer",
+          stands_alone: run.stands_alone,
         });
     if (what === "taken") await untilAnswered(() => resumeTaken(context, ...dispatch));
   }
@@ -312,4 +313,9 @@ const wellFormed = (text: string): string => Buffer.from(text).toString();
 const flightOf = (run: { readonly project_id: string; readonly id: string; readonly dispatch_seq: number }): string =>
   `${run.project_id}/${run.id}/${run.dispatch_seq}`;
 
-const keyOf = ({ project_id, id, dispatch_seq }: ClaimedRun) => ({ project_id, id, dispatch_seq });
+const keyOf = ({ project_id, id, dispatch_seq, stands_alone }: ClaimedRun) => ({
+  project_id,
+  id,
+  dispatch_seq,
+  stands_alone,
+});

@@ -239,7 +239,10 @@ function objectText(...objects: readonly object[]): string {
 }
 
 /** What the dispatcher needs of a run that was born executing; the same as a claim from the queue reads. */
-function claimed({ job, id, payload_text }: Enqueuing, signing_version: number): ClaimedRun {
+function claimed(
+  { job, id, payload_text, workflow, idempotency_key }: Enqueuing,
+  signing_version: number,
+): ClaimedRun {
   return {
     project_id: job.project_id,
     id,
@@ -260,6 +263,7 @@ function claimed({ job, id, payload_text }: Enqueuing, signing_version: number):
     retry_strategy: job.retry_strategy,
     retry_delays_secs: job.retry_delays_secs,
     signing_version,
+    stands_alone: workflow === undefined && idempotency_key === null,
   };
 }
 

@@ -8,6 +8,8 @@ import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome } from "./lane.
 export interface RunOutcome extends runMoves.RunMoveItem {
   readonly move: RunMove;
   readonly dispatch_seq: number;
+  /** See `ClaimedRun`. Absent where it is not known. */
+  readonly stands_alone?: boolean | undefined;
 }
 
 /**
@@ -33,10 +35,11 @@ export function finishRunLane({
   async function moveAll(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<ReadonlySet<string>> {
     const moved = new Set<string>();
     for (const [move, items] of byMove(outcomes)) {
-      const only = ["executing"] as const;
+      const standAlone = items.every((item) => item.stands_alone === true);
+      const options = { actor: SYSTEM, only: ["executing"], skipLocked, standAlone } as const;
       const rows = skipLocked
-        ? await runMoves.move(db, move, items, { actor: SYSTEM, only, skipLocked })
-        : await db.transaction((tx) => runMoves.move(tx, move, items, { actor: SYSTEM, only }), {
+        ? await runMoves.move(db, move, items, options)
+        : await db.transaction((tx) => runMoves.move(tx, move, items, options), {
             lockTimeoutMs: LOCK_TIMEOUT_MS,
           });
       for (const row of rows) moved.add(row.id);

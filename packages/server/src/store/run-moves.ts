@@ -3,7 +3,10 @@ import { type RunMove, runMoves, type StepMove, stepMoves, terminalRunStatuses }
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** Bodies up to this many bytes stand in the run's row; longer ones are written once, in run_bodies. */
+const INLINE = 512;
+/** The same in a statement, as a constant that the planner sees. */
 export const INLINE_BYTES = sql`512`;
+export const isInline = (body: string): boolean => Buffer.byteLength(body) <= INLINE;
 /** How long an idempotency key of a run is kept after the run's end. */
 const KEY_KEPT = sql`interval '24 hours'`;
 
@@ -71,6 +74,9 @@ export const largeCheckpoints = sql`
       SELECT project_id, id, 'checkpoint', checkpoint_seq, given_checkpoint FROM moved
       WHERE octet_length(given_checkpoint) > ${INLINE_BYTES}`;
 
+const saved = sql`,
+    saved AS (${largeCheckpoints})`;
+
 /** A CTE body: removes the large checkpoints of `moved` that a newer one has replaced. */
 export const staleCheckpoints = sql`
       DELETE FROM run_bodies b USING moved m
@@ -119,7 +125,7 @@ const started = sql`lease_id = i.lease_id, dispatch_seq = r.dispatch_seq + 1, st
 const isTerminal = (status: RunStatus): boolean => terminalRunStatuses.includes(status);
 
 /** What is written beside the run, by where the move leads. Each is a CTE over `moved`. */
-function effectsOf(name: RunMove): Statement {
+function effectsOf(name: RunMove, items: readonly RunMoveItem[], standAlone: boolean): Statement {
   const { to } = runMoves[name];
   if (to === "queued") {
     return sql`,
@@ -131,13 +137,22 @@ function effectsOf(name: RunMove): Statement {
       SELECT next_retry_at, project_id, id FROM moved WHERE delay_ms > 0)`;
   }
   if (!isTerminal(to)) return none;
-  const step: StepMove = to === "completed" ? "complete" : "fail";
-  return sql`,
+  const large = sql`,
     large AS (
       INSERT INTO run_bodies (project_id, run_id, kind, seq, body)
       SELECT project_id, id, 'result', 0, given_result FROM moved WHERE octet_length(given_result) > ${INLINE_BYTES}
-      ON CONFLICT (project_id, run_id, kind, seq) DO NOTHING),
-    stale AS (${staleCheckpoints}),
+      ON CONFLICT (project_id, run_id, kind, seq) DO NOTHING)`;
+  return sql`${isLong(items, "result") ? large : none},
+    stale AS (${staleCheckpoints})${standAlone ? none : dependentsOf(to === "completed" ? "complete" : "fail")}`;
+}
+
+/** Whether one of the bodies does not fit into the run's row. */
+const isLong = (items: readonly RunMoveItem[], kind: "result" | "checkpoint"): boolean =>
+  items.some(({ [kind]: body }) => body != null && !isInline(body));
+
+/** What hangs on a run that has ended: its idempotency key, and the step that it was for. */
+function dependentsOf(step: StepMove): Statement {
+  return sql`,
     key AS (
       UPDATE run_idempotency k SET expires_at = strait_now() + ${KEY_KEPT}
       FROM moved m WHERE m.idempotency_key IS NOT NULL
@@ -165,6 +180,8 @@ export interface MoveOptions {
   readonly only?: readonly RunStatus[];
   /** Passes over runs that somebody holds instead of waiting for them, so that one blocked run does not hold up a batch. */
   readonly skipLocked?: boolean;
+  /** Nothing hangs on these runs that would have to follow: see `ClaimedRun`. Where that is not known it is looked up. */
+  readonly standAlone?: boolean;
 }
 
 /**
@@ -176,7 +193,7 @@ export function move(
   db: Queryable,
   name: RunMove,
   items: readonly RunMoveItem[],
-  { actor, only, skipLocked = false }: MoveOptions,
+  { actor, only, skipLocked = false, standAlone = false }: MoveOptions,
 ): Promise<MovedRun[]> {
   const { from, to } = runMoves[name];
   const allowed = only === undefined ? from : (from as readonly RunStatus[]).filter((status) => only.includes(status));
@@ -194,10 +211,11 @@ export function move(
       UPDATE runs r SET ${changesOf(name)} status = ${to}, change_seq = r.change_seq + 1
       FROM locked i
       WHERE r.project_id = i.project_id AND r.id = i.id AND r.status = ANY(${allowed})
-      RETURNING r.*, i.before, i.delay_ms, i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor),
-    saved AS (${largeCheckpoints}),
+      RETURNING r.project_id, r.id, r.job_id, r.status, r.priority, r.checkpoint_seq, r.error, r.idempotency_key,
+        r.workflow_run_id, r.workflow_step_run_id, r.next_retry_at, r.change_seq, i.before, i.delay_ms,
+        i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor)${isLong(items, "checkpoint") ? saved : none},
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
-      SELECT project_id, id, change_seq, 'status', before, status, actor, workflow_run_id, error FROM moved)${effectsOf(name)}
+      SELECT project_id, id, change_seq, 'status', before, status, actor, workflow_run_id, error FROM moved)${effectsOf(name, items, standAlone)}
     SELECT project_id, id, before, status, workflow_run_id FROM moved`);
 }

@@ -102,17 +102,60 @@ export function json(value: unknown): string | null {
 type ColumnType = "text" | "int4" | "int8" | "float8" | "bool" | "json" | "timestamptz";
 
 /**
- * A set of rows as a FROM item, `unnest($1::text[], …) AS alias(a, …)`: one array per column, so the text of the statement
- * does not depend on how many rows there are. `alias` and the column names are constants of the code.
+ * A set of rows as a FROM item, one array parameter per column, so the text of the statement does not depend on how many rows
+ * there are. A column that is null in all of them is written into the text instead: of wide rows few members are given, and
+ * an array is written, parsed and scanned. `alias` and the column names are constants of the code.
  */
 export function records<Row extends object>(
   alias: string,
   columns: { readonly [Column in keyof Row & string]: ColumnType },
   rows: readonly Row[],
 ): Statement {
-  const names = Object.keys(columns) as (keyof Row & string)[];
-  const casts = names.map((name, index) => `::${columns[name]}[]${index === names.length - 1 ? "" : ", "}`);
-  const strings = ["unnest(", ...casts.slice(0, -1), `${casts.at(-1)}) AS ${alias}(${names.join(", ")})`];
-  const values = names.map((name) => rows.map((row) => row[name] ?? null));
-  return new SqlStatement(strings, values, `=${strings.join("")}`, values);
+  const given: string[] = [];
+  const values: unknown[][] = [];
+  for (const name in columns) {
+    const column = rows.map((row) => row[name as keyof Row] ?? null);
+    // At least one array, which says how many rows there are.
+    if (values.length > 0 && column.every((value) => value === null)) continue;
+    given.push(name);
+    values.push(column);
+  }
+  const { strings, shape } = fromItem(alias, columns, given);
+  return new SqlStatement(strings, values, shape, values);
+}
+
+interface FromItem {
+  readonly strings: readonly string[];
+  readonly shape: string;
+}
+
+/** By their columns, then by alias and given columns. There are as many as `texts` has of them. */
+const fromItems = new WeakMap<object, Map<string, FromItem>>();
+
+function fromItem(
+  alias: string,
+  columns: Readonly<Record<string, ColumnType | undefined>>,
+  given: readonly string[],
+): FromItem {
+  let known = fromItems.get(columns);
+  if (known === undefined) {
+    known = new Map();
+    fromItems.set(columns, known);
+  }
+  const key = `${alias} ${given}`;
+  let item = known.get(key);
+  if (item === undefined) {
+    const selected = Object.entries(columns).map(([name, type]) =>
+      given.includes(name) ? name : `NULL::${type} AS ${name}`,
+    );
+    const casts = given.map((name) => `::${columns[name]}[]`);
+    const strings = [
+      `(SELECT ${selected.join(", ")} FROM unnest(`,
+      ...casts.slice(0, -1).map((cast) => `${cast}, `),
+      `${casts.at(-1)}) AS given(${given.join(", ")})) AS ${alias}`,
+    ];
+    item = { strings, shape: `=${strings.join("")}` };
+    known.set(key, item);
+  }
+  return item;
 }
