@@ -41,7 +41,7 @@ ${[...scenarioHelp, ...probeHelp].join("\n")}
 Options:
   --scenario <a,b>   only these scenarios
   --only <a,b>       only these contenders: ${contenderNames.join(", ")}
-  --rounds <number>  how often each contender plays each scenario (3; quick 1)
+  --rounds <number>  how often each contender plays each scenario (5; quick 1)
   --tries <number>   how often to play again what other programs disturb, at most (3; quick 1)
   --n <number>       runs in each scenario, instead of the numbers above
   --quick            fewer runs, one round, one try: does it work, and roughly how fast
@@ -66,7 +66,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     scenarios: scenarioNames.filter((name) => named.includes(name)),
     probes: probeNames.filter((name) => named.includes(name)),
     isQuick: values.quick,
-    rounds: values.rounds === undefined ? (values.quick ? 1 : 3) : count("rounds", values.rounds),
+    rounds: values.rounds === undefined ? (values.quick ? 1 : 5) : count("rounds", values.rounds),
     tries: values.tries === undefined ? (values.quick ? 1 : 3) : count("tries", values.tries),
     runsIn: (name) => n ?? (values.quick ? scenarios[name].quickN : scenarios[name].n),
     keys: values.keys,

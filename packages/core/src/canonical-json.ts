@@ -5,13 +5,31 @@
  * @throws {TypeError} When the value is not JSON: `undefined`, NaN, an infinity, a bigint, a function, a lone surrogate.
  */
 export function canonicalJson(value: unknown): string {
+  return isCanonical(value) ? JSON.stringify(value) : written(value);
+}
+
+/** Whether `JSON.stringify` writes the value in this form already, as it does most: it is quicker than what follows. */
+function isCanonical(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object") return typeof value === "boolean" || Number.isFinite(value);
+  if (value === null) return true;
+  if (Array.isArray(value)) return value.every(isCanonical);
+  let last = "";
+  for (const [name, member] of Object.entries(value)) {
+    if (name < last || !name.isWellFormed() || !isCanonical(member)) return false;
+    last = name;
+  }
+  return true;
+}
+
+function written(value: unknown): string {
   if (typeof value === "string") return canonicalString(value);
   if (value === null || typeof value === "boolean" || Number.isFinite(value)) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (Array.isArray(value)) return `[${value.map(written).join(",")}]`;
   if (typeof value === "object") {
     const object = value as Readonly<Record<string, unknown>>;
     const names = Object.keys(object).sort();
-    return `{${names.map((name) => `${canonicalString(name)}:${canonicalJson(object[name])}`).join(",")}}`;
+    return `{${names.map((name) => `${canonicalString(name)}:${written(object[name])}`).join(",")}}`;
   }
   throw new TypeError(`${String(value)} is not a JSON value`);
 }

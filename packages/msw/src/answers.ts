@@ -1,5 +1,5 @@
 import { errorStatus, type StreamEvent } from "@strait/contract";
-import { encodeFrame, envelope, HEADERS, refusalHeaders, SSE_HEADERS, StraitError } from "@strait/server/pure";
+import { encodeFrame, envelope, headersOf, refusalHeaders, SSE_HEADERS, StraitError } from "@strait/server/pure";
 import { HttpResponse } from "msw";
 
 /** Every answer names its exchange, as the server's do. */
@@ -10,7 +10,7 @@ type Headers = Readonly<Record<string, string>>;
 
 /** A body of a success or, with the headers that go with it, of an error; undefined answers none. */
 export function jsonResponse(status: number, body: unknown, headers: Headers = {}): Response {
-  const all = { ...HEADERS, "x-request-id": nextRequestId(), ...retryHeaders(body), ...headers };
+  const all = { ...headersOf(nextRequestId()), ...retryHeaders(body), ...headers };
   if (body === undefined) return new HttpResponse(null, { status, headers: all });
   return new HttpResponse(JSON.stringify(body), { status, headers: { "content-type": "application/json", ...all } });
 }
@@ -25,12 +25,9 @@ function retryHeaders(body: unknown): Headers {
 
 /** A refusal as the server writes it. */
 export function refusalResponse(error: StraitError): Response {
-  const headers = { ...HEADERS, ...refusalHeaders(error), "content-type": "application/json" };
   const id = nextRequestId();
-  return new HttpResponse(envelope(error, id), {
-    status: errorStatus[error.code],
-    headers: { ...headers, "x-request-id": id },
-  });
+  const headers = { ...headersOf(id), ...refusalHeaders(error), "content-type": "application/json" };
+  return new HttpResponse(envelope(error, id), { status: errorStatus[error.code], headers });
 }
 
 export type Events = Iterable<StreamEvent> | AsyncIterable<StreamEvent>;
@@ -42,7 +39,7 @@ export function eventsResponse(status: number, events: Events, signal: AbortSign
 }
 
 export function streamResponse(status: number, body: ReadableStream<Uint8Array>, headers: Headers = {}): Response {
-  const all = { ...HEADERS, ...SSE_HEADERS, "x-request-id": nextRequestId(), ...headers };
+  const all = { ...headersOf(nextRequestId()), ...SSE_HEADERS, ...headers };
   return new HttpResponse(body, { status, headers: all });
 }
 

@@ -31,7 +31,7 @@ export { outputOf, stepPayload } from "./domain/step-payload.ts";
 export { effectOf } from "./domain/wait-effect.ts";
 export { asciiJson } from "./wire/ascii-json.ts";
 export { credentialOf, isJwt, projectNamed, requireScope } from "./wire/credentials.ts";
-export { envelope, HEADERS, refusalHeaders } from "./wire/envelope.ts";
+export { envelope, headersOf, refusalHeaders } from "./wire/envelope.ts";
 export { filters } from "./wire/filter.ts";
 export { idempotencyKeyOf } from "./wire/idempotency-key.ts";
 export { parseBody } from "./wire/json-body.ts";

@@ -7,7 +7,7 @@ import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import { isBusy, isConnectionLoss } from "../store/database.ts";
-import { envelope, HEADERS, refusalHeaders } from "../wire/envelope.ts";
+import { envelope, headersOf, refusalHeaders } from "../wire/envelope.ts";
 import { idempotencyKeyOf } from "../wire/idempotency-key.ts";
 import { checkEncoding, queryOf } from "../wire/query.ts";
 import type { Authenticator } from "./authenticate.ts";
@@ -162,7 +162,7 @@ async function metricsResponse(options: AppOptions, c: HonoContext): Promise<Res
   try {
     const { metrics } = options.services.context;
     const { text, contentType } = await readMetrics(metrics, requestHeaders(c), options.internalSecret);
-    return new Response(text, { headers: { ...headersOf(options, reply), "content-type": contentType } });
+    return new Response(text, { headers: { ...headersFor(options, reply), "content-type": contentType } });
   } catch (error) {
     return errorResponse(options, toStraitError(options, error, reply, "metrics"), reply);
   }
@@ -222,7 +222,7 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
   };
 
   if (isStream) {
-    const headers = headersOf(options, reply);
+    const headers = headersFor(options, reply);
     // Only the headers are asked for: a stream that nobody reads would never end.
     if (c.req.method === "HEAD") return new Response(null, { headers });
     const stream = (await handle(blank)) as EventStream | undefined;
@@ -277,14 +277,14 @@ function jsonResponse(
   reply: Reply,
   isReplayed: boolean,
 ): Response {
-  const headers = headersOf(options, reply);
+  const headers = headersFor(options, reply);
   if (isReplayed) headers["idempotency-replayed"] = "true";
   if (text !== null) headers["content-type"] = "application/json";
   return new Response(text, { status, headers });
 }
 
-function headersOf(options: AppOptions, { id, isCrossOrigin }: Reply): Record<string, string> {
-  const headers = { ...HEADERS, "x-request-id": id };
+function headersFor(options: AppOptions, { id, isCrossOrigin }: Reply): Record<string, string> {
+  const headers = headersOf(id);
   return isCrossOrigin && isOpen(options) ? Object.assign(headers, OPEN_ORIGIN) : headers;
 }
 
@@ -305,7 +305,7 @@ function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, op
 }
 
 function errorResponse(options: AppOptions, error: StraitError, reply: Reply): Response {
-  const headers = Object.assign(headersOf(options, reply), refusalHeaders(error));
+  const headers = Object.assign(headersFor(options, reply), refusalHeaders(error));
   headers["content-type"] = "application/json";
   return new Response(envelope(error, reply.id), { status: errorStatus[error.code], headers });
 }

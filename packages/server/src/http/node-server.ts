@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { errorStatus } from "@strait/contract";
 import { StraitError, validationError } from "../domain/errors.ts";
-import { envelope, HEADERS } from "../wire/envelope.ts";
+import { envelope, headersOf } from "../wire/envelope.ts";
 
 export interface NodeServerOptions {
   fetch(request: Request, env?: object): Response | Promise<Response>;
@@ -17,7 +17,7 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
   const errorHandler = (error: unknown) => {
     const refusal = error instanceof RequestError ? notHttp(error.message) : INTERNAL;
     const id = randomUUID();
-    return new Response(envelope(refusal, id), { status: errorStatus[refusal.code], headers: headersOf(id) });
+    return new Response(envelope(refusal, id), { status: errorStatus[refusal.code], headers: jsonHeadersOf(id) });
   };
   // Node would refuse a request without a host with an empty answer; the adaptor does it through `errorHandler`.
   const options = { requireHostHeader: false, connectionsCheckingInterval: CHECK_MS };
@@ -38,11 +38,7 @@ function notHttp(reason: string): StraitError {
   return validationError([{ field: "/headers", rule: "http", fix: `send a request that is HTTP/1.1: ${reason}` }]);
 }
 
-const headersOf = (id: string): Record<string, string> => ({
-  ...HEADERS,
-  "content-type": "application/json",
-  "x-request-id": id,
-});
+const jsonHeadersOf = (id: string) => ({ ...headersOf(id), "content-type": "application/json" });
 
 /** The parser does not know where the next request begins, so the connection ends with the answer. */
 function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
@@ -56,7 +52,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
   const status = errorStatus[refusal.code];
   const id = randomUUID();
   const body = envelope(refusal, id);
-  const headers = { ...headersOf(id), "content-length": String(Buffer.byteLength(body)), connection: "close" };
+  const headers = { ...jsonHeadersOf(id), "content-length": String(Buffer.byteLength(body)), connection: "close" };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
 }

@@ -15,6 +15,12 @@ export interface RunTokens {
   verify(token: string): RunTokenClaims;
 }
 
+interface Signed extends Omit<RunTokenClaims, "runId"> {
+  /** Seconds since 1970. */
+  readonly expiresAt: number;
+  readonly token: string;
+}
+
 const ISSUER = "strait:run-token";
 const MAX_RECENT = 512;
 /** A run that goes on by itself keeps itself alive by heartbeats, so its token outlives the job's timeout by a day. */
@@ -23,22 +29,25 @@ export const TOKEN_GRACE_SECS = 86_400;
 /** The tokens that dispatches carry. */
 export function runTokens(key: string, nowMs: () => number): RunTokens {
   const tokens = signedTokens<{ sub: string; pid: string; att: number; seq: number }>(key, ISSUER, nowMs);
-  /** A run that starts at once is told its token twice: its endpoint, and whoever triggered it. */
-  let recent = new Map<string, string>();
-
-  function remember(name: string, token: string): string {
-    if (recent.size === MAX_RECENT) recent = new Map();
-    recent.set(name, token);
-    return token;
-  }
+  /** By its run: one that starts at once is told its token twice, its endpoint and whoever triggered it. */
+  let recent = new Map<string, Signed>();
 
   return {
     sign({ runId, projectId, attempt, dispatchSeq }, lifetimeSecs) {
-      const name = `${projectId} ${runId} ${attempt} ${dispatchSeq} ${Math.floor(nowMs() / 1000)} ${lifetimeSecs}`;
-      const known = recent.get(name);
-      if (known !== undefined) return known;
+      const known = recent.get(runId);
+      if (
+        known?.projectId === projectId &&
+        known.attempt === attempt &&
+        known.dispatchSeq === dispatchSeq &&
+        known.expiresAt === Math.floor(nowMs() / 1000) + lifetimeSecs
+      ) {
+        return known.token;
+      }
       const claims = { sub: runId, pid: projectId, att: attempt, seq: dispatchSeq };
-      return remember(name, tokens.sign(claims, lifetimeSecs).token);
+      const { token, expiresAt } = tokens.sign(claims, lifetimeSecs);
+      if (recent.size === MAX_RECENT) recent = new Map();
+      recent.set(runId, { projectId, attempt, dispatchSeq, expiresAt, token });
+      return token;
     },
     verify(token) {
       const { sub, pid, att, seq } = tokens.verify(token);

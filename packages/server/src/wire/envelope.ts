@@ -1,11 +1,12 @@
 import type { StraitError } from "../domain/errors.ts";
 
-/** Credentials are given once, and logs keep URLs: nothing of an answer may be cached. */
-export const HEADERS = {
+/** The headers of every answer. Credentials are given once, and logs keep URLs: nothing of it may be cached. */
+export const headersOf = (requestId: string): Record<string, string> => ({
   "cache-control": "no-store",
   "x-content-type-options": "nosniff",
   "x-api-version": "v1",
-} as const;
+  "x-request-id": requestId,
+});
 
 /** The body of every answer that refuses. */
 export function envelope({ code, message, details }: StraitError, requestId: string): string {
