@@ -55,6 +55,26 @@ describe("a deadline that comes between the look at a wait and its end", () => {
     expect((await eventOf(strait, "k")).body.id).toBe(patient);
     expect(await send(strait, "k", "yes")).toMatchObject({ status: 200, body: { disposition: "duplicate" } });
   });
+
+  test("U2 S5 R2 a rejection of waits that share a key is recorded with one that was in time", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const patient = (await stage.parked("k", { timeout_secs: null })).trigger.id;
+    await stage.parked("k", { timeout_secs: 1_800, on_conflict: "join" });
+    await passAnHourBeforeEnds(strait);
+
+    const reject = () => strait.request("POST", "/v1/events/k/reject", { body: { reason: "no" } });
+    const first = await reject();
+    await advanceClock(strait.db, 3_600_000);
+    const second = await reject();
+
+    expect([first.body.id, first.body.disposition]).toEqual([patient, "delivered"]);
+    expect([second.body.id, second.body.disposition]).toEqual([patient, "duplicate"]);
+    expect(await eventsOf(strait)).toEqual([
+      { trigger_id: patient, disposition: "delivered" },
+      { trigger_id: patient, disposition: "duplicate" },
+    ]);
+  });
 });
 
 describe("the task that acts on deadlines", () => {

@@ -1,4 +1,4 @@
-import type { Cancellation, Disposition, SentEvent } from "@strait/contract";
+import type { Cancellation, Disposition, EventTrigger, SentEvent } from "@strait/contract";
 import { decideReject, type Rejection } from "../domain/decide-send.ts";
 import { notFound, type StraitError } from "../domain/errors.ts";
 import { metBy } from "../domain/meet.ts";
@@ -44,6 +44,11 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
   const event_id = context.clock.newId("evt");
   const { settled, answer, error } = await context.db.transaction((tx) =>
     withCurrent<Outcome>(context, tx, named, async ({ standing, settled }) => {
+      const record = ({ id: trigger_id, generation }: EventTrigger, disposition: Disposition) => {
+        const row = { ...event, id: event_id, environment_id, event_key, trigger_id, generation, disposition };
+        const unused = { for_next: false, ttl_secs: null, issues: null, dead_letter_reason: null };
+        return events.insert(tx, [{ ...row, ...unused, is_rejection: true }]);
+      };
       const met = metBy(standing, rejection.trigger_id);
       const decision = decideReject(met, rejection, standing.deleted);
       // Thrown here, so that the row of a key that nobody knows is rolled back.
@@ -53,15 +58,12 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
         const rejected = await settlements.settle(
           tx,
           "reject",
-          standing.waiting.map(({ id }) => ({
-            ...end,
-            id,
-            event_id: id === met.id ? event_id : null,
-            delivery_id: context.clock.newId("whd"),
-          })),
+          standing.waiting.map(({ id }) => ({ ...end, id, event_id: null, delivery_id: context.clock.newId("whd") })),
         );
+        // The deadline of the one that was met may have passed since the look; others of the generation have longer.
         const shown = rejected.find(({ id }) => id === met.id) ?? rejected[0];
         if (!shown) return undefined;
+        await record(shown, "delivered");
         if (shown.id !== standing.latest?.id) {
           await nameLatest(tx, [{ ...key, generation: shown.generation, trigger_id: shown.id }]);
         }
@@ -69,12 +71,7 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
         return { settled: [...settled, ...rejected, ...besides], answer: wire(shown, "delivered") };
       }
       const disposition: Disposition | null = decision.kind === "refuse" ? decision.record : "duplicate";
-      if (disposition !== null) {
-        const { id: trigger_id, generation } = met;
-        const row = { ...event, id: event_id, environment_id, event_key, trigger_id, generation, is_rejection: true };
-        const refusal = { disposition, for_next: false, ttl_secs: null, issues: null, dead_letter_reason: null };
-        await events.insert(tx, [{ ...row, ...refusal }]);
-      }
+      if (disposition !== null) await record(met, disposition);
       return decision.kind === "refuse"
         ? { settled, error: decision.error }
         : { settled, answer: wire(met, "duplicate") };

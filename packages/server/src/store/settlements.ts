@@ -221,10 +221,10 @@ async function settleTargets(
       INSERT INTO workflow_advances (project_id, workflow_run_id) SELECT project_id, workflow_run_id FROM step),
     event AS (
       INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-        payload_digest, actor, channel, idempotency_key, is_rejection)
+        payload_digest, actor, channel, idempotency_key)
       SELECT project_id, event_id, environment_id, event_key, id, generation,
-        CASE WHEN group_id IS NULL OR ${name === "reject"} THEN 'delivered' ELSE 'recorded' END, payload, payload_digest, actor,
-        channel, idempotency_key, ${name === "reject"}
+        CASE WHEN group_id IS NULL THEN 'delivered' ELSE 'recorded' END, payload, payload_digest, actor, channel,
+        idempotency_key
       FROM settled WHERE event_id IS NOT NULL),
     delivery AS (
       INSERT INTO webhook_deliveries (${deliveryColumns})
