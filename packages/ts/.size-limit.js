@@ -4,7 +4,12 @@
 /** @param {string[]} later - What is loaded when it is first used, and is not used here. */
 const shared = (later = []) => ({
   gzip: true,
-  modifyEsbuildConfig: (config) => ({ ...config, format: "esm", target: "es2022", external: later.map((name) => `./${name}.js`) }),
+  modifyEsbuildConfig: (config) => ({
+    ...config,
+    format: "esm",
+    target: "es2022",
+    external: later.map((name) => `./${name}.js`),
+  }),
 });
 
 export default [

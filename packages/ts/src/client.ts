@@ -77,7 +77,8 @@ export function buildClient(table: string, options: ClientOptions, clock: Clock 
     ...(options.auth.type === "runToken"
       ? noWaiting
       : {
-          waitUntil: async (target, options) => (await import("./wait.ts")).waitUntil(surfaces, lateErrors, target, options),
+          waitUntil: async (target, options) =>
+            (await import("./wait.ts")).waitUntil(surfaces, lateErrors, target, options),
           triggerAndWait: triggerAndWait("postV1JobsByJobIDTrigger"),
           triggerWorkflowAndWait: triggerAndWait("postV1WorkflowsByWorkflowIDTrigger"),
         }),

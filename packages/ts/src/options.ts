@@ -97,7 +97,8 @@ export function toConfig(options: ClientOptions): Config {
   if (!Array.isArray(middleware) || !middleware.every(isFunction)) {
     throw refuse("middleware", "must be an array of functions");
   }
-  if (validator !== undefined && !isFunction(validator)) throw refuse("validator", "must be a function, as createValidator gives");
+  if (validator !== undefined && !isFunction(validator))
+    throw refuse("validator", "must be a function, as createValidator gives");
   const limit = (name: keyof typeof leastLimits, fallback: number): number =>
     checkedLimit(refuse, name, given[name], fallback);
   return {
@@ -148,10 +149,7 @@ export function addHeaders(
 function checkedBaseUrl(baseUrl: string): string {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
   if (!url || !/^https?:\/\/[^/?#@]+\/[^?#]*$/.test(url.href)) {
-    throw refuse(
-      "baseUrl",
-      'must be a full URL such as "https://strait.dev", without user, "?" and "#"',
-    );
+    throw refuse("baseUrl", 'must be a full URL such as "https://strait.dev", without user, "?" and "#"');
   }
   return url.origin + url.pathname.replace(/\/+$/, "");
 }

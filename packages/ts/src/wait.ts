@@ -86,7 +86,8 @@ export async function triggerAndWait(
   options?: WaitOptions<never>,
 ): Promise<unknown> {
   const answer = await surfaces.operationsPromise[operationId]?.(input);
-  if (typeof answer === "object" && answer && "id" in answer) return waitUntil(surfaces, errors, answer as State, options);
+  if (typeof answer === "object" && answer && "id" in answer)
+    return waitUntil(surfaces, errors, answer as State, options);
   const message = "body.dry_run must be left out: a dry run makes nothing to wait for";
   throw new errors.ValidationError(message, { operationId, attempts: 1, field: "body.dry_run" });
 }
