@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { errorStatus, type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
-import { StraitError, unavailable } from "../domain/errors.ts";
+import { noRoute, StraitError, unavailable } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
@@ -135,11 +135,7 @@ export function createApp(given: AppOptions): {
   }
   app.get("/metrics", (c) => metricsResponse(options, c));
   app.notFound((c) => {
-    const error = new StraitError(
-      "not_found",
-      `there is no ${c.req.method} ${c.req.path}; the operations are in the API reference`,
-    );
-    return errorResponse(options, error, replyTo(c));
+    return errorResponse(options, noRoute(c.req.method, c.req.path), replyTo(c));
   });
   app.onError((error, c) => {
     const reply = replyTo(c);
