@@ -781,7 +781,7 @@ export const examples: Readonly<Record<OperationId, OperationExample>> = {
     request: { pathParams: {}, query: { near_deadline_secs: 86400 } },
     responses: {
       200: {
-        counted_up_to: 10000,
+        counted_up_to: 1000,
         waiting: 2,
         received: 118,
         timed_out: 3,

@@ -704,7 +704,7 @@ export const examples: { readonly [Id in keyof MockOperations]: ExamplesOf<MockO
   },
   getV1EventsStats: {
     200: {
-      counted_up_to: 10000,
+      counted_up_to: 1000,
       waiting: 2,
       received: 118,
       timed_out: 3,

@@ -239,10 +239,7 @@ function objectText(...objects: readonly object[]): string {
 }
 
 /** What the dispatcher needs of a run that was born executing; the same as a claim from the queue reads. */
-function claimed(
-  { job, id, payload_text, workflow, idempotency_key }: Enqueuing,
-  signing_version: number,
-): ClaimedRun {
+function claimed({ job, id, payload_text, workflow, idempotency_key }: Enqueuing, signing_version: number): ClaimedRun {
   return {
     project_id: job.project_id,
     id,
