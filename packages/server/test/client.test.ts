@@ -95,7 +95,7 @@ describe("the client, against the server", () => {
 
 /** Inputs that the server refuses, by the code that it gives. */
 function refusalsOf(id: OperationId, world: ExampleWorld, keyWithout: ReadonlyMap<string, string>) {
-  const { auth, scope, path, tag } = operations[id];
+  const { auth, method, scope, path, tag } = operations[id];
   const refusals: [code: string, input: Input, token?: string | undefined][] = [];
   const parameter = path.match(/\{(\w+)\}(?!.*\{)/)?.[1];
   const documents = (status: number) => inContract(`${pointerTo(id)}/responses/${status}`) !== undefined;
@@ -105,7 +105,10 @@ function refusalsOf(id: OperationId, world: ExampleWorld, keyWithout: ReadonlyMa
     refusals.push(["validation_error", inputOf(id, { query: { surprise: 1 } })]);
   }
   if (scope !== null) refusals.push(["forbidden", inputOf(id), keyWithout.get(scope)]);
-  if (credentialOf(id) === "runToken") refusals.push(["token_expired", inputOf(id), world.signRunToken({}, -1)]);
+  if (credentialOf(id) === "runToken") {
+    refusals.push(["token_expired", inputOf(id), world.signRunToken({}, -1)]);
+    if (method !== "GET") refusals.push(["stale_dispatch", inputOf(id), world.signRunToken({ dispatchSeq: 7 })]);
+  }
   const isRunItself = tag === "sdk-runs" && parameter === "runID";
   // An event for a key that nobody waits on is kept, any key can be explained, and a prefix or an inbox may be new.
   const mayBeNew = ["prefix", "name"].includes(parameter ?? "") || /EventKey(Send|Explain)$/.test(id);
@@ -143,3 +146,56 @@ test("the client gets every refusal as the error of its status, and nothing chan
 
   expect(await contentsOf(world.db)).toEqual(before);
 });
+
+/** What cannot be done twice, and what the client is told of it. */
+const onceOnly = {
+  deleteV1EventsByEventKey: "wait_closed",
+  deleteV1RunsByRunID: "illegal_move",
+  deleteV1WorkflowRunsByWorkflowRunID: "illegal_move",
+  postSdkV1RunsByRunIDWaitForEvent: "illegal_move",
+  postSdkV1RunsByRunIDWaitForEvents: "illegal_move",
+  postV1ApiKeysByKeyIDRotate: "conflict",
+  postV1EventDeadLettersByEventIDDiscard: "illegal_move",
+  postV1EventDeadLettersByEventIDRetarget: "illegal_move",
+  postV1EventsByEventKeyExtend: "expectation_failed",
+  postV1Jobs: "conflict",
+  postV1Projects: "conflict",
+  postV1WebhooksDeliveriesByDeliveryIDRetry: "illegal_move",
+  postV1Workflows: "conflict",
+} as const;
+
+test.each(Object.entries(onceOnly))("the client is told that %s has been done before: %s", async (name, code) => {
+  const id = name as OperationId;
+  const world = await startExampleWorld();
+  const { operations: answers } = clientOf(world, id);
+  await answers[id]?.(inputOf(id));
+
+  const again = await answers[id]?.(inputOf(id));
+
+  expect(again?.error).toMatchObject({ _tag: "ConflictError", status: 409, code });
+});
+
+const keyed = withMedia(false).filter((id) => inContract(`${pointerTo(id)}/responses/422`) !== undefined);
+
+test.each(keyed)("the client is told that an idempotency key came back with another request of %s", async (id) => {
+  const world = await startExampleWorld();
+  const { operations: answers } = clientOf(world, id);
+  const { body = {} } = inputOf(id);
+  const first = await answers[id]?.(inputOf(id, { idempotencyKey: "once" }));
+
+  const second = await answers[id]?.(inputOf(id, { idempotencyKey: "once", body: reworded(body) }));
+
+  expect(first?.error).toBeUndefined();
+  expect(second?.error).toMatchObject({ _tag: "UnprocessableError", status: 422, code: "idempotency_mismatch" });
+});
+
+/** The same shape with another value deep in its last field; `{}` is another body than none. */
+function reworded(value: unknown): unknown {
+  if (Array.isArray(value)) return [reworded(value[0]), ...value.slice(1)];
+  if (typeof value === "object" && value !== null) {
+    const [name, last] = Object.entries(value).at(-1) ?? [];
+    return name === undefined ? value : { ...value, [name]: reworded(last) };
+  }
+  if (typeof value === "number") return value + 1;
+  return typeof value === "boolean" ? !value : `${value ?? ""}x`;
+}

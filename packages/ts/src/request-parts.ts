@@ -10,7 +10,7 @@ export function buildPath(refuse: Refuse, path: string, params: object | undefin
     if ((typeof value === "string" || typeof value === "number") && !/^\.{0,2}$/.test(`${value}`)) {
       return encode(refuse, field, encodeURIComponent, value);
     }
-    throw refuse(field, 'must be a text other than "", "." and "..", which lead to another operation');
+    throw refuse(field, 'must be a text other than "", "." and ".."');
   });
 }
 
@@ -55,6 +55,6 @@ export function addIdempotencyKey(
 }
 
 function newKey(): string {
-  // Not randomUUID, which browsers have only on secure origins: a server on the local network is none.
-  return crypto.getRandomValues(new Uint32Array(4)).join("-");
+  // Browsers have randomUUID only on secure origins, which a server on the local network is not.
+  return crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
 }
