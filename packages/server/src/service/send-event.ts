@@ -1,8 +1,9 @@
 import { unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import * as keySettlements from "../store/key-settlements.ts";
 import { lockKeys } from "../store/key-waits.ts";
-import * as settlements from "../store/settlements.ts";
+import type * as settlements from "../store/settlements.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
@@ -65,7 +66,7 @@ async function deliverHits(
     const keyed = candidates.filter((send) => send.idempotency !== null);
     settled =
       keyed.length === 0
-        ? await settlements.settleByKey(
+        ? await keySettlements.settleByKey(
             context.db,
             candidates.map((send) => settlement(context, send, reserved.get(send))),
           )
@@ -95,7 +96,7 @@ async function deliverKeyed(
 ): Promise<settlements.SettledTrigger[]> {
   const fresh = await takeKeys(tx, keyed, outcomes);
   const tried = candidates.filter((send) => send.idempotency === null || fresh.has(send));
-  const settled = await settlements.settleByKey(
+  const settled = await keySettlements.settleByKey(
     tx,
     tried.map((send) => settlement(context, send, reserved.get(send))),
   );
