@@ -1,8 +1,15 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import { apiChanges, plannedLevel, releaseProblems } from "./api-changes.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  apiChanges,
+  findReleaseProblems,
+  isContractRecorded,
+  plannedLevel,
+  recordContract,
+  releaseProblems,
+} from "./api-changes.ts";
 import type { OpenApiDocument, Schema } from "./generate/spec.ts";
 import { testDocument } from "./generate/test-document.ts";
 
@@ -75,21 +82,20 @@ test("a value that an enum loses needs a major changeset", async () => {
   expect(refused).toEqual(["undefined", "patch", "minor"]);
 });
 
-/** A workspace of the client and the mocks, which are versioned together, with these changesets. */
-function workspaceWith(changesets: readonly string[], isPrivateVersioned = true): string {
+/** A workspace of the client and the mocks, which are versioned together, and the server, which is not; with these changesets. */
+function workspaceWith(changesets: readonly string[]): string {
   const folder = mkdtempSync(path.join(tmpdir(), "strait-plan-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  const manifest = (name: string) => ({ name, version: "0.1.0", private: name !== "@strait/ts" });
+  const isPublished = (name: string) => ["@strait/ts", "@strait/msw"].includes(name);
+  const manifest = (name: string) => ({ name, version: "0.1.0", private: !isPublished(name) });
   const files: Record<string, unknown> = {
-    "package.json": { ...manifest("workspace"), workspaces: ["ts", "msw"] },
+    "package.json": { ...manifest("workspace"), workspaces: ["ts", "msw", "server"] },
     "ts/package.json": manifest("@strait/ts"),
     "msw/package.json": manifest("@strait/msw"),
-    ".changeset/config.json": {
-      fixed: [["@strait/ts", "@strait/msw"]],
-      privatePackages: { version: isPrivateVersioned, tag: false },
-    },
+    "server/package.json": manifest("@strait/server"),
+    ".changeset/config.json": { fixed: [["@strait/ts", "@strait/msw"]], privatePackages: false },
   };
-  for (const name of ["ts", "msw", ".changeset"]) mkdirSync(path.join(folder, name));
+  for (const name of ["ts", "msw", "server", ".changeset"]) mkdirSync(path.join(folder, name));
   for (const [name, content] of Object.entries(files)) writeFileSync(path.join(folder, name), JSON.stringify(content));
   for (const [index, text] of changesets.entries()) writeFileSync(path.join(folder, `.changeset/${index}.md`), text);
   return folder;
@@ -107,8 +113,48 @@ test("the plan is the highest level that a changeset gives the client or the moc
 });
 
 test("changesets of which no release can be made are refused", async () => {
-  const both = changeset('"@strait/ts": minor', '"@strait/msw": minor');
+  const both = changeset('"@strait/ts": minor', '"@strait/server": minor');
 
   await expect(plannedLevel(workspaceWith([changeset('"@strait/other": major')]))).rejects.toThrow("@strait/other");
-  await expect(plannedLevel(workspaceWith([both], false))).rejects.toThrow("mixed changeset");
+  await expect(plannedLevel(workspaceWith([both]))).rejects.toThrow("mixed changeset");
+});
+
+describe("the gate, once a release has recorded its contract", () => {
+  /** A workspace that was released with the test document, has a minor changeset since, and this contract. */
+  function releasedAndRevised(revision: OpenApiDocument): string {
+    const folder = workspaceWith([changeset('"@strait/ts": minor')]);
+    const contract = path.join(folder, "packages/contract/openapi.json");
+    for (const parent of ["packages/contract", "openapi"]) mkdirSync(path.join(folder, parent), { recursive: true });
+    writeFileSync(contract, JSON.stringify(testDocument()));
+    recordContract(folder);
+    writeFileSync(contract, JSON.stringify(revision));
+    return folder;
+  }
+
+  test("refuses a path that is gone with a minor changeset, and names it", async () => {
+    const folder = releasedAndRevised(revised({}, (name) => name !== "/triggers"));
+
+    const problems = await findReleaseProblems(folder);
+
+    expect(isContractRecorded(folder)).toBe(false);
+    expect(problems[0]).toContain('need a changeset for "@strait/ts": major, and the highest is minor');
+    expect(problems.slice(1).join("\n")).toContain("paths /triggers");
+  });
+
+  test("takes a value that an enum of answers gains with a minor changeset", async () => {
+    const folder = releasedAndRevised(revised({ Status: { ...Status, enum: ["waiting", "received", "late"] } }));
+
+    expect(await findReleaseProblems(folder)).toEqual([]);
+  });
+
+  test("has nothing to say before the first release, nor of a contract that is the recorded one", async () => {
+    const folder = releasedAndRevised(testDocument());
+
+    const problems = await findReleaseProblems(folder);
+    const isRecorded = isContractRecorded(folder);
+    rmSync(path.join(folder, "openapi/released.json"));
+
+    expect([problems, isRecorded]).toEqual([[], true]);
+    expect([await findReleaseProblems(folder), isContractRecorded(folder)]).toEqual([[], false]);
+  });
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import getReleasePlan from "@changesets/get-release-plan";
@@ -82,4 +82,33 @@ export function releaseProblems(changes: readonly ApiChange[], planned: Level | 
     }. See .changeset/README.md.`,
     ...causes.slice(0, 20),
   ];
+}
+
+/** The contract as it is, and as the last release had it; the second one is not there before the first release. */
+function contractsOf(folder: string): { readonly current: string; readonly released: string } {
+  const [current, released] = ["packages/contract/openapi.json", "openapi/released.json"];
+  return { current: path.join(folder, current), released: path.join(folder, released) };
+}
+
+/**
+ * What keeps a workspace from being released as its changesets announce; empty when nothing does.
+ *
+ * @throws {Error} As `plannedLevel` and `apiChanges` do.
+ */
+export async function findReleaseProblems(folder: string): Promise<string[]> {
+  const { current, released } = contractsOf(folder);
+  const planned = await plannedLevel(folder);
+  return existsSync(released) ? releaseProblems(await apiChanges(released, current), planned) : [];
+}
+
+/** Keeps the contract as the released one, with which the next ones are compared. */
+export function recordContract(folder: string): void {
+  const { current, released } = contractsOf(folder);
+  copyFileSync(current, released);
+}
+
+/** Whether the contract is, byte for byte, the one that was recorded. */
+export function isContractRecorded(folder: string): boolean {
+  const { current, released } = contractsOf(folder);
+  return existsSync(released) && readFileSync(released).equals(readFileSync(current));
 }

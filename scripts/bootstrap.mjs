@@ -25,6 +25,7 @@ const commands = {
   explore: ["scripts/explore.ts"],
   format: ["node_modules/@biomejs/biome/bin/biome", "check", "--write"],
   generate: ["scripts/generate.ts"],
+  release: ["scripts/release.ts"],
   start: ["packages/server/src/main.ts"],
   test: ["node_modules/vitest/vitest.mjs", "run"],
   typecheck: ["scripts/check.ts", "types"],

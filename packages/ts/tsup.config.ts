@@ -12,7 +12,6 @@ const shared: Options = {
   ],
   target: "es2022",
   tsconfig: "tsconfig.build.json",
-  dts: true,
   sourcemap: true,
   // The contract and the rules of both ends are not published on their own.
   noExternal: [/^@strait\//],
@@ -22,4 +21,5 @@ export default defineConfig([
   { ...shared, format: "esm" },
   // esbuild takes the whole of openapi-fetch's CommonJS file for its default export, so this build carries its ES module.
   { ...shared, format: "cjs", noExternal: [/^@strait\//, "openapi-fetch"] },
+  { ...shared, format: ["esm", "cjs"], dts: { only: true } },
 ]);

@@ -1,8 +1,8 @@
-import { copyFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { publishedPackages, tarballOf } from "../published.ts";
-import { root } from "../workspace.ts";
+import { readWorkspaceFile, root, type WorkspacePackage } from "../workspace.ts";
 import { npmInstall } from "./install.ts";
 
 /** A project of a user, outside of the repository, with the packed packages in it. */
@@ -16,14 +16,24 @@ export async function makeConsumer(): Promise<Consumer> {
   const folder = mkdtempSync(path.join(tmpdir(), "strait-consumer-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    cpSync(path.join(root, "packages/ts/test/consumer"), folder, { recursive: true });
-    // The same program, as the types of CommonJS see it.
-    copyFileSync(path.join(folder, "types.mts"), path.join(folder, "types.cts"));
+    const published = publishedPackages();
+    for (const item of published) cpSync(path.join(root, item.folder, "test/consumer"), folder, { recursive: true });
+    // The same programs, as the types of CommonJS see them.
+    for (const file of readdirSync(folder).filter((name) => name.endsWith(".mts"))) {
+      copyFileSync(path.join(folder, file), path.join(folder, file.replace(/mts$/, "cts")));
+    }
     writeFileSync(path.join(folder, "package.json"), JSON.stringify({ private: true }));
-    await npmInstall(folder, publishedPackages().map(tarballOf));
+    await npmInstall(folder, [...published.map(tarballOf), ...peersOf(published)]);
     return { folder, remove };
   } catch (error) {
     remove();
     throw error;
   }
+}
+
+/** What users have to install beside the packages for some of the entry points, which npm does not do by itself. */
+function peersOf(packages: readonly WorkspacePackage[]): string[] {
+  const { catalog } = readWorkspaceFile();
+  const names = packages.flatMap(({ manifest }) => Object.keys(manifest.peerDependencies ?? {}));
+  return [...new Set(names)].map((name) => `${name}@${catalog[name]}`);
 }

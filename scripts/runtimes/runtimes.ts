@@ -10,15 +10,20 @@ import type { Trial } from "./trial.ts";
 
 const LIMIT_MS = 60_000;
 
-/** Runs the program of a user in each runtime, as far as this machine has it. Each has to report the same. */
+type Expected = Readonly<Record<string, unknown>>;
+
+/** Runs the programs of a user in each runtime, as far as this machine has it. Each has to report the same everywhere. */
 export function runtimes({ folder }: Consumer, { programOf }: Tools, server: RuntimesServer): Trial[] {
   const read = (file: string) => readFileSync(path.join(folder, file), "utf8");
-  const expected = JSON.parse(read("expected.json")) as Record<string, unknown>;
+  const client = JSON.parse(read("expected.json")) as Expected;
+  const mocks = JSON.parse(read("mocks-expected.json")) as Expected;
   const [bun, deno, workerd, esbuild] = ["bun", "deno", "workerd", "esbuild"].map(programOf);
 
   return [
     program("Node.js", process.execPath, ["main.mjs"]),
     program("Node.js, CommonJS", process.execPath, ["main.cjs"]),
+    program("the mocks in Node.js", process.execPath, ["mocks-node.mjs"], mocks),
+    program("the mocks in Node.js, CommonJS", process.execPath, ["mocks-node.cjs"], mocks),
     program("Bun", bun, ["main.mjs"]),
     program("Bun, CommonJS", bun, ["main.cjs"]),
     program("Deno", deno, [
@@ -30,21 +35,26 @@ export function runtimes({ folder }: Consumer, { programOf }: Tools, server: Run
       "main.mjs",
     ]),
     { name: "workerd", skipped: workerd && esbuild ? undefined : NOT_THERE, run: tryWorkerd },
-    {
-      name: "a page in Chromium",
-      skipped: chromiumPath ? (esbuild ? undefined : NOT_THERE) : "there is none (apt-get install chromium)",
-      run: tryChromium,
-    },
+    page("a page in Chromium", "page.mjs"),
+    page("the mocks in a page in Chromium", "mocks-page.mjs", mocks),
   ];
 
-  function program(name: string, file: string | undefined, args: readonly string[]): Trial {
+  function program(name: string, file: string | undefined, args: readonly string[], expected = client): Trial {
     return {
       name,
       skipped: file === undefined ? NOT_THERE : undefined,
       run() {
-        const { baseUrl, report } = server.open(name.replaceAll(/\W+/g, "-"));
-        return judge(report, runCommand(file ?? "", [...args, baseUrl], folder).then(silent));
+        const { baseUrl, report } = server.open(slug(name));
+        return judge(expected, report, runCommand(file ?? "", [...args, baseUrl], folder).then(silent));
       },
+    };
+  }
+
+  function page(name: string, file: string, expected = client): Trial {
+    return {
+      name,
+      skipped: chromiumPath ? (esbuild ? undefined : NOT_THERE) : "there is none (apt-get install chromium)",
+      run: () => tryChromium(slug(name), file, expected),
     };
   }
 
@@ -53,20 +63,26 @@ export function runtimes({ folder }: Consumer, { programOf }: Tools, server: Run
     const address = `--define:BASE_URL=${JSON.stringify(baseUrl)}`;
     const bundled = await bundle("worker.mjs", "worker.js", ["--conditions=workerd,worker,browser", address]);
     if (!bundled.ok) return bundled.output;
-    return judge(report, runCommand(workerd ?? "", ["test", "worker.capnp"], folder).then(silent));
+    return judge(client, report, runCommand(workerd ?? "", ["test", "worker.capnp"], folder).then(silent));
   }
 
-  async function tryChromium(): Promise<string | undefined> {
-    const bundled = await bundle("page.mjs", "page.js");
+  async function tryChromium(name: string, file: string, expected: Expected): Promise<string | undefined> {
+    // For browsers esbuild refuses what imports something of Node.js.
+    const script = `${name}.js`;
+    const bundled = await bundle(file, script);
     if (!bundled.ok) return bundled.output;
-    const html = '<!doctype html><meta charset="utf-8"><script type="module" src="page.js"></script>';
-    const { baseUrl, report } = server.open("chromium", { "/": html, "/page.js": read("page.js") });
+    const html = `<!doctype html><meta charset="utf-8"><script type="module" src="${script}"></script>`;
+    const { baseUrl, report } = server.open(name, {
+      "/": html,
+      [`/${script}`]: read(script),
+      "/mockServiceWorker.js": read("node_modules/msw/lib/mockServiceWorker.js"),
+    });
     const browser = await launchChromium();
     try {
-      const page = await browser.newPage();
-      const failed = new Promise<Report>((resolve) => page.on("pageerror", ({ message: error }) => resolve({ error })));
-      await page.goto(`${baseUrl}/`);
-      return await judge(report, failed);
+      const tab = await browser.newPage();
+      const failed = new Promise<Report>((resolve) => tab.on("pageerror", ({ message: error }) => resolve({ error })));
+      await tab.goto(`${baseUrl}/`);
+      return await judge(expected, report, failed);
     } finally {
       await browser.close();
     }
@@ -78,7 +94,11 @@ export function runtimes({ folder }: Consumer, { programOf }: Tools, server: Run
   }
 
   /** What is wrong with a report, or with what came instead of it; undefined when nothing is. */
-  async function judge(report: Promise<Report>, instead: Promise<Report>): Promise<string | undefined> {
+  async function judge(
+    expected: Expected,
+    report: Promise<Report>,
+    instead: Promise<Report>,
+  ): Promise<string | undefined> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<Report>((resolve) => {
       timer = setTimeout(() => resolve({ error: `no report after ${LIMIT_MS / 1_000} s` }), LIMIT_MS);
@@ -98,3 +118,5 @@ export function runtimes({ folder }: Consumer, { programOf }: Tools, server: Run
 function silent({ output }: Outcome): Report {
   return { error: `it ended without a report\n${output}` };
 }
+
+const slug = (name: string): string => name.replaceAll(/\W+/g, "-");

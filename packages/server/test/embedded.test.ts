@@ -12,6 +12,7 @@ import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from "../src/embe
 import { explainFailure, startProgram } from "../src/embedded/program.ts";
 import { openSession } from "../src/store/session.ts";
 import { type Statement, sql } from "../src/store/sql.ts";
+import { eventually } from "./server.ts";
 
 const NOBODY = 65_534;
 const options = { durable: false, log: () => {} };
@@ -48,6 +49,15 @@ async function isWorking(pid: number): Promise<boolean> {
 async function query<Row>(url: string, statement: Statement): Promise<Row[]> {
   const session = await openSession(url, "test");
   return session.query<Row>(statement).finally(() => session.close());
+}
+
+/** How many processes use the database, as it knows: the connection of one that was killed ends a moment later. */
+async function sharesOf(url: string): Promise<number> {
+  const [row] = await query<{ shares: number }>(
+    url,
+    sql`SELECT count(*)::int AS shares FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'`,
+  );
+  return row?.shares ?? 0;
 }
 
 let folder: string;
@@ -122,6 +132,7 @@ describe("the embedded PostgreSQL", () => {
 
     const again = await start(dataDir);
     await kill(elsewhere.child);
+    await eventually(async () => (await sharesOf(again.url)) === 1);
     await again.stop();
     expect(await isWorking(here.pid)).toBe(false);
   });

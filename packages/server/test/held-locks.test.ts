@@ -57,6 +57,23 @@ describe("L2 a row that somebody holds", () => {
     expect((await blocked).status).toBe(202);
   });
 
+  test("U3 does not delay a wait that joins others: it looks at one of them, however many wait", async () => {
+    const world = await startExecutingWorld();
+    const { strait } = world;
+    const [last, ...runs] = await world.executing(4);
+    const broadcast = { broadcast: true, timeout_secs: null };
+    for (const run of runs) await waitForEvent(strait, run, "all", broadcast);
+    if (!last) throw new Error("there is no run");
+    const lock = await hold(strait, sql`SELECT FROM event_triggers ORDER BY id LIMIT 2 FOR UPDATE`);
+
+    const opened = await waitForEvent(strait, last, "all", broadcast);
+
+    expect([opened.body.status, opened.body.generation]).toEqual(["waiting", 1]);
+    await lock.release();
+    await send(strait, "all", "yes");
+    expect(await countOf(strait, "event_triggers WHERE status = 'received'")).toBe(4);
+  });
+
   test("an idempotency key that is taken elsewhere delays its own requests only", async () => {
     const strait = await startServer({ runsEngine: false });
     const jobId = await givenJob(strait);

@@ -42,6 +42,8 @@ describe("a request that Node's parser refuses gets the error envelope", () => {
     ["a host that is none", "GET /health HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400, "validation_error"],
     ["two lengths", `${POST}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n`, 400, "validation_error"],
     ["a chunk without a size", `${POST}transfer-encoding: chunked\r\n\r\nzz\r\n`, 400, "validation_error"],
+    ["an expectation", "GET / HTTP/1.1\r\nhost: test\r\nexpect: cake\r\n\r\n", 400, "validation_error"],
+    ["a call of a proxy", "CONNECT test:80 HTTP/1.1\r\nhost: test:80\r\n\r\n", 400, "validation_error"],
     ["too many headers", `GET / HTTP/1.1\r\nhost: test\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, 431, "headers_too_large"],
   ])("%s", async (_, text, status, code) => {
     const strait = await startServer({ runsEngine: false });
@@ -80,6 +82,54 @@ describe("a request that Node's parser refuses gets the error envelope", () => {
     http.emit("clientError", new Error("bad"), { writable: false, end, destroy });
 
     expect(done).toEqual(["destroyed", "destroyed"]);
+  });
+});
+
+describe("a request that is answered before its body has come ends its connection", () => {
+  const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
+
+  test.each([
+    ["a body that nobody asked for", "GET /health HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 200],
+    ["no credentials", "POST /v1/jobs HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 401],
+    ["no such operation", "PUT /v1/jobs HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 404],
+    ["too much", "POST /v1/jobs HTTP/1.1\r\nhost: test\r\ncontent-length: 999999999\r\n\r\n", 401],
+  ])("%s", async (_, head, status) => {
+    const strait = await startServer({ runsEngine: false });
+    const port = await listening(strait);
+
+    const answer = await say(port, head + chunk);
+
+    expect(answer.status).toBe(status);
+    expect(answer.headers).toContain("connection: close");
+    expect(answer.body.split("HTTP/1.1")).toHaveLength(1);
+  });
+});
+
+describe("a body that waits to be asked for", () => {
+  const body = '{"name":"Job","slug":"job","endpoint_url":"http://127.0.0.1:1"}';
+  const head = `${POST}content-length: ${body.length}\r\nexpect: 100-continue\r\n`;
+
+  test("is asked for once the credentials are right", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const socket = connect(await listening(strait), "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.setEncoding("utf8");
+
+    socket.write(`${head}authorization: Bearer ${strait.apiKey}\r\n\r\n`);
+    const [invitation] = await once(socket, "data");
+    socket.write(body);
+    const [answer] = await once(socket, "data");
+
+    expect(invitation).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 201 /);
+  });
+
+  test("is not asked for otherwise", async () => {
+    const strait = await startServer({ runsEngine: false });
+
+    const answer = await say(await listening(strait), `${head}\r\n`);
+
+    expect(answer.status).toBe(401);
   });
 });
 

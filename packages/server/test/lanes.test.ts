@@ -269,7 +269,7 @@ describe("L1 single runs that arrive together", () => {
     const { strait } = world;
     const lane = enqueueRunLane(strait.server.context);
     const request = await requestOf(world);
-    const held = await hold(strait, sql`LOCK TABLE run_queue IN ACCESS EXCLUSIVE MODE`);
+    const held = await hold(strait, sql`LOCK TABLE changes IN SHARE MODE`);
 
     const early = Array.from({ length: 20 }, () => lane.add(request));
     await eventually(async () => (await blockedSessions(strait)) === 1);

@@ -8,7 +8,15 @@ const OPENED = "2026-01-02T00:00:00.000000Z";
 const DUE = "2026-01-03T00:00:00.000000Z";
 
 function wait(change: Partial<LatestTrigger> = {}): LatestTrigger {
-  const still = { status: "waiting", overdue: false, filter: null, payload_schema: null, sent_by: null, error: null };
+  const still = {
+    status: "waiting",
+    overdue: false,
+    filter: null,
+    payload_schema: null,
+    max_payload_bytes: null,
+    sent_by: null,
+    error: null,
+  };
   const times = { requested_at: OPENED, expires_at: DUE, received_at: null, finished_at: DUE, cancellation: null };
   return { id: "trg_1", event_key: "kyc:1", generation: 2, ...still, ...times, ...change } as LatestTrigger;
 }
@@ -33,8 +41,8 @@ describe("what became of an event", () => {
     [event("late"), wait({ status: "timed_out" }), "R2", /had ended as timed_out at/],
     [event("late"), wait({ status: "canceled" }), "B3", /had ended as canceled at/],
     [event("late"), undefined, "B3", /had ended\. What is late/],
-    [event("rejected"), wait(), "D6", /which stays open/],
-    [event("rejected", { created_at: EARLY }), wait(), "B8", /kept until the wait of generation 2 opened/],
+    [event("rejected"), wait(), "D6", /does not take its payload, and stays open/],
+    [event("rejected", { created_at: EARLY }), wait(), "B8", /does not take its payload/],
     [event("expired"), undefined, "B7", /never delivered/],
   ])("D1 is explained by its rule (%#)", (sent, met, rule, text) => {
     expect(explainEvent(sent, met)).toEqual({ rule, text: expect.stringMatching(text) });
@@ -47,6 +55,13 @@ describe("what a send would meet now", () => {
     [wait(), 200, "delivered", "R1", /an event ends it\. Its deadline is/],
     [wait({ expires_at: null, filter: "payload.ok" }), 200, "delivered", "R1", /if the filter .* no deadline/],
     [wait({ payload_schema: { type: "object" } }), 200, "delivered", "R1", /fits the payload_schema/],
+    [
+      wait({ filter: "true", max_payload_bytes: 9 }),
+      200,
+      "delivered",
+      "R1",
+      /if the filter .* and its payload has 9 bytes/,
+    ],
     [wait({ status: "received" }), 409, "conflict", "S1", /equal payload is a duplicate/],
     [wait({ overdue: true }), 409, "late", "R2", /passed its deadline/],
     [wait({ status: "timed_out" }), 409, "late", "R2", /passed its deadline/],

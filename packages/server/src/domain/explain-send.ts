@@ -46,9 +46,12 @@ export function explainEvent(event: EventRecord, met: EventTrigger | undefined):
       return met && event.created_at < met.requested_at
         ? {
             rule: "B8",
-            text: `It was kept until ${wait} opened, and its payload breaks the schema of that wait: see issues.`,
+            text: `It was kept until ${wait} opened, which does not take its payload: see issues.`,
           }
-        : { rule: "D6", text: `Its payload breaks the schema of ${wait}, which stays open: see issues.` };
+        : {
+            rule: "D6",
+            text: `${wait[0]?.toUpperCase()}${wait.slice(1)} does not take its payload, and stays open: see issues.`,
+          };
     case "expired":
       return {
         rule: "B7",
@@ -77,9 +80,12 @@ export function explainNow(latest: LatestTrigger | undefined): SendOutlook {
     return { status: 202, disposition: "buffered", code: null, explanation: { rule: "B1", text } };
   }
   if (latest.status === "waiting" && !latest.overdue) {
-    const heard = latest.filter === null ? "" : ", if the filter of the wait is true of it";
-    const fits =
-      latest.payload_schema === null ? heard : `${heard}, if its payload fits the payload_schema of the wait`;
+    const terms = [
+      ...(latest.filter === null ? [] : ["the filter of the wait is true of it"]),
+      ...(latest.payload_schema === null ? [] : ["its payload fits the payload_schema of the wait"]),
+      ...(latest.max_payload_bytes === null ? [] : [`its payload has ${latest.max_payload_bytes} bytes at most`]),
+    ];
+    const fits = terms.length === 0 ? "" : `, if ${terms.join(" and ")}`;
     const until = latest.expires_at === null ? "It has no deadline" : `Its deadline is ${latest.expires_at}`;
     const text = `The wait of generation ${latest.generation} is open, and an event ends it${fits}. ${until}.`;
     return { status: 200, disposition: "delivered", code: null, explanation: { rule: "R1", text } };

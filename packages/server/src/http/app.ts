@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import { errorStatus, type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
@@ -74,10 +75,15 @@ function isOpen({ allowedOrigins }: AppOptions): boolean {
 interface Reply {
   readonly id: string;
   readonly isCrossOrigin: boolean;
+  readonly incoming: IncomingMessage | undefined;
 }
 
 function replyTo(c: HonoContext): Reply {
-  return { id: randomUUID(), isCrossOrigin: requestHeaders(c)("origin") !== undefined };
+  return {
+    id: randomUUID(),
+    isCrossOrigin: requestHeaders(c)("origin") !== undefined,
+    incoming: incomingOf(c),
+  };
 }
 
 /** These write their own answers down: their effects and those of others are one statement. */
@@ -283,8 +289,10 @@ function jsonResponse(
   return new Response(text, { status, headers });
 }
 
-function headersFor(options: AppOptions, { id, isCrossOrigin }: Reply): Record<string, string> {
+function headersFor(options: AppOptions, { id, isCrossOrigin, incoming }: Reply): Record<string, string> {
   const headers = headersOf(id);
+  // Answered before all of it has come: what is left of its body, maybe without an end, is not read as another request.
+  if (incoming?.complete === false) headers.connection = "close";
   return isCrossOrigin && isOpen(options) ? Object.assign(headers, OPEN_ORIGIN) : headers;
 }
 

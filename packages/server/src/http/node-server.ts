@@ -22,10 +22,24 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
   // Node would refuse a request without a host with an empty answer; the adaptor does it through `errorHandler`.
   const options = { requireHostHeader: false, connectionsCheckingInterval: CHECK_MS };
   const http = createServer(options, getRequestListener(fetch, { errorHandler }));
+  // A body is asked for when somebody begins to read it: after a look at the credentials and at its length.
+  http.on("checkContinue", (request, response) => {
+    request.once("resume", () => {
+      if (!response.headersSent) response.writeContinue();
+    });
+    http.emit("request", request, response);
+  });
+  http.on("checkExpectation", ({ socket }) => refuse(notHttp("leave out Expect, or say 100-continue"), socket));
+  http.on("connect", (_request, socket) => refuse(notHttp("there is no CONNECT, for this is no proxy"), socket));
   http.requestTimeout = requestTimeoutMs;
   http.headersTimeout = requestTimeoutMs;
   http.keepAliveTimeout = 65_000;
-  http.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket));
+  http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const { _httpMessage: answer } = socket as { _httpMessage?: { headersSent: boolean } };
+    // Gone, or in the middle of another answer.
+    if (!socket.writable || error.code === "ECONNRESET" || answer?.headersSent) socket.destroy();
+    else refuse(refusalOf(error), socket);
+  });
   return http;
 }
 
@@ -41,14 +55,7 @@ function notHttp(reason: string): StraitError {
 const jsonHeadersOf = (id: string) => ({ ...headersOf(id), "content-type": "application/json" });
 
 /** The parser does not know where the next request begins, so the connection ends with the answer. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const { _httpMessage: answer } = socket as { _httpMessage?: { headersSent: boolean } };
-  // Gone, or in the middle of another answer.
-  if (!socket.writable || error.code === "ECONNRESET" || answer?.headersSent) {
-    socket.destroy();
-    return;
-  }
-  const refusal = refusalOf(error);
+function refuse(refusal: StraitError, socket: Duplex): void {
   const status = errorStatus[refusal.code];
   const id = randomUUID();
   const body = envelope(refusal, id);

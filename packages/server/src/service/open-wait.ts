@@ -61,10 +61,8 @@ export interface Wait {
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<EventTrigger> {
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await keyWaits.lockKeys(tx, [key]);
-  const { standings, ended } = await lockStandings(context, tx, [key]);
-  // Told of even where this wait is refused and the transaction goes on.
-  if (ended.length > 0) tx.afterCommit(() => announceSettled(context, ended));
-  const { waiting } = standings.get(keyOf(key)) ?? NOBODY;
+  const peer = await keyWaits.lockPeer(tx, key);
+  const waiting = peer && wait.on_conflict !== "replace" ? [peer] : await lockAll(context, tx, key);
   const id = context.clock.newId("trg");
   const place = placeBeside(waiting, wait);
   // Who takes another's place leaves the number as it is.
@@ -74,7 +72,7 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
     const settled = [...superseded, ...(await decideGroups(context, tx, superseded))];
     tx.afterCommit(() => announceSettled(context, settled));
   }
-  if (place === "beside") await keyWaits.share(tx, wait.project_id, idsOf(waiting));
+  if (place === "beside" && !peer) await keyWaits.share(tx, wait.project_id, idsOf(waiting));
   const generation = (locked?.generation ?? 0) + (place === "beside" ? 0 : 1);
   // Who joins a question that is open joins what it accepts, too.
   const buffered = place === "beside" ? undefined : await firstFitting(tx, key, wait, { id, generation });
@@ -115,6 +113,14 @@ export async function openWait(context: Context, tx: Transaction, wait: Wait): P
   tx.afterCommit(() => context.metrics.opened(trigger));
   if (wait.notify_url !== null) tx.afterCommit(() => context.signals.publish(["deliveries"]));
   return trigger;
+}
+
+/** What waits on a key; what is overdue is timed out. */
+async function lockAll(context: Context, tx: Transaction, key: keyWaits.EventKey): Promise<readonly EventTrigger[]> {
+  const { standings, ended } = await lockStandings(context, tx, [key]);
+  // Told of even where this wait is refused and the transaction goes on.
+  if (ended.length > 0) tx.afterCommit(() => announceSettled(context, ended));
+  return (standings.get(keyOf(key)) ?? NOBODY).waiting;
 }
 
 const idsOf = (waiting: readonly EventTrigger[]): string[] => waiting.map(({ id }) => id);

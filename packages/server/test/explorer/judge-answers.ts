@@ -33,14 +33,14 @@ const isUncertain = ({ move, answer }: Played): boolean => answer.isRetried && !
 function ofSend(one: Played, waits: readonly TriggerRow[], said: string): string[] {
   const took = tookOf(one, waits);
   const code = codeOf(one);
+  const generations = new Set(took.map(({ generation }) => generation)).size;
+  // A repeat without a key is another event, which the next generation may have taken.
+  if (generations > 1 && !isUncertain(one)) return [`${said}, and ${generations} generations have it`];
   if (isTaken(code)) {
-    const isShared = took.every(
-      ({ status, generation }) => status === "received" && generation === took[0]?.generation,
-    );
-    return took.length > 0 && isShared ? [] : [`${said}, and nobody has it`];
+    const isTheirs = took.length > 0 && took.every(({ status }) => status === "received");
+    return isTheirs ? [] : [`${said}, and nobody has it`];
   }
-  if (code === "buffered" || isUncertain(one))
-    return new Set(took.map(({ generation }) => generation)).size > 1 ? [`${said}, and two have it`] : [];
+  if (code === "buffered" || isUncertain(one)) return [];
   if (!isRefused(code)) return [said];
   return took.length === 0 ? [] : [`${said}, and ${took[0]?.id} has it`];
 }

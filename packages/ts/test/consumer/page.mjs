@@ -1,6 +1,8 @@
 import * as core from "@strait/ts";
 import * as ops from "@strait/ts/ops";
+import * as reactQuery from "@strait/ts/react-query";
+import * as schemas from "@strait/ts/schemas";
 import * as webhooks from "@strait/ts/webhooks";
 import { report } from "./program.mjs";
 
-await report({ core, ops, webhooks }, location.href.replace(/\/$/, ""));
+await report({ core, ops, reactQuery, schemas, webhooks }, location.href.replace(/\/$/, ""));

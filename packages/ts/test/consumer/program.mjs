@@ -8,7 +8,7 @@ const signingSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
  *
  * @param entries - The entry points, as this runtime has loaded them; without `node` where there is no environment.
  */
-async function useClient({ core, ops, webhooks, node }, baseUrl) {
+async function useClient({ core, ops, webhooks, schemas, reactQuery, node }, baseUrl) {
   const env = { STRAIT_BASE_URL: baseUrl, STRAIT_API_KEY: apiKey };
   const options = { baseUrl, auth: { type: "bearer", token: apiKey } };
   const client = core.createClient(options);
@@ -34,6 +34,10 @@ async function useClient({ core, ops, webhooks, node }, baseUrl) {
   const headers = await webhooks.signWebhook({ id: "msg_1", body }, signingSecret);
   const { payload } = await webhooks.verifyWebhook({ headers, body }, { secret: signingSecret });
 
+  const validator = schemas.createValidator(schemas.answerSchemas, { validate: "error" });
+  const exacting = core.createClient({ ...options, validator }).operationsPromise;
+  const { queryFn } = reactQuery.createQueryOptions(client).queryOptions.getV1EventsByEventKey({ pathParams });
+
   const missing = await operations.getV1EventsByEventKey({ pathParams: { eventKey: "missing" } });
   const late = { timeoutMs: 100, retries: 0 };
   return {
@@ -45,6 +49,8 @@ async function useClient({ core, ops, webhooks, node }, baseUrl) {
     sent: await strait.postV1EventsByEventKeySend({ pathParams, body: { payload: { name: "Ada ✓" } } }),
     alone: await ops.postV1EventsByEventKeySend(ops.connect(options), { pathParams, body: { payload: null } }),
     paths: (await paths.GET("/v1/events/{eventKey}", { params: { path: pathParams } })).data,
+    queried: await queryFn({ signal: new AbortController().signal }),
+    unfit: await caught(exacting.getV1EventsByEventKey({ pathParams })),
     missing: describe(missing.error),
     isStraitError: core.isStraitError(missing.error),
     // Browsers hide the status of a redirect.

@@ -2,6 +2,8 @@ import { type Client, createClient, type EventTrigger, isStraitError, type JsonV
 import { createClientFromEnv } from "@strait/ts/node";
 import type { components } from "@strait/ts/openapi";
 import { connect, postV1EventsByEventKeySend } from "@strait/ts/ops";
+import { createQueryOptions } from "@strait/ts/react-query";
+import { answerSchemas, createValidator, eventTriggerSchema, type Schema } from "@strait/ts/schemas";
 import { verifyWebhook } from "@strait/ts/webhooks";
 
 const runClient = createClient({ baseUrl: "https://strait.dev", auth: { type: "runToken", token: "t" } });
@@ -33,6 +35,15 @@ export async function useClient(runID: string, documentId: string): Promise<void
   await verifyWebhook({ headers: {}, body: String(isWaiting) }, { secret: "whsec_" });
   const { data } = await eventClient.paths.GET("/v1/events/{eventKey}", { params: { path: { eventKey: "k" } } });
   const status: string | undefined = data?.status;
+
+  const { queryFn } = createQueryOptions(eventClient).queryOptions.getV1EventsByEventKey({
+    pathParams: { eventKey: "k" },
+  });
+  const queried: EventTrigger = await queryFn({ signal: new AbortController().signal });
+  const schema: Schema<EventTrigger> = eventTriggerSchema();
+  schema.parse(queried);
+  const validator = createValidator(answerSchemas, { validate: "error" });
+  createClient({ baseUrl: "https://strait.dev", auth: { type: "bearer", token: "t" }, validator });
 
   const answer = await eventClient.operations.deleteV1EventsByEventKey({ pathParams: { eventKey: status ?? "" } });
   if (!answer.ok && answer.error._tag === "ConflictError") {

@@ -1,7 +1,9 @@
 import * as core from "@strait/ts";
 import * as ops from "@strait/ts/ops";
+import * as reactQuery from "@strait/ts/react-query";
+import * as schemas from "@strait/ts/schemas";
 import * as webhooks from "@strait/ts/webhooks";
 import { report } from "./program.mjs";
 
 // What `workerd test` calls. The bundler puts the address in.
-export default { test: () => report({ core, ops, webhooks }, BASE_URL) };
+export default { test: () => report({ core, ops, reactQuery, schemas, webhooks }, BASE_URL) };
