@@ -27,26 +27,7 @@ const keySettlementTypes = {
  * Delivers events to the triggers that wait for their keys (K4: the first try of a send). Items that meet no clean hit
  * are missing from the answer; the caller takes the key rows and looks again.
  */
-export async function settleByKey(db: Queryable, items: readonly KeySettlement[]): Promise<SettledTrigger[]> {
-  const lease = items[0]?.lease_id ?? null;
-  const arePlain = items.every(({ lease_id, payload }) => lease_id === lease && isInline(payload ?? ""));
-  if (lease === null || !arePlain) return settleAnyByKey(db, items);
-  const rows = await settlePlain(db, lease, items);
-  if (rows.length === 0) return [];
-  const settled = rows.filter((row): row is SettledTrigger => row.id !== null);
-  const keys = new Set(settled.map(keyOf));
-  const rest = items.filter((item) => !keys.has(keyOf(item)));
-  return rest.length === 0 ? settled : [...settled, ...(await settleAnyByKey(db, rest))];
-}
-
-const keyOf = ({
-  project_id,
-  environment_id,
-  event_key,
-}: Pick<KeySettlement, "project_id" | "environment_id" | "event_key">) =>
-  `${project_id}\n${environment_id}\n${event_key}`;
-
-function settleAnyByKey(db: Queryable, items: readonly KeySettlement[]): Promise<SettledTrigger[]> {
+export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Promise<SettledTrigger[]> {
   return settleTargets(
     db,
     "receive",
@@ -60,6 +41,33 @@ function settleAnyByKey(db: Queryable, items: readonly KeySettlement[]): Promise
   );
 }
 
+/**
+ * Does what `settleByKey` does, for the waits that most sends meet: those of runs that are free and go on at once, have
+ * all that they go on with in their rows, and tell nobody else. Other waits stay as they are. Every table that a statement
+ * may write to costs as much as a row, so this one has none for steps, queues, wake rows, webhooks and long bodies.
+ *
+ * @returns What is settled, and the items that `settleByKey` may settle: none when nothing waits for any of the keys.
+ */
+export async function settleFree(
+  db: Queryable,
+  items: readonly KeySettlement[],
+): Promise<{ readonly settled: readonly SettledTrigger[]; readonly rest: readonly KeySettlement[] }> {
+  const lease = items[0]?.lease_id ?? null;
+  const mayBeFree = items.every(({ lease_id, payload }) => lease_id === lease && isInline(payload ?? ""));
+  if (lease === null || !mayBeFree) return { settled: [], rest: items };
+  const rows = await settleOn(db, lease, items);
+  const settled = rows.filter((row): row is SettledTrigger => row.id !== null);
+  const keys = new Set(settled.map(keyOf));
+  return { settled, rest: rows.length === 0 ? [] : items.filter((item) => !keys.has(keyOf(item))) };
+}
+
+const keyOf = ({
+  project_id,
+  environment_id,
+  event_key,
+}: Pick<KeySettlement, "project_id" | "environment_id" | "event_key">) =>
+  `${project_id}\n${environment_id}\n${event_key}`;
+
 /** The wait `t` that a send `i` may end by itself: it has its key to itself, and takes any payload. */
 const isHit = (wantedId: Statement): Statement => sql`
   t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
@@ -68,18 +76,12 @@ const isHit = (wantedId: Statement): Statement => sql`
     AND t.payload_schema IS NULL AND t.filter IS NULL AND t.group_id IS NULL
     AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(${wantedId}, t.id)`;
 
-/**
- * What `settleTargets` does, for the waits that most sends meet: those of runs that are free and go on at once, have all
- * they go on with in their rows, and tell nobody else. Other waits stay as they are. Every table that a statement may write
- * to costs as much as a row, so this one has none for steps, queues, wake rows, webhooks and long bodies.
- *
- * @returns The triggers that are settled; where it found none to settle, but some that wait, one row of nulls.
- */
-function settlePlain(
+/** Answers with the triggers that it settles; where it settles none, though some of the keys are waited for, with a row of nulls. */
+function settleOn(
   db: Queryable,
   lease: number,
   items: readonly KeySettlement[],
-): Promise<(SettledTrigger | (SettledTrigger & { readonly id: null }))[]> {
+): Promise<(SettledTrigger | { readonly id: null })[]> {
   const trigger = triggerMoves.receive;
   const run = runMoves.resumeNow;
   return db.query(sql`
