@@ -1,6 +1,6 @@
 import type { Scope } from "@strait/contract";
 import { parseDuration } from "@strait/core";
-import { StraitError, tokenExpired } from "@strait/server/pure";
+import { noRoute, type StraitError, tokenExpired } from "@strait/server/pure";
 import { getResponse, type HttpHandler, http } from "msw";
 import { anyCredentials, type Keyring } from "./access.ts";
 import { refusalResponse } from "./answers.ts";
@@ -73,7 +73,9 @@ export function createMockServer(options: MockServerOptions): MockServer {
   const base = baseUrl.replace(/\/+$/, "");
   const handlers = [
     ...(Object.keys(factories) as OperationId[]).map((id) => make(id)),
-    ...["/v1/*", "/sdk/v1/*"].map((path) => http.all(base + path, ({ request }) => refusalResponse(noRoute(request)))),
+    ...["/v1/*", "/sdk/v1/*"].map((path) =>
+      http.all(base + path, ({ request }) => refusalResponse(refusalOf(request))),
+    ),
   ];
 
   return {
@@ -82,7 +84,7 @@ export function createMockServer(options: MockServerOptions): MockServer {
       const request = new Request(input, init);
       request.signal.throwIfAborted();
       const response = await Promise.race([getResponse(handlers, request), aborted(request.signal)]);
-      return response ?? refusalResponse(noRoute(request));
+      return response ?? refusalResponse(refusalOf(request));
     },
     use(added) {
       overrides = { ...overrides, ...added };
@@ -126,7 +128,6 @@ function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
 }
 
-function noRoute({ method, url }: Request): StraitError {
-  const { pathname } = new URL(url);
-  return new StraitError("not_found", `there is no ${method} ${pathname}; the operations are in the API reference`);
+function refusalOf({ method, url }: Request): StraitError {
+  return noRoute(method, new URL(url).pathname);
 }

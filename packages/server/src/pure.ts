@@ -3,7 +3,9 @@
 
 export { actorOf } from "./domain/actor.ts";
 export { bufferedSince } from "./domain/buffered-since.ts";
+export { disabled, noSteps, otherVersion, severalWait, slugTaken } from "./domain/conflicts.ts";
 export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
+export { DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
 export { classOfStatus } from "./domain/error-class.ts";
 export {
   conflict,
@@ -11,6 +13,7 @@ export {
   foreignRunToken,
   idempotencyMismatch,
   illegalMove,
+  noRoute,
   notFound,
   otherStream,
   payloadMismatch,
@@ -25,8 +28,30 @@ export { meet, metBy, type Standing } from "./domain/meet.ts";
 export { normalizeSteps, sleepSecs } from "./domain/normalize-steps.ts";
 export { placeBeside } from "./domain/place-wait.ts";
 export { planSteps, type StepAction } from "./domain/plan-steps.ts";
+export {
+  canceledBecause,
+  endpointAnswered,
+  endpointUnreachable,
+  unusableJob,
+  WAIT_TIMED_OUT,
+  WORKFLOW_RUN_FAILED,
+  waitCanceled,
+  waitEnded,
+  waitRejected,
+  waitSuperseded,
+} from "./domain/reasons.ts";
+export {
+  checkNewDeadline,
+  checkOneDeadline,
+  checkWindow,
+  eventKeyOf,
+  foreignCursor,
+  oneOf,
+  unknownJob,
+} from "./domain/request-rules.ts";
 export { checkFence } from "./domain/run-fence.ts";
 export { afterRunFailure } from "./domain/run-retry.ts";
+export { type StepKey, stepKey, unfilledPayload } from "./domain/step-key.ts";
 export { outputOf, stepPayload } from "./domain/step-payload.ts";
 export { effectOf } from "./domain/wait-effect.ts";
 export { asciiJson } from "./wire/ascii-json.ts";

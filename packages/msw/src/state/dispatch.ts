@@ -1,5 +1,5 @@
 import type { Job, Run } from "@strait/contract";
-import { asciiJson, classOfStatus } from "@strait/server/pure";
+import { asciiJson, classOfStatus, endpointAnswered, endpointUnreachable } from "@strait/server/pure";
 import { endRun, failAttempt, resumeRun } from "./runs.ts";
 import type { Store } from "./store.ts";
 
@@ -33,14 +33,14 @@ export async function applyOutcome(
   if (run?.dispatch_seq !== dispatch_seq || run.status !== "executing") return;
   if ("error" in outcome) {
     failAttempt(store, run, {
-      error: `the endpoint could not be reached: ${outcome.error}`,
+      error: endpointUnreachable(outcome.error),
       error_class: "connection",
     });
     return;
   }
   const { status, said, text } = outcome;
   if (status < 200 || status > 299) {
-    const error = `the endpoint answered ${status}${text === "" ? "" : `: ${text.slice(0, 500)}`}`;
+    const error = endpointAnswered(status, text.slice(0, 500));
     failAttempt(store, run, { error, error_class: classOfStatus(status) });
     return;
   }

@@ -1,6 +1,6 @@
 import type { Checkpoint, ErrorClass, Job, ResumeReason, Run } from "@strait/contract";
 import { allows, isTerminalRunStatus, type RunMove, runMoves } from "@strait/core";
-import { afterRunFailure, checkFence, illegalMove, notFound } from "@strait/server/pure";
+import { afterRunFailure, canceledBecause, checkFence, illegalMove, notFound } from "@strait/server/pure";
 import { type Store, SYSTEM } from "./store.ts";
 import { cancelWaits } from "./waits.ts";
 
@@ -159,13 +159,7 @@ export function failAttempt(
 /** Cancels a run that has not ended, with its waits (R6). */
 export function cancelRun(store: Store, run: Run, reason: string | undefined, actor: string): Run {
   if (isTerminalRunStatus(run.status)) throw illegalMove("run", run.id, run.status, "cancel");
-  return endRun(
-    store,
-    run,
-    "cancel",
-    { error: reason === undefined ? "run canceled" : `run canceled: ${reason}` },
-    actor,
-  );
+  return endRun(store, run, "cancel", { error: canceledBecause("run", reason) }, actor);
 }
 
 /** When a run starts that was to start later, or is tried again. */

@@ -1,16 +1,18 @@
 import type { BufferedEvent, EventTrigger, SentEvent } from "@strait/contract";
 import {
   decideReject,
-  expectationFailed,
   type MeantWait,
   meet,
   metBy,
   mismatch,
   notFound,
+  otherVersion,
   type Rejection,
   type Send,
-  StraitError,
+  severalWait,
+  waitCanceled,
   waitClosed,
+  waitRejected,
 } from "@strait/server/pure";
 import { timestampOf } from "./clock.ts";
 import type { Store, StoredEvent } from "./store.ts";
@@ -87,7 +89,7 @@ export function rejectEvent(
   }
   store.events.put({ ...row, disposition: decision.kind === "deliver" ? "delivered" : "duplicate" });
   if (decision.kind === "duplicate") return sent(met, "duplicate");
-  const end = { actor, isSent: true, error: `event trigger rejected by ${actor}: ${reason}`, cancellation };
+  const end = { actor, isSent: true, error: waitRejected(actor, reason), cancellation };
   const settled = standing.waiting.map((trigger) => settle(store, trigger, "reject", end));
   const shown = settled.find(({ id }) => id === met.id) ?? met;
   nameLatest(store, shown);
@@ -97,7 +99,7 @@ export function rejectEvent(
 /** Calls the waits on a key off (R5). */
 export function cancelEvent(store: Store, meant: MeantWait, reason: string | null, actor: string): EventTrigger {
   const { waiting, met } = currentWaits(store, meant, "canceled");
-  const error = `event trigger canceled by ${actor}${reason === null ? "" : `: ${reason}`}`;
+  const error = waitCanceled(actor, reason);
   const end = { actor, error, cancellation: cancellationOf("canceled", actor, reason) };
   const settled = waiting.map((trigger) => settle(store, trigger, "cancel", end));
   return settled.find(({ id }) => id === met.id) ?? met;
@@ -114,14 +116,8 @@ export function extendEvent(
 ): EventTrigger {
   const { waiting, met } = currentWaits(store, change, "extended");
   const { event_key, version } = met;
-  if (waiting.length > 1) {
-    const message = `${waiting.length} waits share event key ${JSON.stringify(event_key)}, and each has a deadline of its own; name one by trigger_id`;
-    throw new StraitError("conflict", message, { details: { event_key } });
-  }
-  if (change.version !== null && change.version !== version) {
-    const message = `the deadline of event trigger ${JSON.stringify(event_key)} is at version ${version}, not ${change.version}; read the trigger, then send again with its version`;
-    throw expectationFailed(message, { trigger_id: met.id, event_key, version });
-  }
+  if (waiting.length > 1) throw severalWait(event_key, waiting.length);
+  if (change.version !== null && change.version !== version) throw otherVersion(met, change.version);
   const { timeout_secs, deadline } = change;
   const inSecs = timeout_secs === null ? null : store.clock.timestamp(timeout_secs);
   const expires_at = deadline === null ? inSecs : timestampOf(deadline);

@@ -1,5 +1,5 @@
 import type { StreamEvent } from "@strait/contract";
-import { END, encodeFrame, KEEPALIVE, RETRY, validationError } from "@strait/server/pure";
+import { END, encodeFrame, foreignCursor, KEEPALIVE, RETRY } from "@strait/server/pure";
 import { HttpResponse } from "msw";
 import { streamResponse } from "../answers.ts";
 import type { Table } from "./table.ts";
@@ -76,8 +76,7 @@ const cursorOf = (id: string, position: number): string => btoa(`${id}|${positio
 function positionOf(cursor: string, id: string): number {
   const [given, position] = decoded(cursor).split("|");
   if (given === id && position !== undefined && /^\d+$/.test(position)) return Number(position);
-  const fix = "pass the id of the last event that this stream sent, or leave it out to start with a snapshot";
-  throw validationError([{ field: "/query/cursor", rule: "cursor", fix }]);
+  throw foreignCursor("/query/cursor");
 }
 
 function decoded(cursor: string): string {

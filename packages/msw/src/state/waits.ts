@@ -8,7 +8,7 @@ import type {
   TimeoutPolicy,
 } from "@strait/contract";
 import { allows, type TriggerMove, triggerMoves } from "@strait/core";
-import { placeBeside, type Standing } from "@strait/server/pure";
+import { placeBeside, type Standing, WAIT_TIMED_OUT, waitSuperseded } from "@strait/server/pure";
 import { timestampOf } from "./clock.ts";
 import { type Store, type StoredEvent, SYSTEM } from "./store.ts";
 import { hears, misfits } from "./terms.ts";
@@ -111,8 +111,7 @@ export function openWait(store: Store, wait: Wait): EventTrigger {
 }
 
 function supersede(store: Store, trigger: EventTrigger, { owner, actor }: Wait, by: string): void {
-  const whose = "job_run_id" in owner ? `run ${owner.job_run_id}` : `workflow run ${owner.workflow_run_id}`;
-  const error = `event trigger superseded by the wait ${by} of ${whose}`;
+  const error = waitSuperseded(by, owner);
   settle(store, trigger, "supersede", { actor, error, cancellation: cancellationOf("superseded", actor, error) });
 }
 
@@ -224,7 +223,7 @@ export function settleDue(store: Store): void {
   for (const trigger of store.triggers.all()) {
     if (trigger.status !== "waiting" || !isDue(closesAt(trigger))) continue;
     if (trigger.trigger_type !== "sleep") {
-      settle(store, trigger, "timeOut", { actor: SYSTEM, error: "event trigger timed out" });
+      settle(store, trigger, "timeOut", { actor: SYSTEM, error: WAIT_TIMED_OUT });
     } else {
       const slept = Math.round((Date.parse(now) - Date.parse(trigger.requested_at)) / 1_000);
       settle(store, trigger, "receive", { actor: SYSTEM, payload: { slept_for_secs: slept, completed_at: now } });

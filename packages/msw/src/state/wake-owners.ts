@@ -1,5 +1,5 @@
 import type { EventTrigger, Run } from "@strait/contract";
-import { effectOf } from "@strait/server/pure";
+import { effectOf, waitEnded } from "@strait/server/pure";
 import { dueAt, endRun, resumeRun, startDueRuns } from "./runs.ts";
 import type { Store } from "./store.ts";
 import { closesAt, settleDue } from "./waits.ts";
@@ -29,7 +29,7 @@ function tellRun(store: Store, trigger: EventTrigger): void {
   if (run?.status !== "waiting") return;
   const { move, resume_reason } = effectOf({ ...trigger, kind: trigger.cancellation?.kind ?? null });
   if (resume_reason === null) {
-    const error = trigger.error ?? `the wait on ${JSON.stringify(trigger.event_key)} is ${trigger.status}`;
+    const error = trigger.error ?? waitEnded(trigger);
     const error_class = move === "timeOut" ? "timeout" : move === "fail" ? "reported" : null;
     endRun(store, run, move, { error, error_class });
     return;

@@ -1,12 +1,10 @@
 import type { JsonValue, StepRun, Workflow, WorkflowRunWithSteps, WorkflowStep } from "@strait/contract";
 import {
   allows,
-  checkEventKey,
   isTerminalRunStatus,
   isTerminalStepStatus,
   isTerminalWorkflowRunStatus,
   renderTemplate,
-  renderText,
   type StepMove,
   stepMoves,
   type TemplateScope,
@@ -15,13 +13,20 @@ import {
 } from "@strait/core";
 import {
   bufferedSince,
+  canceledBecause,
+  DEFAULT_TTL_SECS,
   illegalMove,
   outputOf,
   planSteps,
   type StepAction,
+  type StepKey,
   StraitError,
   sleepSecs,
+  stepKey,
   stepPayload,
+  unfilledPayload,
+  unusableJob,
+  WORKFLOW_RUN_FAILED,
 } from "@strait/server/pure";
 import { createRun, endRun } from "./runs.ts";
 import { sendEvent } from "./sends.ts";
@@ -85,7 +90,7 @@ export function cancelWorkflowRun(
   actor: string,
 ): WorkflowRunWithSteps {
   if (isTerminalWorkflowRunStatus(run.status)) throw illegalMove("workflow run", run.id, run.status, "cancel");
-  const error = reason === undefined ? "workflow run canceled" : `workflow run canceled: ${reason}`;
+  const error = canceledBecause("workflow run", reason);
   const live = run.steps.filter(({ status }) => !isTerminalStepStatus(status));
   const canceled = endRunOf(store, run.id, "cancel", error);
   closeSteps(store, run.id, live, actor, error);
@@ -167,7 +172,7 @@ function apply(store: Store, id: string, action: StepAction): void {
     // What an action before it has caused may have ended or started it.
     if (!step || isTerminalStepStatus(step.status)) return;
     if (action.kind === "skip") moveStep(store, id, step.id, "skip");
-    else if (action.kind === "cancel") closeSteps(store, id, [step], SYSTEM, "the workflow run failed");
+    else if (action.kind === "cancel") closeSteps(store, id, [step], SYSTEM, WORKFLOW_RUN_FAILED);
     else if (step.status === "pending") startStep(store, id, step);
   }
 }
@@ -182,13 +187,12 @@ function startStep(store: Store, id: string, step: StepRun): void {
 function startJob(store: Store, id: string, step: StepRun, definition: WorkflowStep): void {
   const rendered = renderTemplate(definition.payload, scopeOf(store, id, step));
   if (!rendered.ok) {
-    const error = `the payload cannot be filled at /payload${rendered.pointer}: ${rendered.message}`;
-    moveStep(store, id, step.id, "fail", { error });
+    moveStep(store, id, step.id, "fail", { error: unfilledPayload(rendered) });
     return;
   }
   const job = store.jobs.get(definition.job_id ?? "");
   if (!job?.enabled) {
-    const error = `job ${definition.job_id} ${job ? "is disabled" : "no longer exists"}`;
+    const error = unusableJob(definition.job_id ?? "", job !== undefined);
     moveStep(store, id, step.id, "fail", { error });
     return;
   }
@@ -206,7 +210,7 @@ function startJob(store: Store, id: string, step: StepRun, definition: WorkflowS
 }
 
 function startWait(store: Store, id: string, step: StepRun, definition: WorkflowStep): void {
-  const key = keyOf(store, id, step, definition);
+  const key = stepKey("event_key", definition.event_key ?? "", scopeOf(store, id, step));
   if (!key.ok) {
     moveStep(store, id, step.id, "fail", { error: key.message });
     return;
@@ -284,42 +288,26 @@ function startSleep(store: Store, id: string, step: StepRun, definition: Workflo
   moveStep(store, id, step.id, "park", { event_trigger_id: trigger.id });
 }
 
-type Key = { readonly ok: true; readonly value: string } | { readonly ok: false; readonly message: string };
-
-function keyOf(store: Store, id: string, step: StepRun, { event_key }: WorkflowStep): Key {
-  const rendered = renderText(event_key ?? "", scopeOf(store, id, step));
-  if (!rendered.ok) return { ok: false, message: `the event_key cannot be filled: ${rendered.message}` };
-  const checked = checkEventKey(rendered.value);
-  return checked.ok ? checked : { ok: false, message: `what the event_key makes is no key: ${checked.problem.fix}` };
-}
-
 /** Sends the event of a step that has completed (B5), and tells on the step why nobody got it. */
 function emitEvent(store: Store, id: string, stepId: string, payload: JsonValue): void {
   const step = current(store, id).steps.find((candidate) => candidate.id === stepId);
   const template = definitionOf(store, id).find(({ step_ref }) => step_ref === step?.step_ref)?.event_emit_key;
   if (!step || template == null) return;
-  const emit_error = refusalOfEvent(store, id, renderText(template, scopeOf(store, id, step)), payload);
+  const emit_error = refusalOfEvent(store, id, stepKey("event_emit_key", template, scopeOf(store, id, step)), payload);
   if (emit_error === null) return;
   const run = current(store, id);
   const steps = run.steps.map((other) => (other.id === stepId ? { ...other, emit_error } : other));
   store.workflowRuns.change(run, { steps });
 }
 
-function refusalOfEvent(
-  store: Store,
-  id: string,
-  rendered: ReturnType<typeof renderText>,
-  payload: JsonValue,
-): string | null {
-  if (!rendered.ok) return `the event_emit_key cannot be filled: ${rendered.message}`;
-  const key = checkEventKey(rendered.value);
-  if (!key.ok) return `what the event_emit_key makes is no key: ${key.problem.fix}`;
+function refusalOfEvent(store: Store, id: string, key: StepKey, payload: JsonValue): string | null {
+  if (!key.ok) return key.message;
   try {
     sendEvent(store, {
       event_key: key.value,
       payload,
       if_no_waiter: "buffer",
-      ttl_secs: 604_800,
+      ttl_secs: DEFAULT_TTL_SECS,
       for_next: false,
       generation: null,
       trigger_id: null,

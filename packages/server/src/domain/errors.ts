@@ -40,6 +40,11 @@ export function notFound(resource: string, id: string): StraitError {
   return new StraitError("not_found", message, { details: { resource, id } });
 }
 
+/** No operation has this method and path. */
+export function noRoute(method: string, path: string): StraitError {
+  return new StraitError("not_found", `there is no ${method} ${path}; the operations are in the API reference`);
+}
+
 /** Somebody waits on the key, but for another event. */
 export function unheard(trigger: {
   readonly id: string;

@@ -9,13 +9,13 @@ import {
   parsePositiveDuration,
   templatePaths,
 } from "@strait/core";
+import { DEFAULT_TIMEOUT_SECS } from "./defaults.ts";
 
 /** What to do about a wait that says how it treats others twice. */
 export const ON_CONFLICT_OR_BROADCAST =
   "remove on_conflict or broadcast: what is broadcast waits beside others already";
 
 /** Seconds that a step waits for its event when it does not say how long. */
-const DEFAULT_TIMEOUT_SECS = 3_600;
 
 /** What a column of whole seconds holds: about 68 years. */
 const MAX_SECS = 2_147_483_647;

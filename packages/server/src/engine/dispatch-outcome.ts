@@ -1,6 +1,7 @@
 import type { ErrorClass, RetryStrategy } from "@strait/contract";
 import { findJsonProblem } from "@strait/core";
 import { classOfNetworkError, classOfStatus, usesFallback } from "../domain/error-class.ts";
+import { endpointAnswered, endpointUnreachable } from "../domain/reasons.ts";
 import { afterRunFailure } from "../domain/run-retry.ts";
 import type { RunOutcome } from "../service/finish-run.ts";
 import type { CallResult } from "./outbound.ts";
@@ -11,7 +12,7 @@ export interface Failure {
   readonly message: string;
 }
 
-type Ended = Omit<RunOutcome, "project_id" | "id" | "dispatch_seq">;
+type Ended = Omit<RunOutcome, "project_id" | "id" | "dispatch_seq" | "stands_alone">;
 type Answer = Extract<CallResult, { kind: "answer" }>;
 
 /** What the run's own error may show of an answer. */
@@ -24,7 +25,7 @@ export function failureOf(result: CallResult): Failure | undefined {
       if (result.status >= 200 && result.status < 300) return undefined;
       return {
         error_class: classOfStatus(result.status),
-        message: `the endpoint answered ${result.status}${excerpt(result.body)}`,
+        message: endpointAnswered(result.status, excerpt(result.body)),
       };
     case "too_large":
       return { error_class: "client", message: "the endpoint's answer is larger than MAX_RESULT_SIZE" };
@@ -35,7 +36,7 @@ export function failureOf(result: CallResult): Failure | undefined {
     case "error":
       return {
         error_class: classOfNetworkError(result.code),
-        message: `the endpoint could not be reached: ${result.message || result.code}`,
+        message: endpointUnreachable(result.message || result.code),
       };
   }
 }
@@ -98,6 +99,5 @@ function asJson(body: string): string {
 function excerpt(body: string): string {
   // What PostgreSQL cannot store must not keep the failure from being recorded.
   const text = body.replaceAll("\0", "").trim().slice(0, MAX_EXCERPT);
-  const wellFormed = Buffer.from(text).toString();
-  return wellFormed === "" ? "" : `: ${wellFormed}`;
+  return Buffer.from(text).toString();
 }

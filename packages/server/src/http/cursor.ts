@@ -1,4 +1,4 @@
-import { validationError } from "../domain/errors.ts";
+import { foreignCursor } from "../domain/request-rules.ts";
 import type { StreamSource } from "./stream-source.ts";
 
 /** How much of the database's epoch stands in a cursor. */
@@ -22,13 +22,7 @@ export function decodeCursor(
 ): { readonly position: string; readonly isOfThisLife: boolean } {
   const [given, life, position, ...rest] = Buffer.from(cursor, "base64url").toString().split("|");
   if (given !== name || life === undefined || position === undefined || rest.length > 0 || !positions.test(position)) {
-    throw validationError([
-      {
-        field,
-        rule: "cursor",
-        fix: "pass the id of the last event that this stream sent, or leave it out to start with a snapshot",
-      },
-    ]);
+    throw foreignCursor(field);
   }
   return { position, isOfThisLife: life === currentLife.slice(0, LIFE_LENGTH) };
 }

@@ -1,15 +1,11 @@
 import type { EventTrigger, StepRun, WorkflowRun, WorkflowStep } from "@strait/contract";
-import {
-  checkEventKey,
-  isTerminalWorkflowRunStatus,
-  renderTemplate,
-  renderText,
-  type TemplateScope,
-} from "@strait/core";
+import { isTerminalWorkflowRunStatus, renderTemplate, type TemplateScope } from "@strait/core";
 import { bufferedSince } from "../domain/buffered-since.ts";
 import { StraitError } from "../domain/errors.ts";
 import { sleepSecs } from "../domain/normalize-steps.ts";
 import { planSteps, type StepAction } from "../domain/plan-steps.ts";
+import { unusableJob, WORKFLOW_RUN_FAILED } from "../domain/reasons.ts";
+import { type StepKey, stepKey, unfilledPayload } from "../domain/step-key.ts";
 import { outputOf, stepPayload } from "../domain/step-payload.ts";
 import { joined, type Transaction } from "../store/database.ts";
 import * as jobs from "../store/jobs.ts";
@@ -88,7 +84,7 @@ async function apply(advance: Advance, actions: readonly StepAction[]): Promise<
   const skipped = refsOf("skip").map((ref) => ({ id: idOf(ref) }));
   if (skipped.length > 0) await stepRuns.move(tx, run.project_id, "skip", skipped, SYSTEM);
   const canceled = refsOf("cancel").flatMap((ref) => steps.get(ref) ?? []);
-  if (canceled.length > 0) await closeSteps(context, tx, run, canceled, SYSTEM, "the workflow run failed");
+  if (canceled.length > 0) await closeSteps(context, tx, run, canceled, SYSTEM, WORKFLOW_RUN_FAILED);
 
   const started = actions.flatMap((action) => (action.kind === "start" ? [action.step_ref] : []));
   const hasEnded = await startSteps(advance, started);
@@ -110,7 +106,7 @@ async function startSteps(advance: Advance, refs: readonly string[]): Promise<bo
   let hasEnded = endedJobs;
   const waits = chosen
     .filter((step) => step.type === "wait_for_event")
-    .map((step) => ({ step, key: keyOf(advance, step) }));
+    .map((step) => ({ step, key: stepKey("event_key", step.event_key ?? "", scopeOf(advance, step)) }));
   if (waits.length > 1)
     await lockAllKeys(
       advance,
@@ -144,18 +140,13 @@ async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Pro
         payload: stepPayload(run.payload, rendered.value, outputsOf(advance, step.depends_on)),
         jobId: step.job_id ?? "",
       });
-    else
-      hasEnded = await failStep(
-        advance,
-        step,
-        `the payload cannot be filled at /payload${rendered.pointer}: ${rendered.message}`,
-      );
+    else hasEnded = await failStep(advance, step, unfilledPayload(rendered));
   }
   const requests: (RunRequest & { readonly workflow: { readonly workflow_step_run_id: string } })[] = [];
   for (const { step, stepId, payload, jobId } of ready) {
     const job = await jobs.find(tx, run.project_id, jobId);
     if (!job?.enabled) {
-      hasEnded = await failStep(advance, step, `job ${jobId} ${job ? "is disabled" : "no longer exists"}`);
+      hasEnded = await failStep(advance, step, unusableJob(jobId, job !== undefined));
       continue;
     }
     requests.push({
@@ -183,20 +174,11 @@ async function startJobs(advance: Advance, chosen: readonly WorkflowStep[]): Pro
   return hasEnded;
 }
 
-type Key = { readonly ok: true; readonly value: string } | { readonly ok: false; readonly message: string };
-
-function keyOf(advance: Advance, step: WorkflowStep): Key {
-  const rendered = renderText(step.event_key ?? "", scopeOf(advance, step));
-  if (!rendered.ok) return { ok: false, message: `the event_key cannot be filled: ${rendered.message}` };
-  const checked = checkEventKey(rendered.value);
-  return checked.ok ? checked : { ok: false, message: `what the event_key makes is no key: ${checked.problem.fix}` };
-}
-
 /** What a step fails with, rather than the workflow run's transaction. */
 const ENDS_STEP: ReadonlySet<string> = new Set(["key_in_use", "quota_exceeded"]);
 
 /** True when the step has ended: its event was there already, or its key cannot be waited on. */
-async function startWait(advance: Advance, step: WorkflowStep, key: Key): Promise<boolean> {
+async function startWait(advance: Advance, step: WorkflowStep, key: StepKey): Promise<boolean> {
   const { context, tx, run } = advance;
   if (!key.ok) return failStep(advance, step, key.message);
   const id = stepIdOf(advance, step);

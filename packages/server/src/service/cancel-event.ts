@@ -1,5 +1,6 @@
 import type { EventTrigger } from "@strait/contract";
 import type { MeantWait } from "../domain/decide-send.ts";
+import { waitCanceled } from "../domain/reasons.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { changeWait } from "./current-wait.ts";
@@ -20,7 +21,7 @@ export function cancelEvent(
 ): Promise<EventTrigger> {
   return changeWait(context, caller, meant, "canceled", async (tx, waiting) => {
     const { actor } = caller;
-    const error = `event trigger canceled by ${actor}${reason === null ? "" : `: ${reason}`}`;
+    const error = waitCanceled(actor, reason);
     const ends = waiting.map(({ project_id, id }) => ({ projectId: project_id, triggerId: id, actor, error, reason }));
     const settled = await settleWaits(context, tx, "cancel", false, ends);
     const canceled = settled.map(({ id }) => id);

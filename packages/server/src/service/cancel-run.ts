@@ -1,6 +1,7 @@
 import type { Run } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
+import { canceledBecause } from "../domain/reasons.ts";
 import type { Transaction } from "../store/database.ts";
 import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
@@ -25,7 +26,7 @@ export async function cancelRun(
     const fence = await runs.lockFence(tx, caller.projectId, id);
     if (!fence) throw notFound("run", id);
     if (isTerminalRunStatus(fence.status)) throw illegalMove("run", id, fence.status, "cancel");
-    const error = reason === undefined ? "run canceled" : `run canceled: ${reason}`;
+    const error = canceledBecause("run", reason);
     const moved = await runMoves.move(tx, "cancel", [{ project_id: caller.projectId, id, error }], {
       actor: caller.actor,
     });

@@ -1,6 +1,7 @@
 import type { StepRun, WorkflowRun } from "@strait/contract";
 import { isTerminalStepStatus, isTerminalWorkflowRunStatus } from "@strait/core";
 import { illegalMove, notFound } from "../domain/errors.ts";
+import { canceledBecause } from "../domain/reasons.ts";
 import type { Transaction } from "../store/database.ts";
 import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
@@ -23,7 +24,7 @@ export async function cancelWorkflowRun(
   id: string,
   reason: string | undefined,
 ): Promise<WorkflowRun> {
-  const error = reason === undefined ? "workflow run canceled" : `workflow run canceled: ${reason}`;
+  const error = canceledBecause("workflow run", reason);
   const run = await context.db.transaction(async (tx) => {
     const locked = await workflowRuns.lock(tx, caller.projectId, id);
     if (!locked) throw notFound("workflow run", id);

@@ -1,5 +1,6 @@
 import { type CreateStreamToken, operations, type Scope, type StreamToken } from "@strait/contract";
-import { forbidden, notFound, validationError } from "../domain/errors.ts";
+import { forbidden, notFound } from "../domain/errors.ts";
+import { oneOf } from "../domain/request-rules.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import * as runs from "../store/runs.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
@@ -66,12 +67,7 @@ export async function createStreamToken(
   caller: Caller,
   { expires_in_secs = DEFAULT_SECS, ...resource }: CreateStreamToken,
 ): Promise<StreamToken> {
-  const [field, ...others] = FIELDS.filter((name) => resource[name] !== undefined);
-  const value = field && resource[field];
-  if (field === undefined || value === undefined || others.length > 0) {
-    const named = others[0] === undefined ? "" : `/${others[0]}`;
-    throw validationError([{ field: named, rule: "oneOf", fix: `name exactly one of ${FIELDS.join(", ")}` }]);
-  }
+  const [field, value] = oneOf(FIELDS, resource);
   const { what, parameter, operation, find } = streams[field];
   const scope = operation.scope as Scope;
   if (!caller.scopes.includes("*") && !caller.scopes.includes(scope)) throw forbidden(scope);

@@ -1,5 +1,7 @@
-import { checkEventKey, renderText, templatePaths } from "@strait/core";
+import { templatePaths } from "@strait/core";
+import { DEFAULT_TTL_SECS } from "../domain/defaults.ts";
 import { StraitError } from "../domain/errors.ts";
+import { stepKey } from "../domain/step-key.ts";
 import type { Transaction } from "../store/database.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import { type Context, SYSTEM } from "./context.ts";
@@ -7,9 +9,6 @@ import { LOCK_TIMEOUT_MS, type Outcome } from "./lane.ts";
 import { sendWithin } from "./send-event.ts";
 import { prepared, type SendAnswer, type Sending } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
-
-/** As for a send that does not say how long it is to be kept. */
-const TTL_SECS = 604_800;
 
 /**
  * Sends the events of completed steps, in order of completion: the same decisions as for a send over HTTP, buffering included, in
@@ -57,17 +56,15 @@ type Emission = { readonly step: stepRuns.EmittingStep } & (
 function emissionOf(context: Context, step: stepRuns.EmittingStep, outputs: Record<string, unknown>): Emission {
   const { project_id, environment_id, workflow_id, workflow_run_id, step_ref } = step;
   const scope = { payload: step.payload, parent_outputs: outputs, workflow_run_id, workflow_id, project_id, step_ref };
-  const rendered = renderText(step.event_emit_key, scope);
-  if (!rendered.ok) return { step, error: `the event_emit_key cannot be filled: ${rendered.message}` };
-  const key = checkEventKey(rendered.value);
-  if (!key.ok) return { step, error: `what the event_emit_key makes is no key: ${key.problem.fix}` };
+  const key = stepKey("event_emit_key", step.event_emit_key, scope);
+  if (!key.ok) return { step, error: key.message };
   const send = prepared(context, {
     project_id,
     environment_id,
     event_key: key.value,
     payload: JSON.parse(step.output),
     if_no_waiter: "buffer",
-    ttl_secs: TTL_SECS,
+    ttl_secs: DEFAULT_TTL_SECS,
     for_next: false,
     generation: null,
     trigger_id: null,

@@ -1,6 +1,7 @@
 import type { EventTrigger } from "@strait/contract";
+import { otherVersion, severalWait } from "../domain/conflicts.ts";
 import type { MeantWait } from "../domain/decide-send.ts";
-import { conflict, expectationFailed } from "../domain/errors.ts";
+import { conflict } from "../domain/errors.ts";
 import * as triggers from "../store/triggers.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
@@ -25,7 +26,7 @@ export async function extendEvent(context: Context, caller: Caller, extension: E
   const { timeout_secs, deadline, version } = extension;
   const extended = await changeWait(context, caller, extension, "extended", async (tx, [wait, ...others]) => {
     if (!wait) return undefined;
-    if (others.length > 0) throw severalWait(wait, others.length + 1);
+    if (others.length > 0) throw severalWait(wait.event_key, others.length + 1);
     if (wait.group_id !== null) throw hasDeadlineOfGroup(wait);
     if (version !== null && version !== wait.version) throw otherVersion(wait, version);
     const { project_id, id } = wait;
@@ -51,17 +52,4 @@ const hasDeadlineOfGroup = ({ event_key, group_id }: EventTrigger) =>
       event_key,
       group_id,
     },
-  );
-
-const severalWait = ({ event_key }: EventTrigger, count: number) =>
-  conflict(
-    `${count} waits share event key ${JSON.stringify(event_key)}, and each has a deadline of its own; name one by trigger_id`,
-    { event_key },
-  );
-
-const otherVersion = ({ id, event_key, version }: EventTrigger, given: number) =>
-  expectationFailed(
-    `the deadline of event trigger ${JSON.stringify(event_key)} is at version ${version}, not ${given}; ` +
-      "read the trigger, then send again with its version",
-    { trigger_id: id, event_key, version },
   );

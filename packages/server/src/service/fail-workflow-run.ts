@@ -1,4 +1,5 @@
 import { isTerminalStepStatus, isTerminalWorkflowRunStatus } from "@strait/core";
+import { WORKFLOW_RUN_FAILED } from "../domain/reasons.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import * as wakes from "../store/wakes.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
@@ -13,7 +14,7 @@ export async function failWorkflowRun(context: Context, projectId: string, id: s
     if (!locked || isTerminalWorkflowRunStatus(locked.status)) return;
     const steps = await stepRuns.list(tx, projectId, id);
     const live = steps.filter((step) => !isTerminalStepStatus(step.status));
-    await closeSteps(context, tx, { project_id: projectId, id }, live, SYSTEM, "the workflow run failed");
+    await closeSteps(context, tx, { project_id: projectId, id }, live, SYSTEM, WORKFLOW_RUN_FAILED);
     await workflowRuns.move(tx, projectId, id, "fail", SYSTEM, error);
   });
   context.signals.publish([`workflow_run:${id}`]);

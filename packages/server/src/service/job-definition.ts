@@ -1,4 +1,6 @@
 import type { CreateJob, ErrorIssue, Job, UpdateJob } from "@strait/contract";
+import { slugTaken } from "../domain/conflicts.ts";
+import { JOB_DEFAULTS } from "../domain/defaults.ts";
 import { conflict, notFound, validationError } from "../domain/errors.ts";
 import * as jobs from "../store/jobs.ts";
 import * as runs from "../store/runs.ts";
@@ -6,21 +8,6 @@ import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 import { endpointIssue } from "./endpoint-rules.ts";
 import { schemasOf } from "./payload-schema.ts";
-
-const DEFAULTS = {
-  description: null,
-  fallback_endpoint_url: null,
-  payload_schema: null,
-  tags: {},
-  max_attempts: 3,
-  timeout_secs: 300,
-  run_ttl_secs: null,
-  retry_strategy: "exponential",
-  retry_delays_secs: [],
-  default_run_metadata: {},
-  on_worker_lost: "retry",
-  enabled: true,
-} as const satisfies Partial<jobs.JobDefinition>;
 
 /** @throws {StraitError} `conflict` when the slug is taken; `validation_error`, also for a foreign project. */
 export async function createJob(
@@ -31,7 +18,7 @@ export async function createJob(
   const { db, clock, allowPrivateEndpoints } = context;
   checkOwner(caller, project_id, environment_id);
   const definition: jobs.JobDefinition = {
-    ...DEFAULTS,
+    ...JOB_DEFAULTS,
     ...defined(input),
     name: input.name,
     slug: input.slug,
@@ -45,7 +32,7 @@ export async function createJob(
       project_id: caller.projectId,
       environment_id: caller.environmentId,
     });
-    if (!job) throw slugTaken(definition.slug);
+    if (!job) throw slugTaken("job", definition.slug);
     await audit(context, tx, caller, "job.create", [job.id], { slug: job.slug });
     return job;
   });
@@ -60,7 +47,7 @@ export async function updateJob(context: Context, caller: Caller, reference: str
     const next: Job = { ...current, ...defined(changes) };
     checkDefinition(caller.projectId, next, allowPrivateEndpoints);
     const updated = await jobs.update(tx, next);
-    if (!updated) throw slugTaken(next.slug);
+    if (!updated) throw slugTaken("job", next.slug);
     await audit(context, tx, caller, "job.update", [updated.id], {
       slug: updated.slug,
       version: updated.version,
@@ -118,9 +105,6 @@ function checkDefinition(projectId: string, job: jobs.JobDefinition, allowPrivat
   const [first, ...rest] = issues;
   if (first) throw validationError([first, ...rest]);
 }
-
-const slugTaken = (slug: string) =>
-  conflict(`the slug ${JSON.stringify(slug)} is taken by another job of this project; choose another one`);
 
 /** Without the fields that are absent. */
 function defined<Fields extends object>(fields: Fields): { [Name in keyof Fields]: Exclude<Fields[Name], undefined> } {

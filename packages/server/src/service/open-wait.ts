@@ -1,6 +1,7 @@
 import type { BufferedPick, CancelPolicy, EventTrigger, OnConflict, TimeoutPolicy } from "@strait/contract";
 import { NOBODY } from "../domain/meet.ts";
 import { placeBeside } from "../domain/place-wait.ts";
+import { waitSuperseded } from "../domain/reasons.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import * as keyWaits from "../store/key-waits.ts";
@@ -61,8 +62,9 @@ export interface Wait {
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<EventTrigger> {
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await keyWaits.lockKeys(tx, [key]);
-  const peer = await keyWaits.lockPeer(tx, key);
-  const waiting = peer && wait.on_conflict !== "replace" ? [peer] : await lockAll(context, tx, key);
+  const isReplacing = wait.on_conflict === "replace" && !wait.broadcast;
+  const peer = isReplacing ? undefined : await keyWaits.lockPeer(tx, key);
+  const waiting = peer ? [peer] : await lockAll(context, tx, key);
   const id = context.clock.newId("trg");
   const place = placeBeside(waiting, wait);
   // Who takes another's place leaves the number as it is.
@@ -136,10 +138,7 @@ async function supersede(
   id: string,
   waiting: readonly EventTrigger[],
 ): Promise<settlements.SettledTrigger[]> {
-  const error =
-    "job_run_id" in owner
-      ? `event trigger superseded by the wait ${id} of run ${owner.job_run_id}`
-      : `event trigger superseded by the wait ${id} of workflow run ${owner.workflow_run_id}`;
+  const error = waitSuperseded(id, owner);
   const ends = waiting.map((trigger) => ({ projectId: trigger.project_id, triggerId: trigger.id, actor, error }));
   const superseded = await settleWaits(context, tx, "supersede", false, ends);
   if (superseded.length === ends.length) return superseded;

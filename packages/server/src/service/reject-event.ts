@@ -2,6 +2,7 @@ import type { Cancellation, Disposition, EventTrigger, SentEvent } from "@strait
 import { decideReject, type Rejection } from "../domain/decide-send.ts";
 import { notFound, type StraitError } from "../domain/errors.ts";
 import { metBy } from "../domain/meet.ts";
+import { waitRejected } from "../domain/reasons.ts";
 import * as events from "../store/events.ts";
 import { nameLatest } from "../store/key-waits.ts";
 import * as settlements from "../store/settlements.ts";
@@ -54,7 +55,7 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
       // Thrown here, so that the row of a key that nobody knows is rolled back.
       if (!met) throw decision.kind === "refuse" ? decision.error : notFound("event trigger", event_key);
       if (decision.kind === "deliver") {
-        const end = { ...event, error: `event trigger rejected by ${actor}: ${reason}`, due: false, lease_id: null };
+        const end = { ...event, error: waitRejected(actor, reason), due: false, lease_id: null };
         const rejected = await settlements.settle(
           tx,
           "reject",

@@ -1,5 +1,6 @@
 import type { Cancellation, CancellationKind } from "@strait/contract";
 import type { TriggerMove } from "@strait/core";
+import { WAIT_TIMED_OUT } from "../domain/reasons.ts";
 import type { Topic } from "../store/channel.ts";
 import { crashPoint } from "../store/crash-points.ts";
 import type { Transaction } from "../store/database.ts";
@@ -123,7 +124,7 @@ export const timedOut = (projectId: string, triggerId: string): WaitEnd => ({
   projectId,
   triggerId,
   actor: SYSTEM,
-  error: "event trigger timed out",
+  error: WAIT_TIMED_OUT,
 });
 
 /** Tells, after the commit, everybody whom ended waits concern. */

@@ -1,5 +1,6 @@
 import type { WorkflowRun } from "@strait/contract";
-import { conflict, notFound } from "../domain/errors.ts";
+import { disabled, noSteps } from "../domain/conflicts.ts";
+import { notFound } from "../domain/errors.ts";
 import * as stepRuns from "../store/step-runs.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
 import * as workflows from "../store/workflows.ts";
@@ -23,9 +24,8 @@ export async function startWorkflowRun(
   const run = await db.transaction(async (tx) => {
     const workflow = await workflows.find(tx, caller.projectId, reference);
     if (!workflow) throw notFound("workflow", reference);
-    const name = JSON.stringify(workflow.slug);
-    if (!workflow.enabled) throw conflict(`workflow ${name} is disabled; enable it to run it`);
-    if (workflow.steps.length === 0) throw conflict(`workflow ${name} has no steps; add one to run it`);
+    if (!workflow.enabled) throw disabled("workflow", workflow.slug);
+    if (workflow.steps.length === 0) throw noSteps(workflow.slug);
     await workflowRuns.insert(
       tx,
       {

@@ -1,5 +1,6 @@
 import type { DryRun, Job, TriggeredRun } from "@strait/contract";
-import { conflict, notFound, payloadMismatch } from "../domain/errors.ts";
+import { disabled } from "../domain/conflicts.ts";
+import { notFound, payloadMismatch } from "../domain/errors.ts";
 import { sql } from "../store/sql.ts";
 import type { Caller, Context } from "./context.ts";
 import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
@@ -97,7 +98,7 @@ export async function enabledJob(
 ): Promise<Job> {
   const job = await context.jobs.find(caller.projectId, reference);
   if (!job) throw notFound("job", reference);
-  if (!job.enabled) throw conflict(`job ${JSON.stringify(job.slug)} is disabled; enable it to run it`);
+  if (!job.enabled) throw disabled("job", job.slug);
   if (job.payload_schema !== null) {
     const issues = items.flatMap((item, index) =>
       schemasOf(job.project_id).payloadIssues(job.payload_schema, item.payload, fieldOf(index)),

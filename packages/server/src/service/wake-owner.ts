@@ -1,3 +1,4 @@
+import { waitEnded } from "../domain/reasons.ts";
 import { effectOf } from "../domain/wait-effect.ts";
 import * as runMoves from "../store/run-moves.ts";
 import * as runs from "../store/runs.ts";
@@ -32,10 +33,7 @@ export async function wakeOwner({ db, signals, metrics }: Context, projectId: st
             checkpoint: ended.checkpoint,
             checkpoint_source: ended.checkpoint === null ? null : "event_trigger",
             resume_reason,
-            error:
-              move === "resume"
-                ? null
-                : (ended.error ?? `the wait on ${JSON.stringify(ended.event_key)} is ${ended.status}`),
+            error: move === "resume" ? null : (ended.error ?? waitEnded(ended)),
             error_class: move === "timeOut" ? "timeout" : move === "fail" ? "reported" : null,
           },
         ],

@@ -1,7 +1,9 @@
 import type { ErrorIssue, Workflow, WorkflowStep } from "@strait/contract";
 import { rootSteps, topologicalOrder } from "@strait/core";
+import { slugTaken } from "../domain/conflicts.ts";
 import { conflict, notFound, validationError } from "../domain/errors.ts";
 import { normalizeSteps } from "../domain/normalize-steps.ts";
+import { unknownJob } from "../domain/request-rules.ts";
 import * as jobs from "../store/jobs.ts";
 import type { Queryable } from "../store/sql.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
@@ -51,11 +53,7 @@ export async function checkSteps(
     if (step.job_id === null) return step;
     const id = ids.get(step.job_id);
     if (id === undefined) {
-      issues.push({
-        field: `/steps/${index}/job_id`,
-        rule: "knownJob",
-        fix: `create the job ${JSON.stringify(step.job_id)} first, or correct the reference`,
-      });
+      issues.push(unknownJob(index, step.job_id));
     }
     return { ...step, job_id: id ?? step.job_id };
   });
@@ -93,7 +91,7 @@ export async function createWorkflow(
       enabled: input.enabled ?? true,
       steps,
     });
-    if (!workflow) throw slugTaken(input.slug);
+    if (!workflow) throw slugTaken("workflow", input.slug);
     await audit(context, tx, caller, "workflow.create", [workflow.id], { slug: workflow.slug });
     return workflow;
   });
@@ -124,7 +122,7 @@ export async function updateWorkflow(
       enabled: input.enabled ?? current.enabled,
       steps: steps ?? current.steps,
     });
-    if (!updated) throw slugTaken(input.slug ?? current.slug);
+    if (!updated) throw slugTaken("workflow", input.slug ?? current.slug);
     await audit(context, tx, caller, "workflow.update", [updated.id], {
       slug: updated.slug,
       version: updated.version,
@@ -148,8 +146,3 @@ export async function deleteWorkflow(context: Context, caller: Caller, reference
     await audit(context, tx, caller, "workflow.delete", [workflow.id], { slug: workflow.slug });
   });
 }
-
-const slugTaken = (slug: string) =>
-  conflict(`the slug ${JSON.stringify(slug)} is taken by another workflow of this project; choose another one`, {
-    slug,
-  });

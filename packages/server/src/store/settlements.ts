@@ -16,7 +16,7 @@ export interface Settlement {
   readonly payload_digest: string | null;
   readonly actor: string;
   readonly channel: string | null;
-  /** Its event's id, to be recorded: null without one (a timeout), or where another wait records it, which it ends too. */
+  /** Its event's id, to be recorded: null without one (a timeout), or where another wait or the caller (a rejection) records it. */
   readonly event_id: string | null;
   readonly idempotency_key: string | null;
   /** For the delivery to `notify_url`, where there is one. */

@@ -1,16 +1,18 @@
 import type { EventTrigger } from "@strait/contract";
 import { isTerminalTriggerStatus } from "@strait/core";
-import { notFound, validationError } from "@strait/server/pure";
+import { checkNewDeadline, checkWindow, DEFAULT_TTL_SECS, eventKeyOf, notFound } from "@strait/server/pure";
 import { cancelEvent, extendEvent, rejectEvent, sendEvent } from "../sends.ts";
 import type { Store } from "../store.ts";
 import { openStream } from "../streams.ts";
 import { standingOf } from "../waits.ts";
 import { pageOf, recordOf } from "../wire.ts";
-import { deadlineOf, eventKeyOf, type Modeled, newestFirst } from "./model.ts";
+import { deadlineOf, type Modeled, newestFirst } from "./model.ts";
+
+const IN_PATH = "/path/eventKey";
 
 /** The trigger of a key, or the one of them that is named. */
 function triggerOf(store: Store, text: string, triggerId: string | undefined): EventTrigger {
-  const key = eventKeyOf(text);
+  const key = eventKeyOf(text, IN_PATH);
   const current = standingOf(store, key).waiting.at(-1)?.id ?? store.keys.get(key)?.latest;
   const trigger = store.triggers.get(triggerId ?? current ?? "");
   if (trigger?.event_key !== key) throw notFound("event trigger", triggerId ?? key);
@@ -26,10 +28,7 @@ export const eventOperations: Modeled = {
   getV1Events(store, { query }) {
     const { status, source_type, workflow_run_id, prefix, expires_after, expires_before } = query;
     const isWindow = (expires_after ?? expires_before) !== undefined;
-    if (isWindow && status !== undefined && status !== "waiting") {
-      const fix = "leave status out, or ask for waiting: only what waits has a deadline ahead";
-      throw validationError([{ field: "/query/status", rule: "waitingWithDeadline", fix }]);
-    }
+    checkWindow(query);
     const rows = newestFirst(store.triggers.all()).filter(
       (trigger) =>
         (status === undefined || trigger.status === status) &&
@@ -50,7 +49,7 @@ export const eventOperations: Modeled = {
 
   deleteV1EventsByEventKey(store, { pathParams, query, caller }) {
     const meant = {
-      event_key: eventKeyOf(pathParams.eventKey),
+      event_key: eventKeyOf(pathParams.eventKey, IN_PATH),
       generation: null,
       trigger_id: query.trigger_id ?? null,
     };
@@ -58,7 +57,7 @@ export const eventOperations: Modeled = {
   },
 
   async getV1EventsByEventKeySends(store, { pathParams, query }) {
-    const key = eventKeyOf(pathParams.eventKey);
+    const key = eventKeyOf(pathParams.eventKey, IN_PATH);
     const rows = newestFirst(store.events.all()).filter(
       (event) =>
         event.event_key === key &&
@@ -72,10 +71,10 @@ export const eventOperations: Modeled = {
   postV1EventsByEventKeySend: (store, { pathParams, body, caller, idempotencyKey }) =>
     sendEvent(store, {
       ...meantBy(body),
-      event_key: eventKeyOf(pathParams.eventKey),
+      event_key: eventKeyOf(pathParams.eventKey, IN_PATH),
       payload: body?.payload ?? null,
       if_no_waiter: body?.if_no_waiter ?? "buffer",
-      ttl_secs: body?.ttl_secs ?? 604_800,
+      ttl_secs: body?.ttl_secs ?? DEFAULT_TTL_SECS,
       for_next: body?.for_next ?? false,
       actor: caller.actor,
       channel: "api",
@@ -86,7 +85,7 @@ export const eventOperations: Modeled = {
     status: 200,
     body: rejectEvent(store, {
       ...meantBy(body),
-      event_key: eventKeyOf(pathParams.eventKey),
+      event_key: eventKeyOf(pathParams.eventKey, IN_PATH),
       reason: body.reason,
       details: body.details ?? null,
       actor: caller.actor,
@@ -94,12 +93,13 @@ export const eventOperations: Modeled = {
   }),
 
   postV1EventsByEventKeyExtend(store, { pathParams, body }) {
-    if (body.timeout_secs === undefined && body.deadline === undefined) {
-      const fix = "send timeout_secs, which may be null for no deadline, or deadline";
-      throw validationError([{ field: "/timeout_secs", rule: "required", fix }]);
-    }
+    checkNewDeadline(body);
     const { timeout_secs, deadline } = deadlineOf(body);
-    const change = { ...meantBy(body), event_key: eventKeyOf(pathParams.eventKey), version: body.version ?? null };
+    const change = {
+      ...meantBy(body),
+      event_key: eventKeyOf(pathParams.eventKey, IN_PATH),
+      version: body.version ?? null,
+    };
     return { status: 200, body: extendEvent(store, { ...change, timeout_secs, deadline }) };
   },
 

@@ -1,6 +1,5 @@
 import type { OperationId } from "@strait/contract";
-import { checkEventKey } from "@strait/core";
-import { notFound, StraitError, validationError } from "@strait/server/pure";
+import { checkOneDeadline, DEFAULT_TIMEOUT_SECS, notFound, slugTaken } from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
 import type { MockOperations } from "../../operations.ts";
 import type { MockCall } from "../../runtime.ts";
@@ -28,12 +27,6 @@ export type Modeled = {
   readonly [Id in OperationId]?: (store: Store, call: StateCall<Id>) => StateAnswer<Id> | Promise<StateAnswer<Id>>;
 };
 
-export function eventKeyOf(text: string, field = "/path/eventKey"): string {
-  const checked = checkEventKey(text);
-  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
-  return checked.value;
-}
-
 export function found<Row>(row: Row | undefined, resource: string, id: string): Row {
   if (row === undefined) throw notFound(resource, id);
   return row;
@@ -50,10 +43,8 @@ export function named<Row extends Named>(rows: readonly Row[], resource: string,
   return found(row, resource, reference);
 }
 
-export function refuseTaken(rows: readonly Named[], slug: string, what: string): void {
-  if (!rows.some((row) => row.slug === slug)) return;
-  const message = `the slug ${JSON.stringify(slug)} is taken by another ${what} of this project; choose another one`;
-  throw new StraitError("conflict", message, { details: { slug } });
+export function refuseTaken(rows: readonly Named[], what: "job" | "workflow", slug: string): void {
+  if (rows.some((row) => row.slug === slug)) throw slugTaken(what, slug);
 }
 
 export const newestFirst = <Row>(rows: readonly Row[]): Row[] => rows.toReversed();
@@ -63,11 +54,7 @@ export function deadlineOf(body: { readonly timeout_secs?: number | null; readon
   readonly timeout_secs: number | null;
   readonly deadline: string | null;
 } {
-  const { timeout_secs = 3_600, deadline = null } = body;
-  if (deadline !== null && body.timeout_secs !== undefined) {
-    throw validationError([
-      { field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" },
-    ]);
-  }
+  checkOneDeadline(body);
+  const { timeout_secs = DEFAULT_TIMEOUT_SECS, deadline = null } = body;
   return { timeout_secs, deadline: deadline === null ? null : timestampOf(deadline) };
 }

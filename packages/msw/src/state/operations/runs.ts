@@ -2,9 +2,11 @@ import type { CreateJob, Job, JsonValue, Run, RunSummary } from "@strait/contrac
 import { isTerminalRunStatus, jsonEquals } from "@strait/core";
 import {
   bufferedSince,
-  conflict,
+  disabled,
+  eventKeyOf,
   idempotencyMismatch,
   illegalMove,
+  JOB_DEFAULTS,
   payloadMismatch,
   validationError,
 } from "@strait/server/pure";
@@ -25,28 +27,17 @@ import { openStream } from "../streams.ts";
 import { payloadIssues, termIssues } from "../terms.ts";
 import { openWait } from "../waits.ts";
 import { digestOf, pageOf } from "../wire.ts";
-import { deadlineOf, eventKeyOf, found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
+import { deadlineOf, found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
 
 function summaryOf({ payload: _, result: _result, checkpoint: _checkpoint, ...summary }: Run): RunSummary {
   return summary;
 }
 
 function createJob({ clock, jobs, project }: Store, body: CreateJob): Job {
-  refuseTaken(jobs.all(), body.slug, "job");
+  refuseTaken(jobs.all(), "job", body.slug);
   const now = clock.timestamp();
   return jobs.put({
-    description: null,
-    fallback_endpoint_url: null,
-    payload_schema: null,
-    tags: {},
-    max_attempts: 3,
-    timeout_secs: 300,
-    run_ttl_secs: null,
-    retry_strategy: "exponential",
-    retry_delays_secs: [],
-    default_run_metadata: {},
-    on_worker_lost: "retry",
-    enabled: true,
+    ...JOB_DEFAULTS,
     ...body,
     ...project,
     id: clock.newId("job"),
@@ -92,7 +83,7 @@ export const runOperations: Modeled = {
 
   async postV1JobsByJobIDTrigger(store, { pathParams, body, idempotencyKey }) {
     const job = named(store.jobs.all(), "job", pathParams.jobID);
-    if (!job.enabled) throw conflict(`job ${JSON.stringify(job.slug)} is disabled; enable it to run it`);
+    if (!job.enabled) throw disabled("job", job.slug);
     const { payload = null, tags = {}, scheduled_at = null, priority = 0 } = body ?? {};
     const [first, ...others] =
       job.payload_schema === null ? [] : payloadIssues(job.payload_schema, payload, "/payload");

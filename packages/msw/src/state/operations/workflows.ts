@@ -1,4 +1,5 @@
 import type {
+  CreateStreamToken,
   CreateWorkflow,
   StreamToken,
   Workflow,
@@ -7,12 +8,21 @@ import type {
   WorkflowStep,
 } from "@strait/contract";
 import { isTerminalWorkflowRunStatus } from "@strait/core";
-import { conflict, normalizeSteps, notFound, validationError } from "@strait/server/pure";
+import {
+  disabled,
+  eventKeyOf,
+  normalizeSteps,
+  noSteps,
+  notFound,
+  oneOf,
+  unknownJob,
+  validationError,
+} from "@strait/server/pure";
 import type { Store } from "../store.ts";
 import { openStream } from "../streams.ts";
 import { pageOf } from "../wire.ts";
 import { cancelWorkflowRun, startWorkflowRun } from "../workflow-runs.ts";
-import { eventKeyOf, found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
+import { found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
 
 function stepsOf({ jobs }: Store, inputs: NonNullable<CreateWorkflow["steps"]>): WorkflowStep[] {
   const normalized = normalizeSteps(inputs);
@@ -21,13 +31,12 @@ function stepsOf({ jobs }: Store, inputs: NonNullable<CreateWorkflow["steps"]>):
     if (step.job_id === null) return step;
     const job = jobs.all().find(({ id, slug }) => id === step.job_id || slug === step.job_id);
     if (job) return { ...step, job_id: job.id };
-    const fix = `create the job ${JSON.stringify(step.job_id)} first, or correct the reference`;
-    throw validationError([{ field: `/steps/${index}/job_id`, rule: "knownJob", fix }]);
+    throw validationError([unknownJob(index, step.job_id)]);
   });
 }
 
 function createWorkflow(store: Store, { steps = [], ...body }: CreateWorkflow): Workflow {
-  refuseTaken(store.workflows.all(), body.slug, "workflow");
+  refuseTaken(store.workflows.all(), "workflow", body.slug);
   const now = store.clock.timestamp();
   return store.workflows.put({
     description: null,
@@ -50,27 +59,17 @@ function withoutSteps({ steps: _, ...run }: WorkflowRunWithSteps): WorkflowRun {
 const runOf = ({ workflowRuns }: Store, id: string) => found(workflowRuns.get(id), "workflow run", id);
 
 /** The stream that a token is asked for. */
-function streamOf(
-  store: Store,
-  { event_key, run_id, workflow_run_id }: { event_key?: string; run_id?: string; workflow_run_id?: string },
-): { readonly subject: string; readonly path: string } {
-  const given = [event_key, run_id, workflow_run_id].filter((value) => value !== undefined);
-  const [subject = ""] = given;
-  if (given.length !== 1) {
-    const fix = "name exactly one of event_key, run_id, workflow_run_id";
-    throw validationError([{ field: "", rule: "oneOf", fix }]);
-  }
-  if (event_key !== undefined) {
-    const key = eventKeyOf(event_key, "/event_key");
+function streamOf(store: Store, body: CreateStreamToken): { readonly subject: string; readonly path: string } {
+  const [field, value] = oneOf(["event_key", "run_id", "workflow_run_id"], body);
+  if (field === "event_key") {
+    const key = eventKeyOf(value, "/event_key");
     if (!store.keys.has(key)) throw notFound("event trigger", key);
     return { subject: key, path: `/v1/events/${encodeURIComponent(key)}/stream` };
   }
-  if (run_id !== undefined) found(store.runs.get(run_id), "run", run_id);
-  else runOf(store, subject);
-  return {
-    subject,
-    path: `/v1/${run_id === undefined ? "workflow-runs" : "runs"}/${encodeURIComponent(subject)}/stream`,
-  };
+  if (field === "run_id") found(store.runs.get(value), "run", value);
+  else runOf(store, value);
+  const kind = field === "run_id" ? "runs" : "workflow-runs";
+  return { subject: value, path: `/v1/${kind}/${encodeURIComponent(value)}/stream` };
 }
 
 export const workflowOperations: Modeled = {
@@ -85,9 +84,8 @@ export const workflowOperations: Modeled = {
 
   postV1WorkflowsByWorkflowIDTrigger(store, { pathParams, body }) {
     const workflow = named(store.workflows.all(), "workflow", pathParams.workflowID);
-    const name = JSON.stringify(workflow.slug);
-    if (!workflow.enabled) throw conflict(`workflow ${name} is disabled; enable it to run it`);
-    if (workflow.steps.length === 0) throw conflict(`workflow ${name} has no steps; add one to run it`);
+    if (!workflow.enabled) throw disabled("workflow", workflow.slug);
+    if (workflow.steps.length === 0) throw noSteps(workflow.slug);
     const run = startWorkflowRun(store, workflow, { payload: body?.payload ?? null, tags: body?.tags ?? {} });
     return { status: 201, body: withoutSteps(run) };
   },

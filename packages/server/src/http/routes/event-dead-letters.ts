@@ -1,8 +1,9 @@
+import { DEFAULT_TTL_SECS } from "../../domain/defaults.ts";
+import { eventKeyOf } from "../../domain/request-rules.ts";
 import { discardDeadLetter, retargetDeadLetter } from "../../service/dead-letters.ts";
 import * as deadLetters from "../../store/dead-letters.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
-import { eventKeyOf } from "./events.ts";
 
 export const eventDeadLettersRoutes: HandlersOf<"event-dead-letters"> = {
   getV1EventDeadLetters({ context, caller, query }) {
@@ -19,7 +20,7 @@ export const eventDeadLettersRoutes: HandlersOf<"event-dead-letters"> = {
       trigger_id: body.trigger_id ?? null,
       if_no_waiter: body.if_no_waiter ?? "buffer",
       for_next: body.for_next ?? false,
-      ttl_secs: body.ttl_secs ?? 604_800,
+      ttl_secs: body.ttl_secs ?? DEFAULT_TTL_SECS,
     }),
 
   postV1EventDeadLettersByEventIDDiscard: ({ context, caller, path }) =>

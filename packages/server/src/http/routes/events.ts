@@ -1,7 +1,9 @@
 import type { EventTrigger, TriggerStatus } from "@strait/contract";
-import { checkEventKey, checkEventKeyPrefix, isTerminalTriggerStatus } from "@strait/core";
+import { checkEventKeyPrefix, isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
+import { DEFAULT_TTL_SECS } from "../../domain/defaults.ts";
 import { notFound, validationError } from "../../domain/errors.ts";
+import { checkNewDeadline, checkWindow, eventKeyOf } from "../../domain/request-rules.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import type { Caller, Context } from "../../service/context.ts";
 import { explainEvent } from "../../service/explain-event.ts";
@@ -18,19 +20,6 @@ import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
 import { openStream } from "../streams.ts";
 import { subjectSource } from "../subject-source.ts";
-
-/** The key in its one form, or 400. */
-export function eventKeyOf(text: string, field: string): string {
-  const checked = checkEventKey(text);
-  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
-  return checked.value;
-}
-
-/** @throws {StraitError} `validation_error` when a deadline is given in two ways. */
-export function checkOneDeadline(body: { timeout_secs?: number | null; deadline?: string }): void {
-  if (body.deadline === undefined || body.timeout_secs === undefined) return;
-  throw validationError([{ field: "/deadline", rule: "notWithTimeout", fix: "send either timeout_secs or deadline" }]);
-}
 
 const IN_PATH = "/path/eventKey";
 
@@ -70,11 +59,7 @@ const keyOf = ({ projectId, environmentId }: Caller, text: string): keyWaits.Eve
 
 export const eventsRoutes: HandlersOf<"events"> = {
   getV1Events({ context, caller, query }) {
-    const { status, expires_after, expires_before } = query;
-    if ((expires_after ?? expires_before) !== undefined && status !== undefined && status !== "waiting") {
-      const fix = "leave status out, or ask for waiting: only what waits has a deadline ahead";
-      throw validationError([{ field: "/query/status", rule: "waitingWithDeadline", fix }]);
-    }
+    checkWindow(query);
     // Keys are stored in NFC.
     const filter = query.prefix === undefined ? query : { ...query, prefix: query.prefix.normalize("NFC") };
     return triggerLists.list(context.db, caller.projectId, filter, pageOf(query));
@@ -113,7 +98,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
       event_key: eventKeyOf(path.eventKey, IN_PATH),
       payload: body?.payload ?? null,
       if_no_waiter: body?.if_no_waiter ?? "buffer",
-      ttl_secs: body?.ttl_secs ?? 604_800,
+      ttl_secs: body?.ttl_secs ?? DEFAULT_TTL_SECS,
       for_next: body?.for_next ?? false,
       generation: body?.generation ?? null,
       trigger_id: body?.trigger_id ?? null,
@@ -136,11 +121,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
 
   async postV1EventsByEventKeyExtend({ context, caller, path, body }) {
     const { timeout_secs, deadline } = body;
-    if (timeout_secs === undefined && deadline === undefined) {
-      const fix = "send timeout_secs, which may be null for no deadline, or deadline";
-      throw validationError([{ field: "/timeout_secs", rule: "required", fix }]);
-    }
-    checkOneDeadline(body);
+    checkNewDeadline(body);
     return extendEvent(context, caller, {
       event_key: eventKeyOf(path.eventKey, IN_PATH),
       timeout_secs: timeout_secs ?? null,

@@ -1,7 +1,9 @@
 import type { GroupedWait, WaitForEvent } from "@strait/contract";
 import { neededBy } from "../../domain/decide-group.ts";
+import { DEFAULT_TIMEOUT_SECS } from "../../domain/defaults.ts";
 import { notFound, payloadTooLarge, validationError } from "../../domain/errors.ts";
 import { ON_CONFLICT_OR_BROADCAST } from "../../domain/normalize-steps.ts";
+import { checkOneDeadline, eventKeyOf } from "../../domain/request-rules.ts";
 import type { Context } from "../../service/context.ts";
 import { receiveMessages } from "../../service/receive-messages.ts";
 import * as report from "../../service/report-run.ts";
@@ -13,9 +15,7 @@ import * as reports from "../../store/run-reports.ts";
 import * as runs from "../../store/runs.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
-import { checkOneDeadline, eventKeyOf } from "./events.ts";
 
-const DEFAULT_TIMEOUT_SECS = 3_600;
 const MAX_STATE_BYTES = 64 * 1024;
 
 export const sdkRunsRoutes: HandlersOf<"sdk-runs"> = {

@@ -1,6 +1,6 @@
+import { eventKeyOf } from "../../domain/request-rules.ts";
 import { createStreamToken } from "../../service/create-stream-token.ts";
 import type { HandlersOf } from "../handlers.ts";
-import { eventKeyOf } from "./events.ts";
 
 export const streamsRoutes: HandlersOf<"streams"> = {
   postV1StreamTokens({ context, caller, body, streamTokens }) {

@@ -1,0 +1,36 @@
+import { conflict, expectationFailed, type StraitError } from "./errors.ts";
+
+/** What is named by a slug, which it shares with nothing of its kind in its project. */
+type Named = "job" | "workflow";
+
+export function slugTaken(what: Named, slug: string): StraitError {
+  const message = `the slug ${quote(slug)} is taken by another ${what} of this project; choose another one`;
+  return conflict(message, { slug });
+}
+
+export function disabled(what: Named, slug: string): StraitError {
+  return conflict(`${what} ${quote(slug)} is disabled; enable it to run it`);
+}
+
+export function noSteps(slug: string): StraitError {
+  return conflict(`workflow ${quote(slug)} has no steps; add one to run it`);
+}
+
+/** A deadline is to be changed, and `count` waits share the key. */
+export function severalWait(event_key: string, count: number): StraitError {
+  const message = `${count} waits share event key ${quote(event_key)}, and each has a deadline of its own; name one by trigger_id`;
+  return conflict(message, { event_key });
+}
+
+/** A deadline is to be changed that was changed since the caller has read it. */
+export function otherVersion(
+  { id, event_key, version }: { readonly id: string; readonly event_key: string; readonly version: number },
+  given: number,
+): StraitError {
+  const message =
+    `the deadline of event trigger ${quote(event_key)} is at version ${version}, not ${given}; ` +
+    "read the trigger, then send again with its version";
+  return expectationFailed(message, { trigger_id: id, event_key, version });
+}
+
+const quote = (text: string): string => JSON.stringify(text);

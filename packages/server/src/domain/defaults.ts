@@ -1,0 +1,24 @@
+import type { Job } from "@strait/contract";
+
+// What absent fields mean. The contract says the same to whoever reads it.
+
+/** How long a wait takes when it does not say: an hour. */
+export const DEFAULT_TIMEOUT_SECS = 3_600;
+
+/** How long an event that nobody waits for is kept when its sender does not say: seven days. */
+export const DEFAULT_TTL_SECS = 604_800;
+
+export const JOB_DEFAULTS = {
+  description: null,
+  fallback_endpoint_url: null,
+  payload_schema: null,
+  tags: {},
+  max_attempts: 3,
+  timeout_secs: 300,
+  run_ttl_secs: null,
+  retry_strategy: "exponential",
+  retry_delays_secs: [],
+  default_run_metadata: {},
+  on_worker_lost: "retry",
+  enabled: true,
+} as const satisfies Partial<Job>;
