@@ -23,6 +23,21 @@ const keySettlementTypes = {
   trigger_id: "text",
 } as const satisfies Record<keyof KeySettlement, string>;
 
+/** What `settleOn` needs of it; most sends name neither generation nor trigger, and have no idempotency key. */
+const freeTypes = {
+  project_id: "text",
+  environment_id: "text",
+  event_key: "text",
+  payload: "text",
+  payload_digest: "text",
+  actor: "text",
+  channel: "text",
+  event_id: "text",
+  generation: "int4?",
+  trigger_id: "text?",
+  idempotency_key: "text?",
+} as const satisfies Partial<Record<keyof KeySettlement, string>>;
+
 /**
  * Delivers events to the triggers that wait for their keys (K4: the first try of a send). Items that meet no clean hit
  * are missing from the answer; the caller takes the key rows and looks again.
@@ -88,7 +103,7 @@ function settleOn(
     WITH lease AS (SELECT id FROM leases WHERE id = ${lease} AND alive FOR KEY SHARE),
     found AS (
       SELECT t.*, i.payload, i.payload_digest, i.actor, i.channel, i.event_id, i.idempotency_key
-      FROM ${records("i", keySettlementTypes, items)}
+      FROM ${records<Pick<KeySettlement, keyof typeof freeTypes>>("i", freeTypes, items)}
       CROSS JOIN LATERAL (
         SELECT t.project_id, t.id AS trigger_id, t.job_run_id, t.notify_url FROM event_triggers t
         WHERE ${isHit(sql`i.trigger_id`)} FOR NO KEY UPDATE SKIP LOCKED) t),
