@@ -81,6 +81,7 @@ function pathsFile({ operations }: Spec): GeneratedFile {
 
 function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
   const names = new Set<string>(["ErrorResponse"]);
+  const results = new Map<string, string>();
   const own: string[] = [];
   for (const operation of spec.operations) {
     const rendered = operationTypes(types, operation);
@@ -89,7 +90,9 @@ function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
     if (operation.media === "sse") {
       own.push(eventType(operation, names));
     } else {
-      own.push(resultType(operation, rendered), errorType(operation));
+      const result = resultOf(operation, rendered);
+      results.set(operation.id, result);
+      own.push(resultType(operation, result), errorType(operation));
     }
   }
   return typescriptFile(
@@ -99,7 +102,7 @@ import type { ErrorsByStatus, RunTokenExpiredError, ServerError, UnexpectedStatu
 ${importTypes(names, "./types.ts")}`,
     CALL,
     ...own,
-    ...surfaces.flatMap((surface) => surfaceInterfaces(spec.operations, surface)),
+    ...surfaces(results).flatMap((surface) => surfaceInterfaces(spec.operations, surface)),
   );
 }
 
@@ -135,10 +138,12 @@ function member(name: string, type: string, required: boolean): string {
   return `  readonly ${name}${required ? "" : "?"}: ${nested(type, "  ")}${required ? "" : " | undefined"};\n`;
 }
 
-function resultType({ id, successes }: Operation, types: OperationTypes): string {
-  const bodies = new Set(successes.map(({ status }) => types.answers.get(status) ?? "undefined"));
-  const comment = docComment(`What \`${id}\` answers.`);
-  return `${comment}export type ${upperFirst(id)}Result = ${[...bodies].join(" | ")};\n`;
+function resultOf({ successes }: Operation, types: OperationTypes): string {
+  return [...new Set(successes.map(({ status }) => types.answers.get(status) ?? "undefined"))].join(" | ");
+}
+
+function resultType({ id }: Operation, result: string): string {
+  return `${docComment(`What \`${id}\` answers.`)}export type ${upperFirst(id)}Result = ${result};\n`;
 }
 
 /** What a stream tells about: the schema that the contract names as the content of its events. */
@@ -161,30 +166,37 @@ function errorType({ id, auth, errors }: Operation): string {
   return `${comment}export type ${upperFirst(id)}Error =\n${members.map((text) => `  | ${text}`).join("\n")};\n`;
 }
 
-const surfaces: readonly Surface[] = [
-  {
-    name: "OperationsPromise",
-    what: "operations",
-    has: ({ media }) => media !== "sse",
-    signature: (name, optional) => `(input${optional}: ${name}Input): Promise<${name}Result>`,
-  },
-  {
-    name: "Operations",
-    what: "operations",
-    has: ({ media }) => media !== "sse",
-    signature: (name, optional) => `(input${optional}: ${name}Input): Promise<Answer<${name}Result, ${name}Error>>`,
-  },
-  {
-    name: "Streams",
-    what: "event streams",
-    has: ({ media }) => media === "sse",
-    signature: (name, optional) => `(input${optional}: ${name}Input): EventStream<${name}Event>`,
-  },
-  {
-    name: "Pagination",
-    what: "lists",
-    has: ({ paginated }) => paginated,
-    signature: (name, optional) =>
-      `(input${optional}: ${name}Input, options?: PaginateOptions): Paginator<${name}Result["data"][number], ${name}Result>`,
-  },
-];
+/**
+ * @param results - The type of what each operation answers. A method names it rather than its alias `…Result`, which a
+ *   compiler would have to look up for each call.
+ */
+function surfaces(results: ReadonlyMap<string, string>): readonly Surface[] {
+  return [
+    {
+      name: "OperationsPromise",
+      what: "operations",
+      has: ({ media }) => media !== "sse",
+      signature: (name, optional, { id }) => `(input${optional}: ${name}Input): Promise<${results.get(id)}>`,
+    },
+    {
+      name: "Operations",
+      what: "operations",
+      has: ({ media }) => media !== "sse",
+      signature: (name, optional, { id }) =>
+        `(input${optional}: ${name}Input): Promise<Answer<${results.get(id)}, ${name}Error>>`,
+    },
+    {
+      name: "Streams",
+      what: "event streams",
+      has: ({ media }) => media === "sse",
+      signature: (name, optional) => `(input${optional}: ${name}Input): EventStream<${name}Event>`,
+    },
+    {
+      name: "Pagination",
+      what: "lists",
+      has: ({ paginated }) => paginated,
+      signature: (name, optional) =>
+        `(input${optional}: ${name}Input, options?: PaginateOptions): Paginator<${name}Result["data"][number], ${name}Result>`,
+    },
+  ];
+}

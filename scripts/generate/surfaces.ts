@@ -9,7 +9,7 @@ export interface Surface {
   readonly what: string;
   has(operation: Operation): boolean;
   /** The signature behind the name of the method, given the operation's name in PascalCase. */
-  signature(name: string, optional: string): string;
+  signature(name: string, optional: string, operation: Operation): string;
 }
 
 /**
@@ -50,7 +50,8 @@ function groupName(auth: readonly Credential[]): string {
 function method(operation: Operation, surface: Surface): string {
   const title = /[.?!]$/.test(operation.summary) ? operation.summary : `${operation.summary}.`;
   const comment = docComment(`${title}\n\n${operation.description}`, "  ");
-  return `${comment}  ${operation.id}${surface.signature(upperFirst(operation.id), needsInput(operation) ? "" : "?")};\n`;
+  const signature = surface.signature(upperFirst(operation.id), needsInput(operation) ? "" : "?", operation);
+  return `${comment}  ${operation.id}${signature};\n`;
 }
 
 export function needsQuery({ queryParameters }: Operation): boolean {

@@ -4,7 +4,9 @@ import { examples, type OperationInfo, operations } from "@strait/contract";
 export interface Style {
   readonly imports: string;
   /** A call of an operation as an expression, with a request that the contract has for it as an example. */
-  call(operation: OperationInfo, request: Request, turn: number): string;
+  call(operation: OperationInfo, request: Request): string;
+  /** What somebody has typed who is to be told which operations there are, and then what the body of one may have. */
+  readonly typed: readonly [operations: string, body: string];
 }
 
 /** The parts of an example, as source; undefined where the operation takes none. */
@@ -18,7 +20,7 @@ interface Request {
 export function consumerProgram({ imports, call }: Style): string {
   const calls = Object.values<OperationInfo>(operations)
     .filter(({ media }) => media !== "sse")
-    .flatMap((operation) => [0, 1].map((turn) => call(operation, requestOf(operation), turn)));
+    .flatMap((operation) => [operation, operation].map((each) => call(each, requestOf(each))));
   const statements = calls.map((expression, index) => `  const r${index} = await ${expression};\n  use(r${index});`);
   return `${imports}
 function use(_answer: unknown): void {}
@@ -28,17 +30,20 @@ ${statements.join("\n")}
 `;
 }
 
-/** The program in our style: both surfaces, and a client of each credential. @param entry - The module to import. */
-export function ourStyle(entry: string): Style {
+/**
+ * The program in our style, with a client of each credential.
+ *
+ * @param entry - The module to import.
+ */
+export function ourStyle(entry: string, surface: "operations" | "operationsPromise"): Style {
   const clients = ["bearer", "runToken", "internalSecret"].map(
     (type) => `const ${type} = createClient({ baseUrl: "https://x", auth: { type: "${type}", token: "t" } });`,
   );
   return {
     imports: [`import { createClient } from ${JSON.stringify(entry)};`, ...clients].join("\n"),
-    call: ({ id, auth }, { path, query, body }, turn) => {
-      const surface = turn === 0 ? "operationsPromise" : "operations";
-      return `${auth[0] ?? "bearer"}.${surface}.${id}(${members({ pathParams: path, query, body })})`;
-    },
+    call: ({ id, auth }, { path, query, body }) =>
+      `${auth[0] ?? "bearer"}.${surface}.${id}(${members({ pathParams: path, query, body })})`,
+    typed: [`bearer.${surface}.`, "postV1Jobs({ body: { "],
   };
 }
 
@@ -52,6 +57,7 @@ const client = createClient<paths>({ baseUrl: "https://x" });`,
       const params = members({ path, query });
       return `client.${method}("${template}", ${members({ params: params || undefined, body }) || "{}"})`;
     },
+    typed: ['client.POST("/', 'v1/jobs", { body: { '],
   },
   "hey-api": {
     imports: `import { createClient } from "../gen/hey-api/client";
@@ -60,10 +66,12 @@ const client = createClient({ baseUrl: "https://x" });`,
     call: ({ id }, { path, query, body }) =>
       // It spells some names in its own way.
       `sdk.${id.replaceAll("ID", "Id")}(${members({ client: "client", path, query, body })})`,
+    typed: ["sdk.", "postV1Jobs({ client, body: { "],
   },
   redocly: {
     imports: 'import { client } from "../gen/redocly/client";',
     call: ({ id }, { path, query, body }) => `client.${id}(${members({ path, query, body })})`,
+    typed: ["client.", "postV1Jobs({ body: { "],
   },
 };
 

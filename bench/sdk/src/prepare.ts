@@ -13,6 +13,7 @@ const dependencies = {
   openai: "6.49.0",
   "openapi-fetch": "0.17.0",
   typescript: "5.9.3",
+  "typescript-7.0": "npm:typescript@7.0.2",
   undici: "7.30.2",
 };
 
@@ -22,8 +23,9 @@ export interface Workshop {
   readonly folder: string;
   /** The built package of ours. */
   readonly ours: string;
-  /** The compiler of the repository. */
+  /** The compiler of the repository, and the next one. */
   readonly tsc: string;
+  readonly nextTsc: string;
 }
 
 /** Installs the contenders beside the other caches, and generates their clients, and builds ours, from our contract. */
@@ -60,7 +62,8 @@ export function prepare(): Workshop {
 
   const ours = path.join(root, "packages", "ts");
   run(path.join(ours, "node_modules", ".bin", "tsup"), [], ours);
-  return { folder, ours, tsc: path.join(tools, "tsc") };
+  const nextTsc = path.join(folder, "node_modules", "typescript-7.0", "bin", "tsc");
+  return { folder, ours, tsc: path.join(tools, "tsc"), nextTsc };
 }
 
 function bundle(folder: string, entry: string, outfile: string): void {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { loadPackage } from "./contenders.ts";
@@ -7,14 +8,18 @@ interface Esbuild {
   build(options: object): Promise<{ readonly outputFiles: readonly { readonly contents: Uint8Array }[] }>;
 }
 
+interface Program {
+  readonly contents: string;
+  /** What it imports is looked for around this folder. */
+  readonly resolveDir: string;
+}
+
 /** A program that calls one operation, by the means of each client. */
-const programs: Readonly<Record<string, (workshop: Workshop) => string>> = {
-  "@strait/ts/ops, one operation": ({ ours }) =>
-    `import { connect, postV1EventsByEventKeySend as send } from ${entry(ours, "ops")};
-     const strait = connect({ baseUrl: "https://x", auth: { type: "bearer", token: "t" } });
-     console.log(await send(strait, { pathParams: { eventKey: "k" }, body: { payload: 1 } }));`,
-  "@strait/ts, all operations": ({ ours }) => client(ours),
-  "@strait/ts, all operations and streams": ({ ours }) => client(ours),
+const programs: Readonly<Record<string, (workshop: Workshop) => string | Program>> = {
+  // Those that .size-limit.js of the package has limits for.
+  "@strait/ts/ops, one operation": ({ ours }) => ourProgram(ours, "one-operation"),
+  "@strait/ts, all operations": ({ ours }) => ourProgram(ours, "all-operations"),
+  "@strait/ts, all operations and streams": ({ ours }) => ourProgram(ours, "all-operations"),
   "openapi-fetch": () =>
     `import createClient from "openapi-fetch";
      const client = createClient({ baseUrl: "https://x", headers: { authorization: "Bearer t" } });
@@ -35,8 +40,8 @@ const programs: Readonly<Record<string, (workshop: Workshop) => string>> = {
 
 /** What is loaded when it is first used, and is not used by a program. */
 const loadedLater: Readonly<Record<string, readonly string[]>> = {
-  "@strait/ts, all operations": ["./stream-*", "./wait-*", "./paths-*"],
-  "@strait/ts, all operations and streams": ["./wait-*", "./paths-*"],
+  "@strait/ts, all operations": ["./stream.js", "./wait.js", "./paths.js"],
+  "@strait/ts, all operations and streams": ["./wait.js", "./paths.js"],
 };
 
 /** Bytes of each program for a browser, minified and gzipped. */
@@ -44,8 +49,11 @@ export async function measureSizes(workshop: Workshop): Promise<{ readonly name:
   const { build } = await loadPackage<Esbuild>(workshop, "esbuild");
   const sizes: { name: string; gzip: number }[] = [];
   for (const [name, program] of Object.entries(programs)) {
+    const source = program(workshop);
+    const { contents, resolveDir } =
+      typeof source === "string" ? { contents: source, resolveDir: workshop.folder } : source;
     const { outputFiles } = await build({
-      stdin: { contents: program(workshop), resolveDir: workshop.folder, loader: "ts" },
+      stdin: { contents, resolveDir, loader: "ts" },
       external: [...(loadedLater[name] ?? []), "node:*", "fs", "path", "crypto"],
       bundle: true,
       minify: true,
@@ -60,12 +68,8 @@ export async function measureSizes(workshop: Workshop): Promise<{ readonly name:
   return sizes;
 }
 
-function client(ours: string): string {
-  return `import { createClient } from ${entry(ours, "index")};
-    const client = createClient({ baseUrl: "https://x", auth: { type: "bearer", token: "t" } });
-    console.log(await client.operationsPromise.postV1EventsByEventKeySend({ pathParams: { eventKey: "k" }, body: { payload: 1 } }));`;
-}
-
-function entry(ours: string, name: string): string {
-  return JSON.stringify(path.join(ours, "dist", `${name}.js`));
+/** A program of the package, which stands beside it and not in the workshop. */
+function ourProgram(ours: string, name: string): Program {
+  const folder = path.join(ours, "test", "programs");
+  return { contents: readFileSync(path.join(folder, `${name}.mjs`), "utf8"), resolveDir: folder };
 }

@@ -3,12 +3,15 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { median } from "../../src/statistics.ts";
 import { consumerProgram, otherStyles, ourStyle } from "./consumer.ts";
+import { type EditorCosts, openEditor } from "./editor.ts";
 import type { Workshop } from "./prepare.ts";
 
-/** What a program with a call of each operation costs the compiler. */
-export interface TypeCosts {
+/** What a program with two calls of each operation costs a compiler, and an editor. */
+export interface TypeCosts extends EditorCosts {
   readonly name: string;
   readonly checkSeconds: number;
+  /** By TypeScript 7. */
+  readonly nextCheckSeconds: number;
   /** All of the compiler's, the libraries of the language and of the browser included. */
   readonly megabytes: number;
   readonly instantiations: number;
@@ -16,23 +19,33 @@ export interface TypeCosts {
   readonly errors: number;
 }
 
-export function measureTypes(workshop: Workshop, rounds: number): TypeCosts[] {
+export async function measureTypes(workshop: Workshop, rounds: number): Promise<TypeCosts[]> {
+  const measureEditor = await openEditor(workshop, compilerOptions);
   const folder = path.join(workshop.folder, "types");
   mkdirSync(folder, { recursive: true });
-  const styles = { "@strait/ts": ourStyle(path.join(workshop.ours, "dist", "index.js")), ...otherStyles };
+  const entry = path.join(workshop.ours, "dist", "index.js");
+  const styles = {
+    "@strait/ts": ourStyle(entry, "operationsPromise"),
+    "@strait/ts, operations": ourStyle(entry, "operations"),
+    ...otherStyles,
+  };
   return Object.entries(styles).map(([name, style]) => {
     const file = name.replaceAll(/\W+/g, "-");
-    writeFileSync(path.join(folder, `${file}.ts`), consumerProgram(style));
+    const source = path.join(folder, `${file}.ts`);
+    writeFileSync(source, consumerProgram(style));
     const project = path.join(folder, `${file}.json`);
     writeFileSync(project, JSON.stringify({ compilerOptions, files: [`${file}.ts`] }));
     const runs = Array.from({ length: rounds }, () => compile(workshop.tsc, project));
+    const nextRuns = Array.from({ length: rounds }, () => compile(workshop.nextTsc, project));
     const figure = (name: string): number => median(runs.map((output) => read(output, name)));
     return {
       name,
       checkSeconds: figure("Check time"),
+      nextCheckSeconds: median(nextRuns.map((output) => read(output, "Check time"))),
       megabytes: figure("Memory used") / 1_000,
       instantiations: figure("Instantiations"),
       errors: runs[0]?.match(/error TS/g)?.length ?? 0,
+      ...measureEditor(source, style.typed, rounds),
     };
   });
 }

@@ -1,5 +1,6 @@
-import { messageOf, ValidationError } from "./errors.ts";
+import { ValidationError } from "./errors.ts";
 import { addHeaders, type Config, checkedLimit, type Refuse } from "./options.ts";
+import { addIdempotencyKey, buildPath, buildQuery, encode } from "./request-parts.ts";
 import type { CallInput, Operation, ValidateMode } from "./runtime.ts";
 
 /** One call on its way: what every attempt sends, and how far it has come. */
@@ -68,61 +69,4 @@ export function prepareCall(config: Config, operation: Operation, input: CallInp
 /** Makes the errors for input that cannot be sent. */
 export function refuseInput(operationId: string): Refuse {
   return (field, rule) => new ValidationError(`${field} ${rule}`, { operationId, attempts: 0, field });
-}
-
-/** Puts the values into a path. @throws {ValidationError} When one of them would lead elsewhere. */
-export function buildPath(refuse: Refuse, path: string, params: object | undefined): string {
-  return path.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value: unknown = params && Reflect.get(params, name);
-    const field = `pathParams.${name}`;
-    if ((typeof value === "string" || typeof value === "number") && !/^\.{0,2}$/.test(`${value}`)) {
-      return encode(refuse, field, encodeURIComponent, value);
-    }
-    throw refuse(field, 'must be a text other than "", "." and "..", which lead to another operation');
-  });
-}
-
-/** An array repeats its name; what is undefined or null is left out. */
-function buildQuery(refuse: Refuse, query: object | undefined): string {
-  let text = "";
-  for (const [name, value] of Object.entries(query ?? {})) {
-    for (const item of Array.isArray(value) ? value : [value]) {
-      if (item === undefined || item === null) continue;
-      text += `${text ? "&" : "?"}${encodeURIComponent(name)}=${encode(refuse, `query.${name}`, encodeURIComponent, item)}`;
-    }
-  }
-  return text;
-}
-
-/** What cannot be written as text: half of a surrogate pair in a URL, a cycle or a bigint in a body. */
-function encode<Value>(refuse: Refuse, field: string, write: (value: Value) => string, value: Value): string {
-  try {
-    return write(value);
-  } catch (error) {
-    throw refuse(field, `cannot be sent: ${messageOf(error)}`);
-  }
-}
-
-/** Sees to the `Idempotency-Key` of a POST. False means that a repetition of the request would not be safe. */
-export function addIdempotencyKey(
-  refuse: Refuse,
-  method: string,
-  headers: Record<string, string>,
-  key: string | false | undefined,
-): boolean {
-  if (method !== "POST") return method !== "PATCH";
-  const name = "idempotency-key";
-  if ((headers[name] ?? headers[`x-${name}`]) !== undefined) return true;
-  if (key === false) return false;
-  const value = key ?? newKey();
-  if (!/^[\x20-\x7e]{1,256}$/.test(value)) {
-    throw refuse("idempotencyKey", "must be 1 to 256 printable ASCII characters, or false");
-  }
-  headers[name] = value;
-  return true;
-}
-
-function newKey(): string {
-  // Browsers have randomUUID only on secure origins, which a server on the local network is not.
-  return crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join("-");
 }

@@ -1,4 +1,6 @@
+import { refuseInput } from "./call.ts";
 import type { ApiError } from "./errors.ts";
+import { lateErrors } from "./late-errors.ts";
 import { type ClientOptions, toConfig } from "./options.ts";
 import { paginate } from "./paginate.ts";
 import { lazyPaths, type UntypedPaths } from "./paths-proxy.ts";
@@ -68,14 +70,15 @@ export function buildClient(table: string, options: ClientOptions, clock: Clock 
   const triggerAndWait =
     (id: string): TriggerAndWait =>
     async (input, options) =>
-      (await import("./wait.ts")).triggerAndWait(surfaces, id, input, options);
+      (await import("./wait.ts")).triggerAndWait(surfaces, lateErrors, id, input, options);
   return {
     ...surfaces,
-    paths: lazyPaths(async () => (await import("./paths.ts")).createPaths(transport)),
+    paths: lazyPaths(async () => (await import("./paths.ts")).createPaths(transport, refuseInput)),
     ...(options.auth.type === "runToken"
       ? noWaiting
       : {
-          waitUntil: async (target, options) => (await import("./wait.ts")).waitUntil(surfaces, target, options),
+          waitUntil: async (target, options) =>
+            (await import("./wait.ts")).waitUntil(surfaces, lateErrors, target, options),
           triggerAndWait: triggerAndWait("postV1JobsByJobIDTrigger"),
           triggerWorkflowAndWait: triggerAndWait("postV1WorkflowsByWorkflowIDTrigger"),
         }),
@@ -88,7 +91,7 @@ function lazyStream(transport: Transport, operation: Operation, input: StreamInp
   return {
     async *[Symbol.asyncIterator]() {
       const { followStream } = await import("./stream.ts");
-      yield* followStream(transport, operation, input);
+      yield* followStream(transport, lateErrors, operation, input);
     },
   };
 }

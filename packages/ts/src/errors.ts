@@ -16,13 +16,15 @@ export interface ErrorContext {
 /**
  * Everything that a call can throw. Credentials of the client never appear in it: where an answer repeats one, it is
  * replaced by `[redacted]`.
+ *
+ * @typeParam Facts - What the class is made with beside the call; each of them is a field of the error.
  */
-export class StraitError extends Error {
+export class StraitError<Facts extends object = object> extends Error {
   declare readonly operationId: string;
   /** Requests that were sent, the last one included; 0 when the call failed before the first. */
   declare readonly attempts: number;
 
-  constructor(message: string, context: ErrorContext) {
+  constructor(message: string, context: ErrorContext & Facts) {
     const { cause, ...facts } = context;
     super(`${facts.operationId}: ${message}`, cause === undefined ? undefined : { cause });
     Object.assign(this, facts);
@@ -94,13 +96,9 @@ export class ConnectionError extends StraitError {
 }
 
 /** The time of an attempt (`timeoutMs`) or of the whole call (`deadlineMs`) was up. */
-export class TimeoutError extends StraitError {
+export class TimeoutError extends StraitError<{ readonly limit: "timeoutMs" | "deadlineMs" }> {
   /** Which of the two limits it was. */
   declare readonly limit: "timeoutMs" | "deadlineMs";
-
-  constructor(message: string, context: ErrorContext & { readonly limit: "timeoutMs" | "deadlineMs" }) {
-    super(message, context);
-  }
 
   override get _tag(): "TimeoutError" {
     return "TimeoutError";
@@ -115,18 +113,15 @@ export class AbortError extends StraitError {
 }
 
 /** A successful answer that is not JSON: usually a proxy or a wrong `baseUrl`. */
-export class DecodeError extends StraitError {
+export class DecodeError extends StraitError<{
+  readonly status: number;
+  readonly requestId: string | undefined;
+  readonly body: string;
+}> {
   declare readonly status: number;
   declare readonly requestId: string | undefined;
   /** The answer as text. */
   declare readonly body: string;
-
-  constructor(
-    message: string,
-    context: ErrorContext & { readonly status: number; readonly requestId: string | undefined; readonly body: string },
-  ) {
-    super(message, context);
-  }
 
   override get _tag(): "DecodeError" {
     return "DecodeError";
@@ -137,13 +132,9 @@ export class DecodeError extends StraitError {
  * The input cannot be sent, so nothing was: the fault is in the call, and `attempts` is 0. Or, where `validate` asks for it,
  * an answer does not fit the contract: `attempts` is 1 or more, and `cause` lists all that is wrong.
  */
-export class ValidationError extends StraitError {
+export class ValidationError extends StraitError<{ readonly field: string }> {
   /** Where the fault is, such as `pathParams.eventKey` or `answer.data[0].status`. */
   declare readonly field: string;
-
-  constructor(message: string, context: ErrorContext & { readonly field: string }) {
-    super(message, context);
-  }
 
   override get _tag(): "ValidationError" {
     return "ValidationError";
@@ -178,8 +169,4 @@ function text(value: unknown): string | undefined {
 function describeStranger(headers: Headers): string {
   const location = headers.get("location");
   return `${location ? `redirected to ${location}` : "no message"}; is baseUrl right?`;
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -93,13 +93,12 @@ export function toConfig(options: ClientOptions): Config {
   // A caller without a type checker may pass anything, even nothing.
   const given = Object(options) as ClientOptions;
   const { validator, middleware = [], fetch = (url, init) => globalThis.fetch(url, init) } = given;
-  if (typeof fetch !== "function") throw refuse("fetch", "must be a function");
-  if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function")) {
+  if (!isFunction(fetch)) throw refuse("fetch", "must be a function");
+  if (!Array.isArray(middleware) || !middleware.every(isFunction)) {
     throw refuse("middleware", "must be an array of functions");
   }
-  if (validator !== undefined && typeof validator !== "function") {
-    throw refuse("validator", "must be what createValidator gives");
-  }
+  if (validator !== undefined && !isFunction(validator))
+    throw refuse("validator", "must be a function, as createValidator gives");
   const limit = (name: keyof typeof leastLimits, fallback: number): number =>
     checkedLimit(refuse, name, given[name], fallback);
   return {
@@ -150,10 +149,7 @@ export function addHeaders(
 function checkedBaseUrl(baseUrl: string): string {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
   if (!url || !/^https?:\/\/[^/?#@]+\/[^?#]*$/.test(url.href)) {
-    throw refuse(
-      "baseUrl",
-      'must be a full URL such as "https://strait.dev", without user name, password, "?" and "#"',
-    );
+    throw refuse("baseUrl", 'must be a full URL such as "https://strait.dev", without user, "?" and "#"');
   }
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
@@ -163,13 +159,17 @@ function checkedAuth(auth: ClientOptions["auth"]): CheckedAuth {
   const types = ["bearer", "runToken", "internalSecret"];
   if (!types.includes(type)) throw refuse("auth.type", `must be one of ${types}`);
   if (projectId !== undefined) checkCredential("projectId", projectId);
-  if (typeof token !== "function" || type === "runToken") checkCredential("token", token);
+  if (!isFunction(token) || type === "runToken") checkCredential("token", token);
   return { type, token, projectId };
 }
 
 function checkCredential(name: string, value: unknown): void {
   if (isToken(value)) return;
   throw refuse(`auth.${name}`, "must be ASCII text without spaces and line breaks; is it set in the environment?");
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
 }
 
 function refuse(option: string, rule: string): TypeError {

@@ -1,13 +1,15 @@
 import createFetchClient from "openapi-fetch";
-import { addIdempotencyKey, buildPath, type Call, refuseInput } from "./call.ts";
+import type { Call } from "./call.ts";
+import type { Refuse } from "./options.ts";
 import type { UntypedPaths } from "./paths-proxy.ts";
 import type { Transport } from "./request.ts";
+import { addIdempotencyKey, buildPath } from "./request-parts.ts";
 
 /**
  * An openapi-fetch client over our transport: its calls have the credential, the retries, the time limits and the
  * middleware of the client, and throw a `StraitError` when there is no answer.
  */
-export function createPaths(transport: Transport): UntypedPaths {
+export function createPaths(transport: Transport, refuseInput: (operationId: string) => Refuse): UntypedPaths {
   const { config, clock } = transport;
   return createFetchClient({
     baseUrl: config.baseUrl,

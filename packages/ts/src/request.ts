@@ -6,15 +6,15 @@ import {
   ConnectionError,
   DecodeError,
   type ErrorContext,
-  messageOf,
   TimeoutError,
   TokenError,
 } from "./errors.ts";
+import { messageOf } from "./message-of.ts";
 import type { Next } from "./middleware.ts";
 import type { Config } from "./options.ts";
 import { type Clock, delayBeforeRetry, isRetryable, readRetryAfter } from "./retry.ts";
 import type { Answer, CallInput, Operation } from "./runtime.ts";
-import { toApiError } from "./status-errors.ts";
+import { toApiError } from "./to-api-error.ts";
 
 /** An answer and its body as text, so that the time limit of an attempt covers the body too. */
 export interface Arrived {
@@ -27,6 +27,8 @@ export interface Arrived {
 export interface Transport {
   readonly config: Config;
   readonly clock: Clock;
+  /** What every attempt of a call sends. @throws {ValidationError} When something in the input cannot be sent. */
+  prepare(operation: Operation, input: CallInput): Call;
   /** Calls an operation. Resolves for every answer, also an error; throws a `StraitError` when there is none. */
   call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>>;
   /** Attempts a prepared call until it has an answer to give or a reason to stop. */
@@ -55,10 +57,14 @@ export function createTransport(config: Config, clock: Clock): Transport {
     },
   );
 
-  return { config, clock, call, exchange, attempt, failure, redact };
+  return { config, clock, prepare, call, exchange, attempt, failure, redact };
+
+  function prepare(operation: Operation, input: CallInput): Call {
+    return prepareCall(config, operation, input, clock.now());
+  }
 
   async function call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>> {
-    const prepared = prepareCall(config, operation, input, clock.now());
+    const prepared = prepare(operation, input);
     const arrived = await exchange(prepared);
     const { response } = arrived;
     if (!response.ok) return { ok: false, data: undefined, error: failure(prepared, arrived), response };
@@ -148,9 +154,7 @@ export function createTransport(config: Config, clock: Clock): Transport {
   function decode(call: Call, { response, text }: Arrived): unknown {
     const { status, headers } = response;
     if (status === 204) return undefined;
-    try {
-      return JSON.parse(text);
-    } catch {
+    return parse(text, () => {
       // The parser's own error is not passed on: its message quotes the body, and with it perhaps a credential.
       const what = text ? `a body that is not JSON (${headers.get("content-type")})` : "an empty body";
       throw new DecodeError(redact(`${status} with ${what}; is baseUrl right?`), {
@@ -159,17 +163,19 @@ export function createTransport(config: Config, clock: Clock): Transport {
         requestId: headers.get("x-request-id") ?? undefined,
         body: redact(text),
       });
-    }
+    });
   }
 
   function failure(call: Call, { response, text }: Arrived): ApiError {
+    const clean = redact(text);
     const headers = new Headers();
     for (const [name, value] of response.headers) headers.append(name, redact(value));
     const answer = {
       ...contextOf(call),
       status: response.status,
       headers,
-      body: readBody(redact(text)),
+      // A proxy may answer with something else than JSON, or with nothing.
+      body: parse(clean, () => clean || undefined),
       retryAfterMs: readRetryAfter(response, clock),
     };
     return toApiError(answer, config.auth.type === "runToken");
@@ -191,12 +197,11 @@ export function createTransport(config: Config, clock: Clock): Transport {
   }
 }
 
-/** The body of an error: parsed, or as text when it is not JSON; undefined when there is none. */
-function readBody(text: string): unknown {
+function parse(text: string, otherwise: () => unknown): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return text || undefined;
+    return otherwise();
   }
 }
 

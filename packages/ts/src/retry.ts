@@ -32,8 +32,7 @@ export const systemClock: Clock = {
 
 /** Whether the same request may succeed later: the server was busy, failed, or asked for patience. */
 export function isRetryable({ status, headers }: Response): boolean {
-  const isMarked = status === 409 && headers.has("retry-after");
-  return status === 408 || isMarked || status === 425 || status === 429 || status >= 500;
+  return [408, 425, 429].includes(status) || status >= 500 || (status === 409 && headers.has("retry-after"));
 }
 
 /**

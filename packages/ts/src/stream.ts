@@ -1,5 +1,6 @@
-import { type Call, prepareCall } from "./call.ts";
-import { AbortError, ConnectionError, DecodeError, ProtocolError, type StraitError, TimeoutError } from "./errors.ts";
+import type { Call } from "./call.ts";
+import type { AbortError, DecodeError, StraitError, TimeoutError } from "./errors.ts";
+import type { LateErrors } from "./late-errors.ts";
 import type { Transport } from "./request.ts";
 import { isRetryable } from "./retry.ts";
 import type { CallInput, Operation, StreamEvent, StreamOptions } from "./runtime.ts";
@@ -37,6 +38,7 @@ const REMEMBERED = 1_000;
  */
 export async function* followStream(
   transport: Transport,
+  { AbortError, ConnectionError, DecodeError, ProtocolError, TimeoutError }: LateErrors,
   operation: Operation,
   input: StreamInput,
 ): AsyncGenerator<StreamEvent<unknown>, void, undefined> {
@@ -164,12 +166,14 @@ export async function* followStream(
     const { headers, pathParams, query, timeoutMs, validate } = input;
     const resumed = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
     const sent = { accept: "text/event-stream", ...headers, ...resumed };
-    const call = prepareCall(
-      config,
-      operation,
-      { headers: sent, pathParams, query, timeoutMs, validate, signal: ends },
-      clock.now(),
-    );
+    const call = transport.prepare(operation, {
+      headers: sent,
+      pathParams,
+      query,
+      timeoutMs,
+      validate,
+      signal: ends,
+    });
     return { ...call, deadlineAt, attempts };
   }
 

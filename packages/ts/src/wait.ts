@@ -1,4 +1,5 @@
-import { ProtocolError, type StraitError, ValidationError } from "./errors.ts";
+import type { StraitError } from "./errors.ts";
+import type { LateErrors } from "./late-errors.ts";
 import type { CallInput, EventStream, Paginator, StreamOptions } from "./runtime.ts";
 
 /** Something that can be waited for: an event trigger (it has a key), a run or a workflow run, by its id. */
@@ -31,6 +32,7 @@ interface State {
  */
 export async function waitUntil(
   { stream, paginate }: WaitSurfaces,
+  { ProtocolError }: LateErrors,
   target: Awaitable,
   { until, ...options }: WaitOptions<never> = {},
 ): Promise<unknown> {
@@ -78,12 +80,14 @@ export async function waitUntil(
  */
 export async function triggerAndWait(
   surfaces: WaitSurfaces,
+  errors: LateErrors,
   operationId: string,
   input: CallInput,
   options?: WaitOptions<never>,
 ): Promise<unknown> {
   const answer = await surfaces.operationsPromise[operationId]?.(input);
-  if (typeof answer === "object" && answer && "id" in answer) return waitUntil(surfaces, answer as State, options);
+  if (typeof answer === "object" && answer && "id" in answer)
+    return waitUntil(surfaces, errors, answer as State, options);
   const message = "body.dry_run must be left out: a dry run makes nothing to wait for";
-  throw new ValidationError(message, { operationId, attempts: 1, field: "body.dry_run" });
+  throw new errors.ValidationError(message, { operationId, attempts: 1, field: "body.dry_run" });
 }

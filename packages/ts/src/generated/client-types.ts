@@ -1846,7 +1846,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * The key stops working at once, on every server within the time for which keys are cached. Revoking a revoked key changes nothing and answers the same.
    */
-  deleteV1ApiKeysByKeyID(input: DeleteV1ApiKeysByKeyIDInput): Promise<DeleteV1ApiKeysByKeyIDResult>;
+  deleteV1ApiKeysByKeyID(input: DeleteV1ApiKeysByKeyIDInput): Promise<ApiKey>;
   /**
    * Cancel an event trigger.
    *
@@ -1854,66 +1854,66 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
    * share the key all end, or the one that `trigger_id` names.
    */
-  deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<DeleteV1EventsByEventKeyResult>;
+  deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<EventTrigger>;
   /**
    * Delete a job.
    *
    * A job with runs that have not ended is 409 `conflict`. Finished runs stay readable; a workflow step that names the job fails when it starts.
    */
-  deleteV1JobsByJobID(input: DeleteV1JobsByJobIDInput): Promise<DeleteV1JobsByJobIDResult>;
+  deleteV1JobsByJobID(input: DeleteV1JobsByJobIDInput): Promise<undefined>;
   /**
    * Cancel a run.
    *
    * Ends the run as `canceled`, and with it the waits that it has open, in one transaction. Its executor learns of it with its next call. A run that
    * has ended is 409 `illegal_move`, with its status in `details.status`.
    */
-  deleteV1RunsByRunID(input: DeleteV1RunsByRunIDInput): Promise<DeleteV1RunsByRunIDResult>;
+  deleteV1RunsByRunID(input: DeleteV1RunsByRunIDInput): Promise<Run>;
   /**
    * Cancel a workflow run.
    *
    * Ends the workflow run as `canceled`, with the steps, runs and waits that are still open. A workflow run that has ended is 409 `illegal_move`, with its
    * status in `details.status`.
    */
-  deleteV1WorkflowRunsByWorkflowRunID(input: DeleteV1WorkflowRunsByWorkflowRunIDInput): Promise<DeleteV1WorkflowRunsByWorkflowRunIDResult>;
+  deleteV1WorkflowRunsByWorkflowRunID(input: DeleteV1WorkflowRunsByWorkflowRunIDInput): Promise<WorkflowRun>;
   /**
    * Delete a workflow.
    *
    * A workflow with runs that have not ended is 409 `conflict`. Finished workflow runs stay readable.
    */
-  deleteV1WorkflowsByWorkflowID(input: DeleteV1WorkflowsByWorkflowIDInput): Promise<DeleteV1WorkflowsByWorkflowIDResult>;
+  deleteV1WorkflowsByWorkflowID(input: DeleteV1WorkflowsByWorkflowIDInput): Promise<undefined>;
   /**
    * List API keys.
    *
    * The keys of the project without their texts, newest first. Revoked and expired keys are included.
    */
-  getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<GetV1ApiKeysResult>;
+  getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<ApiKeyPage>;
   /**
    * List audit events.
    *
    * Who has done what in this project, newest first. Filters are combined with "and".
    */
-  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<GetV1AuditEventsResult>;
+  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<AuditEventPage>;
   /**
    * List dead letters.
    *
    * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
    * combined with "and".
    */
-  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<GetV1EventDeadLettersResult>;
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<DeadLetterPage>;
   /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
    * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
-  getV1Events(input?: GetV1EventsInput): Promise<GetV1EventsResult>;
+  getV1Events(input?: GetV1EventsInput): Promise<EventTriggerPage>;
   /**
    * Get an event trigger.
    *
    * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
    * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
-  getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<GetV1EventsByEventKeyResult>;
+  getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<EventTrigger>;
   /**
    * Explain what becomes of events.
    *
@@ -1923,7 +1923,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * `rule` names a rule of the guide on events; the text says it in words.
    */
-  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<GetV1EventsByEventKeyExplainResult>;
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<EventExplanation>;
   /**
    * List what was sent to a key.
    *
@@ -1931,132 +1931,132 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
    * that did not want to be buffered, leave nothing behind.
    */
-  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<GetV1EventsByEventKeySendsResult>;
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<EventRecordPage>;
   /**
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
    * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
    */
-  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<GetV1EventsStatsResult>;
+  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<EventStats>;
   /**
    * List jobs.
    *
    * The jobs of the project, newest first.
    */
-  getV1Jobs(input?: GetV1JobsInput): Promise<GetV1JobsResult>;
+  getV1Jobs(input?: GetV1JobsInput): Promise<JobPage>;
   /**
    * Get a job.
    *
    * The current version of the job.
    */
-  getV1JobsByJobID(input: GetV1JobsByJobIDInput): Promise<GetV1JobsByJobIDResult>;
+  getV1JobsByJobID(input: GetV1JobsByJobIDInput): Promise<Job>;
   /**
    * List runs.
    *
    * The runs of the project without payload, result and checkpoint, newest first. Filters are combined with "and".
    */
-  getV1Runs(input?: GetV1RunsInput): Promise<GetV1RunsResult>;
+  getV1Runs(input?: GetV1RunsInput): Promise<RunPage>;
   /**
    * Get a run.
    *
    * The run with its payload, result and latest checkpoint.
    */
-  getV1RunsByRunID(input: GetV1RunsByRunIDInput): Promise<GetV1RunsByRunIDResult>;
+  getV1RunsByRunID(input: GetV1RunsByRunIDInput): Promise<Run>;
   /**
    * List the log of a run.
    *
    * What happened to the run and what its code reported, oldest first.
    */
-  getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<GetV1RunsByRunIDEventsResult>;
+  getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<RunEventPage>;
   /**
    * List the inbox of a run.
    *
    * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
    */
-  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<GetV1RunsByRunIDInboxResult>;
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<InboxPage>;
   /**
    * List webhook deliveries.
    *
    * The webhook deliveries of the project, newest first. Filters are combined with "and".
    */
-  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<GetV1WebhooksDeliveriesResult>;
+  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<WebhookDeliveryPage>;
   /**
    * Get a webhook delivery.
    *
    * The delivery, with what became of its last attempt.
    */
-  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<GetV1WebhooksDeliveriesByDeliveryIDResult>;
+  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<WebhookDelivery>;
   /**
    * List workflow runs.
    *
    * The workflow runs of the project, newest first. Filters are combined with "and".
    */
-  getV1WorkflowRuns(input?: GetV1WorkflowRunsInput): Promise<GetV1WorkflowRunsResult>;
+  getV1WorkflowRuns(input?: GetV1WorkflowRunsInput): Promise<WorkflowRunPage>;
   /**
    * Get a workflow run.
    *
    * The workflow run; its steps are a list of their own.
    */
-  getV1WorkflowRunsByWorkflowRunID(input: GetV1WorkflowRunsByWorkflowRunIDInput): Promise<GetV1WorkflowRunsByWorkflowRunIDResult>;
+  getV1WorkflowRunsByWorkflowRunID(input: GetV1WorkflowRunsByWorkflowRunIDInput): Promise<WorkflowRun>;
   /**
    * List the steps of a workflow run.
    *
    * One entry for each step, in the order of the definition.
    */
-  getV1WorkflowRunsByWorkflowRunIDSteps(input: GetV1WorkflowRunsByWorkflowRunIDStepsInput): Promise<GetV1WorkflowRunsByWorkflowRunIDStepsResult>;
+  getV1WorkflowRunsByWorkflowRunIDSteps(input: GetV1WorkflowRunsByWorkflowRunIDStepsInput): Promise<StepRunPage>;
   /**
    * List workflows.
    *
    * The workflows of the project with their steps, newest first.
    */
-  getV1Workflows(input?: GetV1WorkflowsInput): Promise<GetV1WorkflowsResult>;
+  getV1Workflows(input?: GetV1WorkflowsInput): Promise<WorkflowPage>;
   /**
    * Get a workflow.
    *
    * The current version of the workflow with its steps.
    */
-  getV1WorkflowsByWorkflowID(input: GetV1WorkflowsByWorkflowIDInput): Promise<GetV1WorkflowsByWorkflowIDResult>;
+  getV1WorkflowsByWorkflowID(input: GetV1WorkflowsByWorkflowIDInput): Promise<Workflow>;
   /**
    * Change a job.
    *
    * Changes the fields that are given and adds one to `version`. Runs that are not yet dispatched use the new endpoint and timeout; `max_attempts` is
    * fixed when a run is made. A slug that is taken is 409 `conflict`.
    */
-  patchV1JobsByJobID(input: PatchV1JobsByJobIDInput): Promise<PatchV1JobsByJobIDResult>;
+  patchV1JobsByJobID(input: PatchV1JobsByJobIDInput): Promise<Job>;
   /**
    * Change a workflow.
    *
    * Changes the fields that are given and adds one to `version`. `steps` replaces all steps, under the rules of creation. Workflow runs that have started
    * keep their version. A slug that is taken is 409 `conflict`.
    */
-  patchV1WorkflowsByWorkflowID(input: PatchV1WorkflowsByWorkflowIDInput): Promise<PatchV1WorkflowsByWorkflowIDResult>;
+  patchV1WorkflowsByWorkflowID(input: PatchV1WorkflowsByWorkflowIDInput): Promise<Workflow>;
   /**
    * Create an API key.
    *
    * Creates a key for the caller's project. The answer holds the key's text, which cannot be read again. Scopes that the caller lacks are 403 `forbidden`.
    */
-  postV1ApiKeys(input: PostV1ApiKeysInput): Promise<PostV1ApiKeysResult>;
+  postV1ApiKeys(input: PostV1ApiKeysInput): Promise<CreatedApiKey>;
   /**
    * Replace an API key.
    *
    * Creates a key with the name, scopes, environment and expiry of the old one. The old key works for `grace_period_minutes` (60 by default) more. A
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
-  postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<PostV1ApiKeysByKeyIDRotateResult>;
+  postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<CreatedApiKey>;
   /**
    * Discard a dead letter.
    *
    * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
    */
-  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<PostV1EventDeadLettersByEventIDDiscardResult>;
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<DeadLetter>;
   /**
    * Send a dead letter again.
    *
    * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
    * refusal changes nothing. One that was handled already is 409 `illegal_move`.
    */
-  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<PostV1EventDeadLettersByEventIDRetargetResult>;
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<SentEvent | BufferedEvent>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -2066,7 +2066,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * times the wait out at once, as its `on_timeout` says; to end it as canceled, cancel it. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
    * `trigger_id`, or it is 409 `conflict`.
    */
-  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<PostV1EventsByEventKeyExtendResult>;
+  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<EventTrigger>;
   /**
    * Reject an event trigger.
    *
@@ -2085,7 +2085,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * Waits that share the key are rejected together.
    */
-  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<PostV1EventsByEventKeyRejectResult>;
+  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<SentEvent>;
   /**
    * Send an event.
    *
@@ -2108,7 +2108,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
    * or that opened last.
    */
-  postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<PostV1EventsByEventKeySendResult>;
+  postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<SentEvent | BufferedEvent>;
   /**
    * Send an event to every wait under a prefix.
    *
@@ -2125,7 +2125,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
    * the set has changed in between.
    */
-  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<PostV1EventsPrefixByPrefixSendResult>;
+  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<SentPrefix | PrefixDryRun>;
   /**
    * Delete old event triggers.
    *
@@ -2135,13 +2135,13 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
    * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
    */
-  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<PostV1EventsPurgeResult>;
+  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<PurgedEvents>;
   /**
    * Create a job.
    *
    * A slug that is taken is 409 `conflict`. An endpoint that the server must not call (a private address, a port that is not allowed) is 400.
    */
-  postV1Jobs(input: PostV1JobsInput): Promise<PostV1JobsResult>;
+  postV1Jobs(input: PostV1JobsInput): Promise<Job>;
   /**
    * Start a run.
    *
@@ -2152,7 +2152,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
    */
-  postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<PostV1JobsByJobIDTriggerResult>;
+  postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<TriggeredRun | DryRun | TriggeredRun>;
   /**
    * Start many runs.
    *
@@ -2161,7 +2161,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
-  postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<PostV1JobsByJobIDTriggerBulkResult>;
+  postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<BulkTriggeredRuns>;
   /**
    * Send a message to a run.
    *
@@ -2181,7 +2181,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    *
    * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
    */
-  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<PostV1RunsByRunIDInboxByNameResult>;
+  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<InboxMessage>;
   /**
    * Create a stream token.
    *
@@ -2192,40 +2192,40 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
    * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
    */
-  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<PostV1StreamTokensResult>;
+  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<StreamToken>;
   /**
    * Replay a webhook delivery.
    *
    * Sends the same bytes to the same URL once more, as a new delivery with a `webhook-id` of its own, whatever became of the old one. To a receiver it is
    * a new message.
    */
-  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<PostV1WebhooksDeliveriesByDeliveryIDReplayResult>;
+  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<WebhookDelivery>;
   /**
    * Retry a webhook delivery.
    *
    * Sends a delivery again that was given up: it is `pending`, due now, and has all its attempts. Its `webhook-id` stays, so a receiver that has seen it
    * knows. Only a `failed` or `dead` delivery can be retried; any other is 409 `illegal_move`, with its status in `details.status`.
    */
-  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<PostV1WebhooksDeliveriesByDeliveryIDRetryResult>;
+  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<WebhookDelivery>;
   /**
    * Create a workflow.
    *
    * Saves a graph of up to 1,000 steps as version 1. A step reference that is unknown or repeated, a cycle, and a job that does not exist are 400, each
    * with its place in `details.issues`. A slug that is taken is 409 `conflict`.
    */
-  postV1Workflows(input: PostV1WorkflowsInput): Promise<PostV1WorkflowsResult>;
+  postV1Workflows(input: PostV1WorkflowsInput): Promise<Workflow>;
   /**
    * Check a workflow.
    *
    * Checks the saved steps, or those given, under the rules of creation, and changes nothing. A graph that breaks them is 400 with `details.issues`.
    */
-  postV1WorkflowsByWorkflowIDDryRun(input: PostV1WorkflowsByWorkflowIDDryRunInput): Promise<PostV1WorkflowsByWorkflowIDDryRunResult>;
+  postV1WorkflowsByWorkflowIDDryRun(input: PostV1WorkflowsByWorkflowIDDryRunInput): Promise<WorkflowDryRun>;
   /**
    * Start a workflow run.
    *
    * Starts a run of the current version; its first steps start in the same transaction. A workflow that is disabled or has no steps is 409 `conflict`.
    */
-  postV1WorkflowsByWorkflowIDTrigger(input: PostV1WorkflowsByWorkflowIDTriggerInput): Promise<PostV1WorkflowsByWorkflowIDTriggerResult>;
+  postV1WorkflowsByWorkflowIDTrigger(input: PostV1WorkflowsByWorkflowIDTriggerInput): Promise<WorkflowRun>;
 }
 
 /** The operations that accept internalSecret, and nothing else. */
@@ -2235,25 +2235,25 @@ export interface OnlyInternalSecretOperationsPromise {
    *
    * All projects of this installation, newest first.
    */
-  getV1Projects(input?: GetV1ProjectsInput): Promise<GetV1ProjectsResult>;
+  getV1Projects(input?: GetV1ProjectsInput): Promise<ProjectPage>;
   /**
    * Get a project.
    *
    * The project with its signing secret.
    */
-  getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<GetV1ProjectsByProjectIDResult>;
+  getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Project>;
   /**
    * Change a project.
    *
    * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
    */
-  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<PatchV1ProjectsByProjectIDResult>;
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Project>;
   /**
    * Create a project.
    *
    * Creates a project with its default environment and signing secret. An `id` that is taken is 409 `conflict`; the project that has it is not changed.
    */
-  postV1Projects(input: PostV1ProjectsInput): Promise<PostV1ProjectsResult>;
+  postV1Projects(input: PostV1ProjectsInput): Promise<Project>;
 }
 
 /** The operations that accept runToken, and nothing else. */
@@ -2263,65 +2263,65 @@ export interface OnlyRunTokenOperationsPromise {
    *
    * A value that does not exist is 404. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  deleteSdkV1RunsByRunIDStateByKey(input: DeleteSdkV1RunsByRunIDStateByKeyInput): Promise<DeleteSdkV1RunsByRunIDStateByKeyResult>;
+  deleteSdkV1RunsByRunIDStateByKey(input: DeleteSdkV1RunsByRunIDStateByKeyInput): Promise<undefined>;
   /**
    * Get the latest checkpoint.
    *
    * What the code saved last or, after a wait, the payload of the event with the source `event_trigger`. A run without checkpoints is 404.
    */
-  getSdkV1RunsByRunIDCheckpoint(input: GetSdkV1RunsByRunIDCheckpointInput): Promise<GetSdkV1RunsByRunIDCheckpointResult>;
+  getSdkV1RunsByRunIDCheckpoint(input: GetSdkV1RunsByRunIDCheckpointInput): Promise<Checkpoint>;
   /**
    * Get the payload.
    *
    * The input of the run, as it was given; null when there was none.
    */
-  getSdkV1RunsByRunIDPayload(input: GetSdkV1RunsByRunIDPayloadInput): Promise<GetSdkV1RunsByRunIDPayloadResult>;
+  getSdkV1RunsByRunIDPayload(input: GetSdkV1RunsByRunIDPayloadInput): Promise<JsonValue>;
   /**
    * List values.
    *
    * The values of the run, ordered by key.
    */
-  getSdkV1RunsByRunIDState(input: GetSdkV1RunsByRunIDStateInput): Promise<GetSdkV1RunsByRunIDStateResult>;
+  getSdkV1RunsByRunIDState(input: GetSdkV1RunsByRunIDStateInput): Promise<RunStatePage>;
   /**
    * Get a value.
    *
    * One named value of the run.
    */
-  getSdkV1RunsByRunIDStateByKey(input: GetSdkV1RunsByRunIDStateByKeyInput): Promise<GetSdkV1RunsByRunIDStateByKeyResult>;
+  getSdkV1RunsByRunIDStateByKey(input: GetSdkV1RunsByRunIDStateByKeyInput): Promise<RunState>;
   /**
    * Add metadata.
    *
    * Merges 1 to 50 annotations into the run's `metadata`. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDAnnotate(input: PostSdkV1RunsByRunIDAnnotateInput): Promise<PostSdkV1RunsByRunIDAnnotateResult>;
+  postSdkV1RunsByRunIDAnnotate(input: PostSdkV1RunsByRunIDAnnotateInput): Promise<Run>;
   /**
    * Save a checkpoint.
    *
    * Saves state that later dispatches of this run receive. Allowed while the run is executing or waiting; an ended run is 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDCheckpoint(input: PostSdkV1RunsByRunIDCheckpointInput): Promise<PostSdkV1RunsByRunIDCheckpointResult>;
+  postSdkV1RunsByRunIDCheckpoint(input: PostSdkV1RunsByRunIDCheckpointInput): Promise<Checkpoint>;
   /**
    * Complete the run.
    *
    * Ends the run as `completed`. A repeat by the same dispatch answers the same. A run that has ended otherwise is 409 `run_closed`; a token of an older
    * dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDComplete(input: PostSdkV1RunsByRunIDCompleteInput): Promise<PostSdkV1RunsByRunIDCompleteResult>;
+  postSdkV1RunsByRunIDComplete(input: PostSdkV1RunsByRunIDCompleteInput): Promise<Run>;
   /**
    * Fail the run.
    *
    * Reports a failure. By default another attempt follows while there is one left, and after the last the run is `dead_letter`; with
    * `retryable: false` the run ends as `failed` at once. A run that has ended is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDFail(input: PostSdkV1RunsByRunIDFailInput): Promise<PostSdkV1RunsByRunIDFailResult>;
+  postSdkV1RunsByRunIDFail(input: PostSdkV1RunsByRunIDFailInput): Promise<Run>;
   /**
    * Stay alive.
    *
    * Says that the code still works on the run. The first one, like an answer of 202 to the dispatch, tells the server that the code goes on by itself and
    * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
    */
-  postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<PostSdkV1RunsByRunIDHeartbeatResult>;
+  postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<Heartbeat>;
   /**
    * Receive messages.
    *
@@ -2337,33 +2337,33 @@ export interface OnlyRunTokenOperationsPromise {
    * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`; too many open waits are
    * 429 `quota_exceeded`.
    */
-  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<PostSdkV1RunsByRunIDInboxReceiveResult>;
+  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<ReceivedMessages>;
   /**
    * Write to the log.
    *
    * Adds an entry to the run's log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDLog(input: PostSdkV1RunsByRunIDLogInput): Promise<PostSdkV1RunsByRunIDLogResult>;
+  postSdkV1RunsByRunIDLog(input: PostSdkV1RunsByRunIDLogInput): Promise<RunEvent>;
   /**
    * Set an output.
    *
    * Sets a named output of the run, beside its result. An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch is 409
    * `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDOutput(input: PostSdkV1RunsByRunIDOutputInput): Promise<PostSdkV1RunsByRunIDOutputResult>;
+  postSdkV1RunsByRunIDOutput(input: PostSdkV1RunsByRunIDOutputInput): Promise<RunOutput>;
   /**
    * Report progress.
    *
    * Replaces the run's `progress` and adds an entry to its log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDProgress(input: PostSdkV1RunsByRunIDProgressInput): Promise<PostSdkV1RunsByRunIDProgressResult>;
+  postSdkV1RunsByRunIDProgress(input: PostSdkV1RunsByRunIDProgressInput): Promise<RunEvent>;
   /**
    * Set a value.
    *
    * Sets a named value of the run, up to 64 KiB (413 beyond). An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch
    * is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDState(input: PostSdkV1RunsByRunIDStateInput): Promise<PostSdkV1RunsByRunIDStateResult>;
+  postSdkV1RunsByRunIDState(input: PostSdkV1RunsByRunIDStateInput): Promise<RunState>;
   /**
    * Wait for an event.
    *
@@ -2377,7 +2377,7 @@ export interface OnlyRunTokenOperationsPromise {
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
-  postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<PostSdkV1RunsByRunIDWaitForEventResult>;
+  postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<OpenedEventTrigger>;
   /**
    * Wait for several events.
    *
@@ -2396,7 +2396,7 @@ export interface OnlyRunTokenOperationsPromise {
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`. Then no wait is opened.
    */
-  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<PostSdkV1RunsByRunIDWaitForEventsResult>;
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<OpenedWaitGroup>;
 }
 
 /** The operations that need no credential. */
@@ -2406,13 +2406,13 @@ export interface PublicOperationsPromise {
    *
    * Answers without touching any dependency. For liveness probes.
    */
-  getHealth(input?: GetHealthInput): Promise<GetHealthResult>;
+  getHealth(input?: GetHealthInput): Promise<Health>;
   /**
    * Can the process serve?
    *
    * Checks what the process depends on. For readiness probes and load balancers.
    */
-  getHealthReady(input?: GetHealthReadyInput): Promise<GetHealthReadyResult>;
+  getHealthReady(input?: GetHealthReadyInput): Promise<Readiness>;
 }
 
 /** The operations that a client with the credential `bearer` can call. */
@@ -2431,7 +2431,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * The key stops working at once, on every server within the time for which keys are cached. Revoking a revoked key changes nothing and answers the same.
    */
-  deleteV1ApiKeysByKeyID(input: DeleteV1ApiKeysByKeyIDInput): Promise<Answer<DeleteV1ApiKeysByKeyIDResult, DeleteV1ApiKeysByKeyIDError>>;
+  deleteV1ApiKeysByKeyID(input: DeleteV1ApiKeysByKeyIDInput): Promise<Answer<ApiKey, DeleteV1ApiKeysByKeyIDError>>;
   /**
    * Cancel an event trigger.
    *
@@ -2439,66 +2439,66 @@ export interface OnlyBearerOrInternalSecretOperations {
    * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
    * share the key all end, or the one that `trigger_id` names.
    */
-  deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<DeleteV1EventsByEventKeyResult, DeleteV1EventsByEventKeyError>>;
+  deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<EventTrigger, DeleteV1EventsByEventKeyError>>;
   /**
    * Delete a job.
    *
    * A job with runs that have not ended is 409 `conflict`. Finished runs stay readable; a workflow step that names the job fails when it starts.
    */
-  deleteV1JobsByJobID(input: DeleteV1JobsByJobIDInput): Promise<Answer<DeleteV1JobsByJobIDResult, DeleteV1JobsByJobIDError>>;
+  deleteV1JobsByJobID(input: DeleteV1JobsByJobIDInput): Promise<Answer<undefined, DeleteV1JobsByJobIDError>>;
   /**
    * Cancel a run.
    *
    * Ends the run as `canceled`, and with it the waits that it has open, in one transaction. Its executor learns of it with its next call. A run that
    * has ended is 409 `illegal_move`, with its status in `details.status`.
    */
-  deleteV1RunsByRunID(input: DeleteV1RunsByRunIDInput): Promise<Answer<DeleteV1RunsByRunIDResult, DeleteV1RunsByRunIDError>>;
+  deleteV1RunsByRunID(input: DeleteV1RunsByRunIDInput): Promise<Answer<Run, DeleteV1RunsByRunIDError>>;
   /**
    * Cancel a workflow run.
    *
    * Ends the workflow run as `canceled`, with the steps, runs and waits that are still open. A workflow run that has ended is 409 `illegal_move`, with its
    * status in `details.status`.
    */
-  deleteV1WorkflowRunsByWorkflowRunID(input: DeleteV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<DeleteV1WorkflowRunsByWorkflowRunIDResult, DeleteV1WorkflowRunsByWorkflowRunIDError>>;
+  deleteV1WorkflowRunsByWorkflowRunID(input: DeleteV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<WorkflowRun, DeleteV1WorkflowRunsByWorkflowRunIDError>>;
   /**
    * Delete a workflow.
    *
    * A workflow with runs that have not ended is 409 `conflict`. Finished workflow runs stay readable.
    */
-  deleteV1WorkflowsByWorkflowID(input: DeleteV1WorkflowsByWorkflowIDInput): Promise<Answer<DeleteV1WorkflowsByWorkflowIDResult, DeleteV1WorkflowsByWorkflowIDError>>;
+  deleteV1WorkflowsByWorkflowID(input: DeleteV1WorkflowsByWorkflowIDInput): Promise<Answer<undefined, DeleteV1WorkflowsByWorkflowIDError>>;
   /**
    * List API keys.
    *
    * The keys of the project without their texts, newest first. Revoked and expired keys are included.
    */
-  getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<GetV1ApiKeysResult, GetV1ApiKeysError>>;
+  getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<ApiKeyPage, GetV1ApiKeysError>>;
   /**
    * List audit events.
    *
    * Who has done what in this project, newest first. Filters are combined with "and".
    */
-  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<GetV1AuditEventsResult, GetV1AuditEventsError>>;
+  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<AuditEventPage, GetV1AuditEventsError>>;
   /**
    * List dead letters.
    *
    * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
    * combined with "and".
    */
-  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<Answer<GetV1EventDeadLettersResult, GetV1EventDeadLettersError>>;
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<Answer<DeadLetterPage, GetV1EventDeadLettersError>>;
   /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
    * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
-  getV1Events(input?: GetV1EventsInput): Promise<Answer<GetV1EventsResult, GetV1EventsError>>;
+  getV1Events(input?: GetV1EventsInput): Promise<Answer<EventTriggerPage, GetV1EventsError>>;
   /**
    * Get an event trigger.
    *
    * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
    * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
-  getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<GetV1EventsByEventKeyResult, GetV1EventsByEventKeyError>>;
+  getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<EventTrigger, GetV1EventsByEventKeyError>>;
   /**
    * Explain what becomes of events.
    *
@@ -2508,7 +2508,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * `rule` names a rule of the guide on events; the text says it in words.
    */
-  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<Answer<GetV1EventsByEventKeyExplainResult, GetV1EventsByEventKeyExplainError>>;
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<Answer<EventExplanation, GetV1EventsByEventKeyExplainError>>;
   /**
    * List what was sent to a key.
    *
@@ -2516,132 +2516,132 @@ export interface OnlyBearerOrInternalSecretOperations {
    * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
    * that did not want to be buffered, leave nothing behind.
    */
-  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<Answer<GetV1EventsByEventKeySendsResult, GetV1EventsByEventKeySendsError>>;
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<Answer<EventRecordPage, GetV1EventsByEventKeySendsError>>;
   /**
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
    * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
    */
-  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<GetV1EventsStatsResult, GetV1EventsStatsError>>;
+  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<EventStats, GetV1EventsStatsError>>;
   /**
    * List jobs.
    *
    * The jobs of the project, newest first.
    */
-  getV1Jobs(input?: GetV1JobsInput): Promise<Answer<GetV1JobsResult, GetV1JobsError>>;
+  getV1Jobs(input?: GetV1JobsInput): Promise<Answer<JobPage, GetV1JobsError>>;
   /**
    * Get a job.
    *
    * The current version of the job.
    */
-  getV1JobsByJobID(input: GetV1JobsByJobIDInput): Promise<Answer<GetV1JobsByJobIDResult, GetV1JobsByJobIDError>>;
+  getV1JobsByJobID(input: GetV1JobsByJobIDInput): Promise<Answer<Job, GetV1JobsByJobIDError>>;
   /**
    * List runs.
    *
    * The runs of the project without payload, result and checkpoint, newest first. Filters are combined with "and".
    */
-  getV1Runs(input?: GetV1RunsInput): Promise<Answer<GetV1RunsResult, GetV1RunsError>>;
+  getV1Runs(input?: GetV1RunsInput): Promise<Answer<RunPage, GetV1RunsError>>;
   /**
    * Get a run.
    *
    * The run with its payload, result and latest checkpoint.
    */
-  getV1RunsByRunID(input: GetV1RunsByRunIDInput): Promise<Answer<GetV1RunsByRunIDResult, GetV1RunsByRunIDError>>;
+  getV1RunsByRunID(input: GetV1RunsByRunIDInput): Promise<Answer<Run, GetV1RunsByRunIDError>>;
   /**
    * List the log of a run.
    *
    * What happened to the run and what its code reported, oldest first.
    */
-  getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<Answer<GetV1RunsByRunIDEventsResult, GetV1RunsByRunIDEventsError>>;
+  getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<Answer<RunEventPage, GetV1RunsByRunIDEventsError>>;
   /**
    * List the inbox of a run.
    *
    * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
    */
-  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<Answer<GetV1RunsByRunIDInboxResult, GetV1RunsByRunIDInboxError>>;
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<Answer<InboxPage, GetV1RunsByRunIDInboxError>>;
   /**
    * List webhook deliveries.
    *
    * The webhook deliveries of the project, newest first. Filters are combined with "and".
    */
-  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<Answer<GetV1WebhooksDeliveriesResult, GetV1WebhooksDeliveriesError>>;
+  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<Answer<WebhookDeliveryPage, GetV1WebhooksDeliveriesError>>;
   /**
    * Get a webhook delivery.
    *
    * The delivery, with what became of its last attempt.
    */
-  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<Answer<GetV1WebhooksDeliveriesByDeliveryIDResult, GetV1WebhooksDeliveriesByDeliveryIDError>>;
+  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<Answer<WebhookDelivery, GetV1WebhooksDeliveriesByDeliveryIDError>>;
   /**
    * List workflow runs.
    *
    * The workflow runs of the project, newest first. Filters are combined with "and".
    */
-  getV1WorkflowRuns(input?: GetV1WorkflowRunsInput): Promise<Answer<GetV1WorkflowRunsResult, GetV1WorkflowRunsError>>;
+  getV1WorkflowRuns(input?: GetV1WorkflowRunsInput): Promise<Answer<WorkflowRunPage, GetV1WorkflowRunsError>>;
   /**
    * Get a workflow run.
    *
    * The workflow run; its steps are a list of their own.
    */
-  getV1WorkflowRunsByWorkflowRunID(input: GetV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<GetV1WorkflowRunsByWorkflowRunIDResult, GetV1WorkflowRunsByWorkflowRunIDError>>;
+  getV1WorkflowRunsByWorkflowRunID(input: GetV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<WorkflowRun, GetV1WorkflowRunsByWorkflowRunIDError>>;
   /**
    * List the steps of a workflow run.
    *
    * One entry for each step, in the order of the definition.
    */
-  getV1WorkflowRunsByWorkflowRunIDSteps(input: GetV1WorkflowRunsByWorkflowRunIDStepsInput): Promise<Answer<GetV1WorkflowRunsByWorkflowRunIDStepsResult, GetV1WorkflowRunsByWorkflowRunIDStepsError>>;
+  getV1WorkflowRunsByWorkflowRunIDSteps(input: GetV1WorkflowRunsByWorkflowRunIDStepsInput): Promise<Answer<StepRunPage, GetV1WorkflowRunsByWorkflowRunIDStepsError>>;
   /**
    * List workflows.
    *
    * The workflows of the project with their steps, newest first.
    */
-  getV1Workflows(input?: GetV1WorkflowsInput): Promise<Answer<GetV1WorkflowsResult, GetV1WorkflowsError>>;
+  getV1Workflows(input?: GetV1WorkflowsInput): Promise<Answer<WorkflowPage, GetV1WorkflowsError>>;
   /**
    * Get a workflow.
    *
    * The current version of the workflow with its steps.
    */
-  getV1WorkflowsByWorkflowID(input: GetV1WorkflowsByWorkflowIDInput): Promise<Answer<GetV1WorkflowsByWorkflowIDResult, GetV1WorkflowsByWorkflowIDError>>;
+  getV1WorkflowsByWorkflowID(input: GetV1WorkflowsByWorkflowIDInput): Promise<Answer<Workflow, GetV1WorkflowsByWorkflowIDError>>;
   /**
    * Change a job.
    *
    * Changes the fields that are given and adds one to `version`. Runs that are not yet dispatched use the new endpoint and timeout; `max_attempts` is
    * fixed when a run is made. A slug that is taken is 409 `conflict`.
    */
-  patchV1JobsByJobID(input: PatchV1JobsByJobIDInput): Promise<Answer<PatchV1JobsByJobIDResult, PatchV1JobsByJobIDError>>;
+  patchV1JobsByJobID(input: PatchV1JobsByJobIDInput): Promise<Answer<Job, PatchV1JobsByJobIDError>>;
   /**
    * Change a workflow.
    *
    * Changes the fields that are given and adds one to `version`. `steps` replaces all steps, under the rules of creation. Workflow runs that have started
    * keep their version. A slug that is taken is 409 `conflict`.
    */
-  patchV1WorkflowsByWorkflowID(input: PatchV1WorkflowsByWorkflowIDInput): Promise<Answer<PatchV1WorkflowsByWorkflowIDResult, PatchV1WorkflowsByWorkflowIDError>>;
+  patchV1WorkflowsByWorkflowID(input: PatchV1WorkflowsByWorkflowIDInput): Promise<Answer<Workflow, PatchV1WorkflowsByWorkflowIDError>>;
   /**
    * Create an API key.
    *
    * Creates a key for the caller's project. The answer holds the key's text, which cannot be read again. Scopes that the caller lacks are 403 `forbidden`.
    */
-  postV1ApiKeys(input: PostV1ApiKeysInput): Promise<Answer<PostV1ApiKeysResult, PostV1ApiKeysError>>;
+  postV1ApiKeys(input: PostV1ApiKeysInput): Promise<Answer<CreatedApiKey, PostV1ApiKeysError>>;
   /**
    * Replace an API key.
    *
    * Creates a key with the name, scopes, environment and expiry of the old one. The old key works for `grace_period_minutes` (60 by default) more. A
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
-  postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<PostV1ApiKeysByKeyIDRotateResult, PostV1ApiKeysByKeyIDRotateError>>;
+  postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<CreatedApiKey, PostV1ApiKeysByKeyIDRotateError>>;
   /**
    * Discard a dead letter.
    *
    * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
    */
-  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<Answer<PostV1EventDeadLettersByEventIDDiscardResult, PostV1EventDeadLettersByEventIDDiscardError>>;
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<Answer<DeadLetter, PostV1EventDeadLettersByEventIDDiscardError>>;
   /**
    * Send a dead letter again.
    *
    * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
    * refusal changes nothing. One that was handled already is 409 `illegal_move`.
    */
-  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<Answer<PostV1EventDeadLettersByEventIDRetargetResult, PostV1EventDeadLettersByEventIDRetargetError>>;
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<Answer<SentEvent | BufferedEvent, PostV1EventDeadLettersByEventIDRetargetError>>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -2651,7 +2651,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * times the wait out at once, as its `on_timeout` says; to end it as canceled, cancel it. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
    * `trigger_id`, or it is 409 `conflict`.
    */
-  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<PostV1EventsByEventKeyExtendResult, PostV1EventsByEventKeyExtendError>>;
+  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<EventTrigger, PostV1EventsByEventKeyExtendError>>;
   /**
    * Reject an event trigger.
    *
@@ -2670,7 +2670,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Waits that share the key are rejected together.
    */
-  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<PostV1EventsByEventKeyRejectResult, PostV1EventsByEventKeyRejectError>>;
+  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<SentEvent, PostV1EventsByEventKeyRejectError>>;
   /**
    * Send an event.
    *
@@ -2693,7 +2693,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
    * or that opened last.
    */
-  postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<Answer<PostV1EventsByEventKeySendResult, PostV1EventsByEventKeySendError>>;
+  postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<Answer<SentEvent | BufferedEvent, PostV1EventsByEventKeySendError>>;
   /**
    * Send an event to every wait under a prefix.
    *
@@ -2710,7 +2710,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
    * the set has changed in between.
    */
-  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<Answer<PostV1EventsPrefixByPrefixSendResult, PostV1EventsPrefixByPrefixSendError>>;
+  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<Answer<SentPrefix | PrefixDryRun, PostV1EventsPrefixByPrefixSendError>>;
   /**
    * Delete old event triggers.
    *
@@ -2720,13 +2720,13 @@ export interface OnlyBearerOrInternalSecretOperations {
    * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
    * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
    */
-  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<Answer<PostV1EventsPurgeResult, PostV1EventsPurgeError>>;
+  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<Answer<PurgedEvents, PostV1EventsPurgeError>>;
   /**
    * Create a job.
    *
    * A slug that is taken is 409 `conflict`. An endpoint that the server must not call (a private address, a port that is not allowed) is 400.
    */
-  postV1Jobs(input: PostV1JobsInput): Promise<Answer<PostV1JobsResult, PostV1JobsError>>;
+  postV1Jobs(input: PostV1JobsInput): Promise<Answer<Job, PostV1JobsError>>;
   /**
    * Start a run.
    *
@@ -2737,7 +2737,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
    */
-  postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<Answer<PostV1JobsByJobIDTriggerResult, PostV1JobsByJobIDTriggerError>>;
+  postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<Answer<TriggeredRun | DryRun | TriggeredRun, PostV1JobsByJobIDTriggerError>>;
   /**
    * Start many runs.
    *
@@ -2746,7 +2746,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
-  postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<Answer<PostV1JobsByJobIDTriggerBulkResult, PostV1JobsByJobIDTriggerBulkError>>;
+  postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<Answer<BulkTriggeredRuns, PostV1JobsByJobIDTriggerBulkError>>;
   /**
    * Send a message to a run.
    *
@@ -2766,7 +2766,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
    */
-  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<Answer<PostV1RunsByRunIDInboxByNameResult, PostV1RunsByRunIDInboxByNameError>>;
+  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<Answer<InboxMessage, PostV1RunsByRunIDInboxByNameError>>;
   /**
    * Create a stream token.
    *
@@ -2777,40 +2777,40 @@ export interface OnlyBearerOrInternalSecretOperations {
    * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
    * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
    */
-  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<Answer<PostV1StreamTokensResult, PostV1StreamTokensError>>;
+  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<Answer<StreamToken, PostV1StreamTokensError>>;
   /**
    * Replay a webhook delivery.
    *
    * Sends the same bytes to the same URL once more, as a new delivery with a `webhook-id` of its own, whatever became of the old one. To a receiver it is
    * a new message.
    */
-  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<Answer<PostV1WebhooksDeliveriesByDeliveryIDReplayResult, PostV1WebhooksDeliveriesByDeliveryIDReplayError>>;
+  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<Answer<WebhookDelivery, PostV1WebhooksDeliveriesByDeliveryIDReplayError>>;
   /**
    * Retry a webhook delivery.
    *
    * Sends a delivery again that was given up: it is `pending`, due now, and has all its attempts. Its `webhook-id` stays, so a receiver that has seen it
    * knows. Only a `failed` or `dead` delivery can be retried; any other is 409 `illegal_move`, with its status in `details.status`.
    */
-  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<Answer<PostV1WebhooksDeliveriesByDeliveryIDRetryResult, PostV1WebhooksDeliveriesByDeliveryIDRetryError>>;
+  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<Answer<WebhookDelivery, PostV1WebhooksDeliveriesByDeliveryIDRetryError>>;
   /**
    * Create a workflow.
    *
    * Saves a graph of up to 1,000 steps as version 1. A step reference that is unknown or repeated, a cycle, and a job that does not exist are 400, each
    * with its place in `details.issues`. A slug that is taken is 409 `conflict`.
    */
-  postV1Workflows(input: PostV1WorkflowsInput): Promise<Answer<PostV1WorkflowsResult, PostV1WorkflowsError>>;
+  postV1Workflows(input: PostV1WorkflowsInput): Promise<Answer<Workflow, PostV1WorkflowsError>>;
   /**
    * Check a workflow.
    *
    * Checks the saved steps, or those given, under the rules of creation, and changes nothing. A graph that breaks them is 400 with `details.issues`.
    */
-  postV1WorkflowsByWorkflowIDDryRun(input: PostV1WorkflowsByWorkflowIDDryRunInput): Promise<Answer<PostV1WorkflowsByWorkflowIDDryRunResult, PostV1WorkflowsByWorkflowIDDryRunError>>;
+  postV1WorkflowsByWorkflowIDDryRun(input: PostV1WorkflowsByWorkflowIDDryRunInput): Promise<Answer<WorkflowDryRun, PostV1WorkflowsByWorkflowIDDryRunError>>;
   /**
    * Start a workflow run.
    *
    * Starts a run of the current version; its first steps start in the same transaction. A workflow that is disabled or has no steps is 409 `conflict`.
    */
-  postV1WorkflowsByWorkflowIDTrigger(input: PostV1WorkflowsByWorkflowIDTriggerInput): Promise<Answer<PostV1WorkflowsByWorkflowIDTriggerResult, PostV1WorkflowsByWorkflowIDTriggerError>>;
+  postV1WorkflowsByWorkflowIDTrigger(input: PostV1WorkflowsByWorkflowIDTriggerInput): Promise<Answer<WorkflowRun, PostV1WorkflowsByWorkflowIDTriggerError>>;
 }
 
 /** The operations that accept internalSecret, and nothing else. */
@@ -2820,25 +2820,25 @@ export interface OnlyInternalSecretOperations {
    *
    * All projects of this installation, newest first.
    */
-  getV1Projects(input?: GetV1ProjectsInput): Promise<Answer<GetV1ProjectsResult, GetV1ProjectsError>>;
+  getV1Projects(input?: GetV1ProjectsInput): Promise<Answer<ProjectPage, GetV1ProjectsError>>;
   /**
    * Get a project.
    *
    * The project with its signing secret.
    */
-  getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Answer<GetV1ProjectsByProjectIDResult, GetV1ProjectsByProjectIDError>>;
+  getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Answer<Project, GetV1ProjectsByProjectIDError>>;
   /**
    * Change a project.
    *
    * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
    */
-  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Answer<PatchV1ProjectsByProjectIDResult, PatchV1ProjectsByProjectIDError>>;
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Answer<Project, PatchV1ProjectsByProjectIDError>>;
   /**
    * Create a project.
    *
    * Creates a project with its default environment and signing secret. An `id` that is taken is 409 `conflict`; the project that has it is not changed.
    */
-  postV1Projects(input: PostV1ProjectsInput): Promise<Answer<PostV1ProjectsResult, PostV1ProjectsError>>;
+  postV1Projects(input: PostV1ProjectsInput): Promise<Answer<Project, PostV1ProjectsError>>;
 }
 
 /** The operations that accept runToken, and nothing else. */
@@ -2848,65 +2848,65 @@ export interface OnlyRunTokenOperations {
    *
    * A value that does not exist is 404. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  deleteSdkV1RunsByRunIDStateByKey(input: DeleteSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<DeleteSdkV1RunsByRunIDStateByKeyResult, DeleteSdkV1RunsByRunIDStateByKeyError>>;
+  deleteSdkV1RunsByRunIDStateByKey(input: DeleteSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<undefined, DeleteSdkV1RunsByRunIDStateByKeyError>>;
   /**
    * Get the latest checkpoint.
    *
    * What the code saved last or, after a wait, the payload of the event with the source `event_trigger`. A run without checkpoints is 404.
    */
-  getSdkV1RunsByRunIDCheckpoint(input: GetSdkV1RunsByRunIDCheckpointInput): Promise<Answer<GetSdkV1RunsByRunIDCheckpointResult, GetSdkV1RunsByRunIDCheckpointError>>;
+  getSdkV1RunsByRunIDCheckpoint(input: GetSdkV1RunsByRunIDCheckpointInput): Promise<Answer<Checkpoint, GetSdkV1RunsByRunIDCheckpointError>>;
   /**
    * Get the payload.
    *
    * The input of the run, as it was given; null when there was none.
    */
-  getSdkV1RunsByRunIDPayload(input: GetSdkV1RunsByRunIDPayloadInput): Promise<Answer<GetSdkV1RunsByRunIDPayloadResult, GetSdkV1RunsByRunIDPayloadError>>;
+  getSdkV1RunsByRunIDPayload(input: GetSdkV1RunsByRunIDPayloadInput): Promise<Answer<JsonValue, GetSdkV1RunsByRunIDPayloadError>>;
   /**
    * List values.
    *
    * The values of the run, ordered by key.
    */
-  getSdkV1RunsByRunIDState(input: GetSdkV1RunsByRunIDStateInput): Promise<Answer<GetSdkV1RunsByRunIDStateResult, GetSdkV1RunsByRunIDStateError>>;
+  getSdkV1RunsByRunIDState(input: GetSdkV1RunsByRunIDStateInput): Promise<Answer<RunStatePage, GetSdkV1RunsByRunIDStateError>>;
   /**
    * Get a value.
    *
    * One named value of the run.
    */
-  getSdkV1RunsByRunIDStateByKey(input: GetSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<GetSdkV1RunsByRunIDStateByKeyResult, GetSdkV1RunsByRunIDStateByKeyError>>;
+  getSdkV1RunsByRunIDStateByKey(input: GetSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<RunState, GetSdkV1RunsByRunIDStateByKeyError>>;
   /**
    * Add metadata.
    *
    * Merges 1 to 50 annotations into the run's `metadata`. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDAnnotate(input: PostSdkV1RunsByRunIDAnnotateInput): Promise<Answer<PostSdkV1RunsByRunIDAnnotateResult, PostSdkV1RunsByRunIDAnnotateError>>;
+  postSdkV1RunsByRunIDAnnotate(input: PostSdkV1RunsByRunIDAnnotateInput): Promise<Answer<Run, PostSdkV1RunsByRunIDAnnotateError>>;
   /**
    * Save a checkpoint.
    *
    * Saves state that later dispatches of this run receive. Allowed while the run is executing or waiting; an ended run is 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDCheckpoint(input: PostSdkV1RunsByRunIDCheckpointInput): Promise<Answer<PostSdkV1RunsByRunIDCheckpointResult, PostSdkV1RunsByRunIDCheckpointError>>;
+  postSdkV1RunsByRunIDCheckpoint(input: PostSdkV1RunsByRunIDCheckpointInput): Promise<Answer<Checkpoint, PostSdkV1RunsByRunIDCheckpointError>>;
   /**
    * Complete the run.
    *
    * Ends the run as `completed`. A repeat by the same dispatch answers the same. A run that has ended otherwise is 409 `run_closed`; a token of an older
    * dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDComplete(input: PostSdkV1RunsByRunIDCompleteInput): Promise<Answer<PostSdkV1RunsByRunIDCompleteResult, PostSdkV1RunsByRunIDCompleteError>>;
+  postSdkV1RunsByRunIDComplete(input: PostSdkV1RunsByRunIDCompleteInput): Promise<Answer<Run, PostSdkV1RunsByRunIDCompleteError>>;
   /**
    * Fail the run.
    *
    * Reports a failure. By default another attempt follows while there is one left, and after the last the run is `dead_letter`; with
    * `retryable: false` the run ends as `failed` at once. A run that has ended is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDFail(input: PostSdkV1RunsByRunIDFailInput): Promise<Answer<PostSdkV1RunsByRunIDFailResult, PostSdkV1RunsByRunIDFailError>>;
+  postSdkV1RunsByRunIDFail(input: PostSdkV1RunsByRunIDFailInput): Promise<Answer<Run, PostSdkV1RunsByRunIDFailError>>;
   /**
    * Stay alive.
    *
    * Says that the code still works on the run. The first one, like an answer of 202 to the dispatch, tells the server that the code goes on by itself and
    * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
    */
-  postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<Answer<PostSdkV1RunsByRunIDHeartbeatResult, PostSdkV1RunsByRunIDHeartbeatError>>;
+  postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<Answer<Heartbeat, PostSdkV1RunsByRunIDHeartbeatError>>;
   /**
    * Receive messages.
    *
@@ -2922,33 +2922,33 @@ export interface OnlyRunTokenOperations {
    * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`; too many open waits are
    * 429 `quota_exceeded`.
    */
-  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<Answer<PostSdkV1RunsByRunIDInboxReceiveResult, PostSdkV1RunsByRunIDInboxReceiveError>>;
+  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<Answer<ReceivedMessages, PostSdkV1RunsByRunIDInboxReceiveError>>;
   /**
    * Write to the log.
    *
    * Adds an entry to the run's log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDLog(input: PostSdkV1RunsByRunIDLogInput): Promise<Answer<PostSdkV1RunsByRunIDLogResult, PostSdkV1RunsByRunIDLogError>>;
+  postSdkV1RunsByRunIDLog(input: PostSdkV1RunsByRunIDLogInput): Promise<Answer<RunEvent, PostSdkV1RunsByRunIDLogError>>;
   /**
    * Set an output.
    *
    * Sets a named output of the run, beside its result. An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch is 409
    * `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDOutput(input: PostSdkV1RunsByRunIDOutputInput): Promise<Answer<PostSdkV1RunsByRunIDOutputResult, PostSdkV1RunsByRunIDOutputError>>;
+  postSdkV1RunsByRunIDOutput(input: PostSdkV1RunsByRunIDOutputInput): Promise<Answer<RunOutput, PostSdkV1RunsByRunIDOutputError>>;
   /**
    * Report progress.
    *
    * Replaces the run's `progress` and adds an entry to its log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDProgress(input: PostSdkV1RunsByRunIDProgressInput): Promise<Answer<PostSdkV1RunsByRunIDProgressResult, PostSdkV1RunsByRunIDProgressError>>;
+  postSdkV1RunsByRunIDProgress(input: PostSdkV1RunsByRunIDProgressInput): Promise<Answer<RunEvent, PostSdkV1RunsByRunIDProgressError>>;
   /**
    * Set a value.
    *
    * Sets a named value of the run, up to 64 KiB (413 beyond). An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch
    * is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDState(input: PostSdkV1RunsByRunIDStateInput): Promise<Answer<PostSdkV1RunsByRunIDStateResult, PostSdkV1RunsByRunIDStateError>>;
+  postSdkV1RunsByRunIDState(input: PostSdkV1RunsByRunIDStateInput): Promise<Answer<RunState, PostSdkV1RunsByRunIDStateError>>;
   /**
    * Wait for an event.
    *
@@ -2962,7 +2962,7 @@ export interface OnlyRunTokenOperations {
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
-  postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<Answer<PostSdkV1RunsByRunIDWaitForEventResult, PostSdkV1RunsByRunIDWaitForEventError>>;
+  postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<Answer<OpenedEventTrigger, PostSdkV1RunsByRunIDWaitForEventError>>;
   /**
    * Wait for several events.
    *
@@ -2981,7 +2981,7 @@ export interface OnlyRunTokenOperations {
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`. Then no wait is opened.
    */
-  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<Answer<PostSdkV1RunsByRunIDWaitForEventsResult, PostSdkV1RunsByRunIDWaitForEventsError>>;
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<Answer<OpenedWaitGroup, PostSdkV1RunsByRunIDWaitForEventsError>>;
 }
 
 /** The operations that need no credential. */
@@ -2991,13 +2991,13 @@ export interface PublicOperations {
    *
    * Answers without touching any dependency. For liveness probes.
    */
-  getHealth(input?: GetHealthInput): Promise<Answer<GetHealthResult, GetHealthError>>;
+  getHealth(input?: GetHealthInput): Promise<Answer<Health, GetHealthError>>;
   /**
    * Can the process serve?
    *
    * Checks what the process depends on. For readiness probes and load balancers.
    */
-  getHealthReady(input?: GetHealthReadyInput): Promise<Answer<GetHealthReadyResult, GetHealthReadyError>>;
+  getHealthReady(input?: GetHealthReadyInput): Promise<Answer<Readiness, GetHealthReadyError>>;
 }
 
 /** The operations that a client with the credential `bearer` can call. */
