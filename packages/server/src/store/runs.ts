@@ -45,15 +45,17 @@ export interface ClaimedRun {
   readonly stands_alone: boolean;
 }
 
-const claimedWith = (lastCheckpoint: Statement): Statement => sql`
-  r.project_id, r.id, r.job_id, r.attempt, r.max_attempts, r.dispatch_seq, ${payload} AS payload,
+const claimedWith = (itsPayload: Statement, lastCheckpoint: Statement): Statement => sql`
+  r.project_id, r.id, r.job_id, r.attempt, r.max_attempts, r.dispatch_seq, ${itsPayload} AS payload,
   ${lastCheckpoint} AS checkpoint, r.checkpoint_at, r.resume_reason, r.error, r.error_class, r.snooze_count,
   j.endpoint_url, j.fallback_endpoint_url, j.timeout_secs, j.retry_strategy, j.retry_delays_secs, p.signing_version,
   r.workflow_step_run_id IS NULL AND r.idempotency_key IS NULL AS stands_alone`;
 /** `claimed` names a CTE of whole run rows; runs whose job is gone come without an endpoint and are left out. */
-export const claimedColumns = claimedWith(checkpoint);
+export const claimedColumns = claimedWith(payload, checkpoint);
 /** The same in the statement that resumes them: it cannot read the large checkpoint that it has just written. */
-export const resumedColumns = claimedWith(sql`coalesce(r.given_checkpoint, ${checkpoint})`);
+export const resumedColumns = claimedWith(payload, sql`coalesce(r.given_checkpoint, ${checkpoint})`);
+/** The same of runs whose bodies all stand in their rows. */
+export const inlineClaimedColumns = claimedWith(sql`r.payload`, sql`r.checkpoint`);
 export const claimedJoin = sql`
   JOIN jobs j ON j.project_id = r.project_id AND j.id = r.job_id JOIN projects p ON p.id = r.project_id`;
 
