@@ -20,7 +20,7 @@ export const gates: readonly Gate[] = [
   },
   {
     name: "publication",
-    promise: "the packages that we publish have types, files and sizes that hold (publint, attw, size-limit)",
+    promise: "the packages that we publish have types, files, imports and sizes that hold (publint, attw, size-limit)",
     check: () => oncePacked("scripts/check-publication.ts"),
   },
   {

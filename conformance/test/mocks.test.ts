@@ -6,7 +6,6 @@ import { eventRules, promises, type RuleId } from "../src/rules.ts";
 import { type Result, runSuite } from "../src/suite.ts";
 
 const PROJECT = "The mocks have one project.";
-const PREFIX = "The mocks send to one key at a time: a send to a prefix answers its example.";
 const INBOX = "The mocks have no inboxes: their operations answer examples.";
 const WEBHOOKS = "The mocks notify nobody.";
 
@@ -22,13 +21,7 @@ const notModeled: { readonly [Rule in RuleId]?: string } = {
   "GR-07": INBOX,
   "GR-08": INBOX,
   "GR-09": INBOX,
-  P1: PREFIX,
-  P2: PREFIX,
-  P3: PREFIX,
-  P4: PREFIX,
-  P5: PREFIX,
-  P6: PREFIX,
-  "ST-13": PREFIX,
+  P2: PROJECT,
   W4: "The mocks delete nothing.",
   "ST-14": "The mocks delete nothing.",
   "ST-11": WEBHOOKS,

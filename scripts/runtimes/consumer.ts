@@ -31,7 +31,7 @@ export async function makeConsumer(): Promise<Consumer> {
   }
 }
 
-/** What users have to install beside the packages for some of the entry points, which npm does not do by itself. */
+/** What the packages leave to their users, in the versions that we try; of optional ones npm installs none by itself. */
 function peersOf(packages: readonly WorkspacePackage[]): string[] {
   const { catalog } = readWorkspaceFile();
   const names = packages.flatMap(({ manifest }) => Object.keys(manifest.peerDependencies ?? {}));

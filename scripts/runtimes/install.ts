@@ -4,7 +4,7 @@ import path from "node:path";
 import { runCommand } from "../run-command.ts";
 import { root } from "../workspace.ts";
 
-/** The programs that the client is tried with. */
+/** The programs that the packages are tried with. */
 export interface Tools {
   /** The folder of an installed package; undefined when npm has none for this platform. */
   folderOf(name: string): string | undefined;

@@ -1,4 +1,4 @@
-/** One way to use the packed client. */
+/** One way to use the packed packages. */
 export interface Trial {
   readonly name: string;
   /** Why it cannot be tried on this machine; undefined when it can. */

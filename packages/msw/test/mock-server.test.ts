@@ -29,7 +29,10 @@ async function givenServer(options: Partial<MockServerOptions> = {}) {
     const code = createClient({ baseUrl, auth: { type: "runToken", token }, fetch, retries: 0 });
     return {
       id,
-      wait: (event_key: string, more: { timeout_secs?: number; on_cancel?: "resume" } = {}) =>
+      wait: (
+        event_key: string,
+        more: { timeout_secs?: number; on_cancel?: "resume"; payload_schema?: Record<string, JsonValue> } = {},
+      ) =>
         code.operationsPromise.postSdkV1RunsByRunIDWaitForEvent({
           pathParams: { runID: id },
           body: { event_key, ...more },
@@ -61,6 +64,32 @@ describe("a mock server", () => {
       resume_reason: "event",
       checkpoint: { approved: true },
     });
+  });
+
+  test("answers all under a prefix or none, and goes on with no cursor but its own (P3, P4)", async () => {
+    const { api, givenRun } = await givenServer();
+    const refused = { type: "object", required: ["page"] };
+    for (const [key, schema] of [["batch:1"], ["batch:2", refused], ["batch:3"]] as const) {
+      await (await givenRun()).wait(key, schema && { payload_schema: schema });
+    }
+    const pathParams = { prefix: "batch:" };
+    const send = (body: { mode?: "atomic"; limit?: number; cursor?: string }, prefix = "batch:") =>
+      api.postV1EventsPrefixByPrefixSend({ pathParams: { prefix }, body: { payload: 7, ...body } });
+
+    const atomic = await send({ mode: "atomic" }).catch((error) => error);
+    const untouched = await api.getV1Events({ query: { status: "waiting", prefix: "batch:" } });
+    const page = await send({ limit: 2 });
+    const foreign = await send({ cursor: page.next_cursor ?? "" }, "other:").catch((error) => error);
+    const rest = await api.postV1EventsPrefixByPrefixSend({ pathParams, body: { cursor: page.next_cursor ?? "" } });
+
+    expect([atomic.code, untouched.data.length]).toEqual(["payload_mismatch", 3]);
+    expect(page).toMatchObject({
+      resolved: 1,
+      has_more: true,
+      skipped: [{ event_key: "batch:2", code: "payload_mismatch" }],
+    });
+    expect(foreign).toMatchObject({ status: 400, code: "validation_error" });
+    expect(rest).toMatchObject({ resolved: 1, skipped: [], has_more: false, next_cursor: null });
   });
 
   test("lists what waits by deadline, and ends it when that time has passed (R2)", async () => {

@@ -3,9 +3,17 @@
 
 export { actorOf } from "./domain/actor.ts";
 export { bufferedSince } from "./domain/buffered-since.ts";
-export { disabled, noSteps, otherVersion, severalWait, slugTaken } from "./domain/conflicts.ts";
+export {
+  disabled,
+  noSteps,
+  otherSet,
+  otherVersion,
+  severalWait,
+  slugTaken,
+  tooManyForOne,
+} from "./domain/conflicts.ts";
 export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
-export { DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
+export { DEFAULT_PREFIX_LIMIT, DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
 export { classOfStatus } from "./domain/error-class.ts";
 export {
   conflict,
@@ -23,6 +31,7 @@ export {
   validationError,
   waitClosed,
 } from "./domain/errors.ts";
+export { isExpected } from "./domain/expected-set.ts";
 export { judgeBy } from "./domain/judge.ts";
 export { meet, metBy, type Standing } from "./domain/meet.ts";
 export { normalizeSteps, sleepSecs } from "./domain/normalize-steps.ts";
@@ -46,7 +55,9 @@ export {
   checkWindow,
   eventKeyOf,
   foreignCursor,
+  foreignPage,
   oneOf,
+  prefixOf,
   unknownJob,
 } from "./domain/request-rules.ts";
 export { checkFence } from "./domain/run-fence.ts";

@@ -64,7 +64,7 @@ describe("L2 a row that somebody holds", () => {
     const broadcast = { broadcast: true, timeout_secs: null };
     for (const run of runs) await waitForEvent(strait, run, "all", broadcast);
     if (!last) throw new Error("there is no run");
-    const lock = await hold(strait, sql`SELECT FROM event_triggers ORDER BY id LIMIT 2 FOR UPDATE`);
+    const lock = await hold(strait, sql`SELECT FROM event_triggers ORDER BY id DESC LIMIT 2 FOR UPDATE`);
 
     const opened = await waitForEvent(strait, last, "all", broadcast);
 

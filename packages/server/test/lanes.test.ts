@@ -31,7 +31,8 @@ async function requestOf(
 }
 
 function completion(strait: TestServer, id: string, change: Partial<RunOutcome> = {}): RunOutcome {
-  return { project_id: strait.projectId, id, dispatch_seq: 1, move: "complete", result: "1", ...change };
+  const outcome = { dispatch_seq: 1, move: "complete", result: "1", stands_alone: false } as const;
+  return { project_id: strait.projectId, id, ...outcome, ...change };
 }
 
 function sendOf(

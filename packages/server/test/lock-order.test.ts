@@ -54,3 +54,35 @@ describe("steps that wait on several keys", () => {
     await (await starting).is("failed");
   });
 });
+
+describe("waits that share a key", () => {
+  test("K1 U2 are replaced from the first to the last: who waits for the first holds none behind it", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const first = await stage.parked("k", { timeout_secs: null });
+    const last = await stage.parked("k", { timeout_secs: null, on_conflict: "join" });
+    const third = await stage.run();
+    const holder = await hold(strait, sql`SELECT 1 FROM event_triggers WHERE id = ${first.trigger.id} FOR UPDATE`);
+
+    const replacing = third.wait("k", { on_conflict: "replace" });
+    await eventually(async () => (await blockedSessions(strait)) === 1);
+    const behind = await holder.query(
+      sql`SELECT status FROM event_triggers WHERE id = ${last.trigger.id} FOR NO KEY UPDATE NOWAIT`,
+    );
+    await holder.release();
+
+    expect(behind).toEqual([{ status: "waiting" }]);
+    expect((await replacing).body).toMatchObject({ status: "waiting", generation: 2 });
+  });
+
+  test("U2 name the one that opened first to a wait that may not join them", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const first = await stage.parked("k", { timeout_secs: null });
+    await stage.parked("k", { timeout_secs: null, on_conflict: "join" });
+
+    const refused = await (await stage.run()).wait("k");
+
+    expect(refused.body.error).toMatchObject({ code: "key_in_use", details: { trigger_id: first.trigger.id } });
+  });
+});

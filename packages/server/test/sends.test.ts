@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
 import { advanceClock } from "./clock.ts";
-import { type Answer, eventually, startServer, type TestServer } from "./server.ts";
-import { eventOf, type Stage, send, startStage } from "./stage.ts";
+import { type Answer, eventually, startExecutor, startServer, type TestServer } from "./server.ts";
+import { eventOf, hold, type Stage, send, startStage } from "./stage.ts";
+import { recordStatements } from "./statements.ts";
 
 const WEEK_SECS = 604_800;
 
@@ -341,6 +342,52 @@ describe("sends in one batch", () => {
       [404, "not_found"],
       [409, "stale_generation"],
     ]);
+  });
+
+  test("R1 K2 K4 reach waits of every kind: whose run is free, has a long payload, is held, and that tell a URL", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    const free = await stage.parked("free");
+    const receiver = await startExecutor(() => ({ status: 200 }));
+    const telling = await stage.parked("telling", { notify_url: receiver.url });
+    const long = await stage.run("x".repeat(1_000));
+    await long.wait("long");
+    const held = await stage.parked("held");
+    const lock = await hold(strait, sql`SELECT 1 FROM runs WHERE id = ${held.id} FOR NO KEY UPDATE`);
+
+    const keys = ["free", "telling", "long", "held"];
+    const answers = await Promise.all(keys.map((key) => send(strait, key, { to: key })));
+    await lock.release();
+
+    expect(answers.map(summary)).toEqual(keys.map(() => [200, "delivered"]));
+    for (const [index, run] of [free, telling, long, held].entries()) {
+      const { headers, body } = await run.dispatch(2);
+      expect([headers["x-resume-reason"], headers["x-last-checkpoint"]]).toEqual(["event", `{"to":"${keys[index]}"}`]);
+      expect(body).toEqual((await run.dispatch(1)).body);
+    }
+    const told = await strait.db.query(sql`
+      SELECT t.event_key, count(*)::int AS moves, count(DISTINCT e.id)::int AS events FROM event_triggers t
+      JOIN changes c ON c.subject_id = t.id AND c.before = 'waiting' AND c.after = 'received'
+      JOIN events e ON e.trigger_id = t.id AND e.disposition = 'delivered' AND e.payload = t.response_payload
+      GROUP BY t.event_key ORDER BY t.event_key`);
+    expect(told).toEqual(keys.toSorted().map((event_key) => ({ event_key, moves: 1, events: 1 })));
+    expect(
+      await strait.db.query(sql`SELECT event_trigger_id FROM webhook_deliveries WHERE event_type = 'trigger.received'`),
+    ).toEqual([{ event_trigger_id: telling.trigger.id }]);
+  });
+
+  test("K4 to waits of runs that go on at once are one statement, which is all that they cost", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("free");
+    const statements = recordStatements();
+
+    const sent = await send(strait, "free", 1);
+
+    expect(summary(sent)).toEqual([200, "delivered"]);
+    const settling = statements.filter(({ text }) => /UPDATE event_triggers/.test(text));
+    expect(settling).toHaveLength(1);
+    expect(settling[0]?.text).not.toMatch(/step_runs|run_queue|run_wakes|webhook_deliveries|run_bodies/);
   });
 
   test("L2 of one key are folded in the order of their arrival: one winner, the others as if they came later", async () => {

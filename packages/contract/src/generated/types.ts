@@ -541,7 +541,7 @@ export interface EventRecord {
   /** Whether it answered that there is no answer; its payload is then the `cancellation`. */
   is_rejection: boolean;
   for_next: boolean;
-  /** What its payload breaks of the schema of the wait; null unless it was `rejected`. */
+  /** Why the wait does not take its payload; null unless it was `rejected`. */
   issues: ErrorIssue[] | null;
   actor: Actor;
   channel: EventChannel;

@@ -9,6 +9,7 @@ import {
   otherVersion,
   type Rejection,
   type Send,
+  type StraitError,
   severalWait,
   waitCanceled,
   waitClosed,
@@ -62,6 +63,12 @@ export function sendEvent(store: Store, send: SendEvent): SendAnswer {
       }
       throw decision.error;
   }
+}
+
+/** What `sendEvent` would refuse with; undefined when it would not. */
+export function refusalOf(store: Store, send: SendEvent): StraitError | undefined {
+  const { decision } = meet(standingOf(store, send.event_key, send.trigger_id), send, { decide, hears });
+  return decision.kind === "refuse" ? decision.error : undefined;
 }
 
 /** Answers that there is no answer (S5). */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { disabled, noSteps, otherVersion, severalWait, slugTaken } from "./conflicts.ts";
+import { disabled, noSteps, otherSet, otherVersion, severalWait, slugTaken, tooManyForOne } from "./conflicts.ts";
 
 test.each([
   [slugTaken("job", "review"), "conflict", 'the slug "review" is taken by another job', { slug: "review" }],
@@ -12,6 +12,8 @@ test.each([
     'the deadline of event trigger "review:7" is at version 3, not 2',
     { trigger_id: "trg_1", event_key: "review:7", version: 3 },
   ],
+  [otherSet({ count: 2, digest: "d" }), "expectation_failed", "than expected, 2 now", { count: 2, digest: "d" }],
+  [tooManyForOne(1_000), "expectation_failed", "more than 1000 waits are open under the prefix", {}],
 ])("a conflict says what stands in the way, and what to do: %s", (error, code, beginning, details) => {
   expect(error).toMatchObject({ code, details });
   expect(error.message).toContain(beginning);

@@ -33,4 +33,18 @@ export function otherVersion(
   return expectationFailed(message, { trigger_id: id, event_key, version });
 }
 
+/** A send to a prefix counts on other waits than there are. */
+export function otherSet(found: { readonly count: number; readonly digest: string }): StraitError {
+  const message = `other waits are open under the prefix than expected, ${found.count} now; look at them with dry_run, then send again`;
+  return expectationFailed(message, { ...found });
+}
+
+/** All or none cannot be promised over several requests. */
+export function tooManyForOne(size: number): StraitError {
+  const message =
+    `more than ${size} waits are open under the prefix, which is all that one request can answer under mode "atomic"; ` +
+    'raise limit, narrow the prefix, or send with mode "each"';
+  return expectationFailed(message, {});
+}
+
 const quote = (text: string): string => JSON.stringify(text);

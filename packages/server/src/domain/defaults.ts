@@ -8,6 +8,9 @@ export const DEFAULT_TIMEOUT_SECS = 3_600;
 /** How long an event that nobody waits for is kept when its sender does not say: seven days. */
 export const DEFAULT_TTL_SECS = 604_800;
 
+/** How many waits a send to a prefix answers at most when it does not say. */
+export const DEFAULT_PREFIX_LIMIT = 1_000;
+
 export const JOB_DEFAULTS = {
   description: null,
   fallback_endpoint_url: null,

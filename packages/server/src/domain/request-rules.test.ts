@@ -5,7 +5,9 @@ import {
   checkWindow,
   eventKeyOf,
   foreignCursor,
+  foreignPage,
   oneOf,
+  prefixOf,
   unknownJob,
 } from "./request-rules.ts";
 
@@ -27,6 +29,13 @@ describe("a request", () => {
   test("names a key in its one form, or is refused at the field that has it", () => {
     expect(eventKeyOf("e\u0301", "/event_key")).toBe("\u00e9");
     expect(refusalOf(() => eventKeyOf("", "/event_key"))).toEqual(["/event_key", expect.any(String)]);
+  });
+
+  test("names a prefix, and a short one only on purpose", () => {
+    expect(prefixOf("e\u0301:", true)).toBe("\u00e9:");
+    expect(prefixOf("abc", false)).toBe("abc");
+    expect(refusalOf(() => prefixOf("ab", false))).toEqual(["/path/prefix", "minLength"]);
+    expect(refusalOf(() => prefixOf("", true))).toEqual(["/path/prefix", expect.any(String)]);
   });
 
   test("gives a deadline in one way", () => {
@@ -63,6 +72,7 @@ describe("a request", () => {
 
   test("goes on where its own stream was, and with jobs that there are", () => {
     expect(foreignCursor("/query/cursor")).toMatchObject({ code: "validation_error" });
+    expect(foreignPage("/cursor")).toMatchObject({ code: "validation_error" });
     expect(unknownJob(2, "review")).toMatchObject({ field: "/steps/2/job_id", rule: "knownJob" });
   });
 });

@@ -1,5 +1,5 @@
 import type { ErrorIssue } from "@strait/contract";
-import { checkEventKey } from "@strait/core";
+import { checkEventKey, checkEventKeyPrefix } from "@strait/core";
 import { type StraitError, validationError } from "./errors.ts";
 
 // What a request has to keep beyond the JSON Schemas of the contract.
@@ -8,6 +8,21 @@ import { type StraitError, validationError } from "./errors.ts";
 export function eventKeyOf(text: string, field: string): string {
   const checked = checkEventKey(text);
   if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
+  return checked.value;
+}
+
+/** A shorter prefix reaches more than anybody means, unless they say so. */
+const MIN_PREFIX_LENGTH = 3;
+
+/** The prefix in its one form. @throws {StraitError} `validation_error` for a text that is none, or a short one. */
+export function prefixOf(text: string, allowShort: boolean): string {
+  const field = "/path/prefix";
+  const checked = checkEventKeyPrefix(text);
+  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
+  if (!allowShort && [...checked.value].length < MIN_PREFIX_LENGTH) {
+    const fix = `write at least ${MIN_PREFIX_LENGTH} characters, or send allow_short if so short a prefix is meant`;
+    throw validationError([{ field, rule: "minLength", fix }]);
+  }
   return checked.value;
 }
 
@@ -61,6 +76,13 @@ export function oneOf<Field extends string>(
 /** The cursor at `field` is that of another stream, or none. */
 export function foreignCursor(field: string): StraitError {
   const fix = "pass the id of the last event that this stream sent, or leave it out to start with a snapshot";
+  return validationError([{ field, rule: "cursor", fix }]);
+}
+
+/** The cursor at `field` is that of another list, or none. */
+export function foreignPage(field: string): StraitError {
+  const fix =
+    "pass next_cursor of the previous page of this list unchanged, or leave cursor out to start at the first page";
   return validationError([{ field, rule: "cursor", fix }]);
 }
 

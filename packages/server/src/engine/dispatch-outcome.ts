@@ -12,7 +12,7 @@ export interface Failure {
   readonly message: string;
 }
 
-type Ended = Omit<RunOutcome, "project_id" | "id" | "dispatch_seq">;
+type Ended = Omit<RunOutcome, "project_id" | "id" | "dispatch_seq" | "stands_alone">;
 type Answer = Extract<CallResult, { kind: "answer" }>;
 
 /** What the run's own error may show of an answer. */

@@ -71,7 +71,7 @@ function isOpen({ allowedOrigins }: AppOptions): boolean {
   return allowedOrigins.includes("*");
 }
 
-/** What every answer to one request tells. */
+/** What every answer to one request depends on. */
 interface Reply {
   readonly id: string;
   readonly isCrossOrigin: boolean;
@@ -144,6 +144,8 @@ export function createApp(given: AppOptions): {
   return app;
 }
 
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** As all answers are made here, it is here that they are counted. */
 async function serve(options: App, id: OperationId, c: HonoContext): Promise<Response> {
   const started = performance.now();
@@ -153,6 +155,8 @@ async function serve(options: App, id: OperationId, c: HonoContext): Promise<Res
     response = await answer(options, id, c, reply);
     crashPoint("before-answer");
   } catch (error) {
+    // A small body has come with the head, but is only read in the next turn: it does not cost the connection.
+    if (reply.incoming !== undefined && isOnItsWay(reply.incoming)) await nextTurn();
     response = errorResponse(options, toStraitError(options, error, reply, id), reply);
   }
   options.services.context.metrics.answered(id, response.status, performance.now() - started);
@@ -287,10 +291,14 @@ function jsonResponse(
 
 function headersFor(options: AppOptions, { id, isCrossOrigin, incoming }: Reply): Record<string, string> {
   const headers = headersOf(id);
-  // Answered before all of it has come: what is left of its body, maybe without an end, is not read as another request.
-  if (incoming?.complete === false) headers.connection = "close";
+  // What is left of its body, maybe without an end, is not read.
+  if (incoming !== undefined && isOnItsWay(incoming)) headers.connection = "close";
   return isCrossOrigin && isOpen(options) ? Object.assign(headers, OPEN_ORIGIN) : headers;
 }
+
+/** Whether a body was announced that has not come. */
+const isOnItsWay = ({ complete, headers }: IncomingMessage): boolean =>
+  !complete && (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
 
 const RETRY_SOON = { retryAfterSecs: 1 } as const;
 

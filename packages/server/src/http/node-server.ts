@@ -29,8 +29,10 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
     });
     http.emit("request", request, response);
   });
-  http.on("checkExpectation", ({ socket }) => refuse(notHttp("leave out Expect, or say 100-continue"), socket));
-  http.on("connect", (_request, socket) => refuse(notHttp("there is no CONNECT, for this is no proxy"), socket));
+  http.on("checkExpectation", (_request, response) => {
+    const { status, headers, body } = refusalAnswer(notHttp("leave out Expect, or say 100-continue"));
+    response.writeHead(status, headers).end(body);
+  });
   http.requestTimeout = requestTimeoutMs;
   http.headersTimeout = requestTimeoutMs;
   http.keepAliveTimeout = 65_000;
@@ -56,12 +58,16 @@ const jsonHeadersOf = (id: string) => ({ ...headersOf(id), "content-type": "appl
 
 /** The parser does not know where the next request begins, so the connection ends with the answer. */
 function refuse(refusal: StraitError, socket: Duplex): void {
-  const status = errorStatus[refusal.code];
+  const { status, headers, body } = refusalAnswer(refusal);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+}
+
+function refusalAnswer(refusal: StraitError) {
   const id = randomUUID();
   const body = envelope(refusal, id);
   const headers = { ...jsonHeadersOf(id), "content-length": String(Buffer.byteLength(body)), connection: "close" };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+  return { status: errorStatus[refusal.code], headers, body };
 }
 
 function refusalOf({ code, message }: NodeJS.ErrnoException): StraitError {

@@ -8,8 +8,8 @@ import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome } from "./lane.
 export interface RunOutcome extends runMoves.RunMoveItem {
   readonly move: RunMove;
   readonly dispatch_seq: number;
-  /** See `ClaimedRun`. Absent where it is not known. */
-  readonly stands_alone?: boolean | undefined;
+  /** See `ClaimedRun`. */
+  readonly stands_alone: boolean;
 }
 
 /**
@@ -35,7 +35,7 @@ export function finishRunLane({
   async function moveAll(outcomes: readonly RunOutcome[], skipLocked: boolean): Promise<ReadonlySet<string>> {
     const moved = new Set<string>();
     for (const [move, items] of byMove(outcomes)) {
-      const standAlone = items.every((item) => item.stands_alone === true);
+      const standAlone = items.every((item) => item.stands_alone);
       const options = { actor: SYSTEM, only: ["executing"], skipLocked, standAlone } as const;
       const rows = skipLocked
         ? await runMoves.move(db, move, items, options)

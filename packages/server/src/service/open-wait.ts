@@ -62,8 +62,9 @@ export interface Wait {
 export async function openWait(context: Context, tx: Transaction, wait: Wait): Promise<EventTrigger> {
   const key = { project_id: wait.project_id, environment_id: wait.environment_id, event_key: wait.event_key };
   const [locked] = await keyWaits.lockKeys(tx, [key]);
-  const peer = await keyWaits.lockPeer(tx, key);
-  const waiting = peer && wait.on_conflict !== "replace" ? [peer] : await lockAll(context, tx, key);
+  const isReplacing = wait.on_conflict === "replace" && !wait.broadcast;
+  const peer = isReplacing ? undefined : await keyWaits.lockPeer(tx, key);
+  const waiting = peer ? [peer] : await lockAll(context, tx, key);
   const id = context.clock.newId("trg");
   const place = placeBeside(waiting, wait);
   // Who takes another's place leaves the number as it is.

@@ -1,8 +1,10 @@
 import { unavailable } from "../domain/errors.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
+import * as keySettlements from "../store/key-settlements.ts";
 import { lockKeys } from "../store/key-waits.ts";
-import * as settlements from "../store/settlements.ts";
+import type * as settlements from "../store/settlements.ts";
+import type { Queryable } from "../store/sql.ts";
 import * as triggers from "../store/triggers.ts";
 import type { Context } from "./context.ts";
 import { type Batched, done, Lane, LOCK_TIMEOUT_MS, type Outcome, REQUESTS, refused } from "./lane.ts";
@@ -60,28 +62,44 @@ async function deliverHits(
 ): Promise<void> {
   const candidates = firstOfEachKey(sends);
   const reserved = new Map(candidates.map((send) => [send, context.worker.reserve(send.project_id)]));
-  let settled: settlements.SettledTrigger[] = [];
+  const settled: settlements.SettledTrigger[] = [];
   try {
     const keyed = candidates.filter((send) => send.idempotency !== null);
-    settled =
-      keyed.length === 0
-        ? await settlements.settleByKey(
-            context.db,
-            candidates.map((send) => settlement(context, send, reserved.get(send))),
-          )
-        : await context.db.transaction((tx) => deliverKeyed(context, tx, candidates, keyed, reserved, outcomes), {
-            lockTimeoutMs: LOCK_TIMEOUT_MS,
-          });
+    if (keyed.length === 0) await settleHits(context, context.db, candidates, reserved, settled);
+    else {
+      const hits = await context.db.transaction(
+        (tx) => deliverKeyed(context, tx, candidates, keyed, reserved, outcomes),
+        { lockTimeoutMs: LOCK_TIMEOUT_MS },
+      );
+      settled.push(...hits);
+    }
   } finally {
+    // What is settled goes on, whatever becomes of the others.
     giveBack(context, candidates, reserved, settled);
+    announceSettled(context, settled);
+    measureResumes(context, candidates, settled);
   }
   const byKey = new Map(candidates.map((send) => [keyOf(send), send]));
   for (const trigger of settled) {
     const send = byKey.get(keyOf(trigger));
     if (send) outcomes.set(send, done(delivered(trigger)));
   }
-  announceSettled(context, settled);
-  measureResumes(context, candidates, settled);
+}
+
+/** Adds to `settled` as it settles: the waits of runs that are free first, then those that need more. */
+async function settleHits(
+  context: Context,
+  db: Queryable,
+  sends: readonly Sending[],
+  reserved: ReadonlyMap<Sending, number | null>,
+  settled: settlements.SettledTrigger[],
+): Promise<void> {
+  const free = await keySettlements.settleFree(
+    db,
+    sends.map((send) => settlement(context, send, reserved.get(send))),
+  );
+  settled.push(...free.settled);
+  if (free.rest.length > 0) settled.push(...(await keySettlements.settleByKey(db, free.rest)));
 }
 
 /** The same for sends with an Idempotency-Key: key, effect and stored answer are one transaction. */
@@ -95,10 +113,8 @@ async function deliverKeyed(
 ): Promise<settlements.SettledTrigger[]> {
   const fresh = await takeKeys(tx, keyed, outcomes);
   const tried = candidates.filter((send) => send.idempotency === null || fresh.has(send));
-  const settled = await settlements.settleByKey(
-    tx,
-    tried.map((send) => settlement(context, send, reserved.get(send))),
-  );
+  const settled: settlements.SettledTrigger[] = [];
+  await settleHits(context, tx, tried, reserved, settled);
   const hits = new Map(settled.map((trigger) => [keyOf(trigger), trigger]));
   const answered = [...fresh].filter((send) => hits.has(keyOf(send)));
   const missed = [...fresh].filter((send) => !hits.has(keyOf(send)));

@@ -1,6 +1,7 @@
 import type { ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
+import { otherSet, tooManyForOne } from "../domain/conflicts.ts";
 import type { SendDecision } from "../domain/decide-send.ts";
-import { expectationFailed, StraitError } from "../domain/errors.ts";
+import { StraitError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
@@ -99,20 +100,7 @@ async function sendPage(
 const atLeastOne = (count: number): number => Math.max(1, Math.floor(count));
 
 function checkExpected({ expect }: PrefixSend, found: NonNullable<WaitingSet["summary"]>): void {
-  if (isExpected(expect, found)) return;
-  throw expectationFailed(
-    `other waits are open under the prefix than expected, ${found.count} now; look at them with dry_run, then send again`,
-    found,
-  );
-}
-
-/** All or none cannot be promised over several requests. */
-function tooManyForOne(size: number): StraitError {
-  return expectationFailed(
-    `more than ${size} waits are open under the prefix, which is all that one request can answer under mode "atomic"; ` +
-      'raise limit, narrow the prefix, or send with mode "each"',
-    {},
-  );
+  if (!isExpected(expect, found)) throw otherSet(found);
 }
 
 interface Event {

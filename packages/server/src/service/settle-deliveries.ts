@@ -1,5 +1,6 @@
 import type { LatestTrigger } from "../domain/decide-send.ts";
 import type { Transaction } from "../store/database.ts";
+import type { KeySettlement } from "../store/key-settlements.ts";
 import { type EventKey, nameLatest } from "../store/key-waits.ts";
 import * as settlements from "../store/settlements.ts";
 import type { Context } from "./context.ts";
@@ -109,11 +110,7 @@ function takersOf(
 }
 
 /** A send as the statement takes it that ends waits. */
-export function settlement(
-  context: Context,
-  send: Sending,
-  leaseId: number | null | undefined,
-): settlements.KeySettlement {
+export function settlement(context: Context, send: Sending, leaseId: number | null | undefined): KeySettlement {
   return {
     project_id: send.project_id,
     environment_id: send.environment_id,

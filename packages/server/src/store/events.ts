@@ -46,7 +46,7 @@ const newEventTypes = {
   dead_letter_reason: "text",
 } as const satisfies Record<keyof NewEvent, string>;
 
-/** Records sends that settled nothing; what settles a trigger is recorded by `triggers.settle`. */
+/** Records what settled nothing, and rejections; a send that settles a wait is recorded by the statement that does it. */
 export function insert(
   tx: Queryable,
   rows: readonly NewEvent[],

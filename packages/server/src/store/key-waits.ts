@@ -71,18 +71,22 @@ export async function holdKeys(tx: Queryable, keys: readonly EventKey[]): Promis
 }
 
 /**
- * Locks one of those that share a key, if there is one that is not overdue: it tells as much as all of them of what the
- * next may do. Of ten thousand that wait for one broadcast, the last would have to look at all others. The caller holds
- * the key's row.
+ * Locks the first of those that share a key, if it is not overdue: it tells as much as all of them of what the next may do,
+ * and of ten thousand that wait for one broadcast the last would have to look at all others. The caller holds the key's row.
  */
-export async function lockPeer(tx: Queryable, { project_id, environment_id, event_key }: EventKey) {
+export async function lockPeer(tx: Queryable, key: EventKey): Promise<EventTrigger | undefined> {
+  const { project_id, environment_id, event_key } = key;
   const [peer] = await tx.query<EventTrigger>(sql`
     SELECT ${columns} FROM event_triggers t
     WHERE t.project_id = ${project_id} AND t.environment_id = ${environment_id} AND t.event_key = ${event_key}
       AND t.slot > '' AND t.status = 'waiting' AND t.trigger_type = 'event' AND t.group_id IS NULL
-      AND (t.closes_at IS NULL OR t.closes_at > strait_now())
-    ORDER BY t.slot DESC LIMIT 1 FOR NO KEY UPDATE`);
-  return peer;
+    ORDER BY t.slot LIMIT 1 FOR NO KEY UPDATE`);
+  if (!peer || peer.expires_at === null) return peer;
+  // In a statement after the lock: the deadline may have come while it was waited for.
+  const open = await tx.query(sql`
+    SELECT FROM event_triggers t
+    WHERE t.project_id = ${project_id} AND t.id = ${peer.id} AND t.closes_at > strait_now()`);
+  return open.length > 0 ? peer : undefined;
 }
 
 /** What waits on the keys, whose rows the caller holds; not locked. */

@@ -1,4 +1,4 @@
-import { validationError } from "../domain/errors.ts";
+import { foreignPage } from "../domain/request-rules.ts";
 import { type Statement, sql } from "./sql.ts";
 
 /** One page of a list, as the wire has it. */
@@ -77,13 +77,7 @@ export function positionOf(
   const text = Buffer.from(cursor, "base64url").toString();
   const position = text.slice(list.length + 1);
   if (!text.startsWith(`${list}:`) || !shape.test(position)) {
-    throw validationError([
-      {
-        field,
-        rule: "cursor",
-        fix: "pass next_cursor of the previous page of this list unchanged, or leave cursor out to start at the first page",
-      },
-    ]);
+    throw foreignPage(field);
   }
   return position;
 }

@@ -1,11 +1,10 @@
 import type { RunStatus } from "@strait/contract";
 import { type RunMove, runMoves, type StepMove, stepMoves, terminalRunStatuses } from "@strait/core";
-import { type Queryable, records, type Statement, sql } from "./sql.ts";
+import { constant, nothing, type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** Bodies up to this many bytes stand in the run's row; longer ones are written once, in run_bodies. */
 const INLINE = 512;
-/** The same in a statement, as a constant that the planner sees. */
-export const INLINE_BYTES = sql`512`;
+export const INLINE_BYTES = constant(INLINE);
 export const isInline = (body: string): boolean => Buffer.byteLength(body) <= INLINE;
 /** How long an idempotency key of a run is kept after the run's end. */
 const KEY_KEPT = sql`interval '24 hours'`;
@@ -37,16 +36,16 @@ const moveTypes = {
   id: "text",
   dispatch_seq: "int4",
   result: "text",
-  error: "text",
-  error_class: "text",
-  checkpoint: "text",
-  checkpoint_source: "text",
-  resume_reason: "text",
-  lease_id: "int8",
-  delay_ms: "float8",
+  error: "text?",
+  error_class: "text?",
+  checkpoint: "text?",
+  checkpoint_source: "text?",
+  resume_reason: "text?",
+  lease_id: "int8?",
+  delay_ms: "float8?",
   unless_taken: "bool",
   unless_detached: "bool",
-  counts_as_lost: "bool",
+  counts_as_lost: "bool?",
 } as const satisfies Record<keyof RunMoveItem, string>;
 
 /** What a run is after a move. */
@@ -57,8 +56,6 @@ export interface MovedRun {
   readonly status: RunStatus;
   readonly workflow_run_id: string | null;
 }
-
-const none = sql``;
 
 /** `i` has the checkpoint that run `r` goes on with. */
 export const savesCheckpoint = sql`
@@ -112,7 +109,7 @@ function changesOf(name: RunMove): Statement {
       return isTerminal(to)
         ? sql`${ended} finished_at = strait_now(), next_retry_at = NULL,
           result = CASE WHEN octet_length(i.result) <= ${INLINE_BYTES} THEN i.result WHEN i.result IS NOT NULL THEN '' END,`
-        : none;
+        : nothing;
   }
 }
 
@@ -136,14 +133,14 @@ function effectsOf(name: RunMove, items: readonly RunMoveItem[], standAlone: boo
       INSERT INTO run_schedule (due_at, project_id, run_id)
       SELECT next_retry_at, project_id, id FROM moved WHERE delay_ms > 0)`;
   }
-  if (!isTerminal(to)) return none;
+  if (!isTerminal(to)) return nothing;
   const large = sql`,
     large AS (
       INSERT INTO run_bodies (project_id, run_id, kind, seq, body)
       SELECT project_id, id, 'result', 0, given_result FROM moved WHERE octet_length(given_result) > ${INLINE_BYTES}
       ON CONFLICT (project_id, run_id, kind, seq) DO NOTHING)`;
-  return sql`${isLong(items, "result") ? large : none},
-    stale AS (${staleCheckpoints})${standAlone ? none : dependentsOf(to === "completed" ? "complete" : "fail")}`;
+  return sql`${isLong(items, "result") ? large : nothing},
+    stale AS (${staleCheckpoints})${standAlone ? nothing : dependentsOf(to === "completed" ? "complete" : "fail")}`;
 }
 
 /** Whether one of the bodies does not fit into the run's row. */
@@ -206,14 +203,14 @@ export function move(
           AND r.status = ANY(${allowed}) AND r.dispatch_seq = coalesce(i.dispatch_seq, r.dispatch_seq)
           AND NOT (coalesce(i.unless_taken, false) AND r.taken_seq = r.dispatch_seq)
           AND NOT (coalesce(i.unless_detached, false) AND r.detached)
-        FOR NO KEY UPDATE ${skipLocked ? sql`SKIP LOCKED` : none}) r),
+        FOR NO KEY UPDATE ${skipLocked ? sql`SKIP LOCKED` : nothing}) r),
     moved AS (
       UPDATE runs r SET ${changesOf(name)} status = ${to}, change_seq = r.change_seq + 1
       FROM locked i
       WHERE r.project_id = i.project_id AND r.id = i.id AND r.status = ANY(${allowed})
       RETURNING r.project_id, r.id, r.job_id, r.status, r.priority, r.checkpoint_seq, r.error, r.idempotency_key,
         r.workflow_run_id, r.workflow_step_run_id, r.next_retry_at, r.change_seq, i.before, i.delay_ms,
-        i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor)${isLong(items, "checkpoint") ? saved : none},
+        i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor)${isLong(items, "checkpoint") ? saved : nothing},
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
       SELECT project_id, id, change_seq, 'status', before, status, actor, workflow_run_id, error FROM moved)${effectsOf(name, items, standAlone)}

@@ -2,7 +2,7 @@ import type { Run, RunStatus, RunSummary } from "@strait/contract";
 import { terminalRunStatuses } from "@strait/core";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
 import { INLINE_BYTES, isInline, largeCheckpoints, savesCheckpoint } from "./run-moves.ts";
-import { ifGiven, json, type Queryable, records, type Statement, sql } from "./sql.ts";
+import { ifGiven, json, nothing, type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** The text of a body that may stand in run_bodies. */
 const body = (column: Statement, kind: Statement, seq: Statement): Statement => sql`
@@ -45,15 +45,17 @@ export interface ClaimedRun {
   readonly stands_alone: boolean;
 }
 
-const claimedWith = (lastCheckpoint: Statement): Statement => sql`
-  r.project_id, r.id, r.job_id, r.attempt, r.max_attempts, r.dispatch_seq, ${payload} AS payload,
+const claimedWith = (itsPayload: Statement, lastCheckpoint: Statement): Statement => sql`
+  r.project_id, r.id, r.job_id, r.attempt, r.max_attempts, r.dispatch_seq, ${itsPayload} AS payload,
   ${lastCheckpoint} AS checkpoint, r.checkpoint_at, r.resume_reason, r.error, r.error_class, r.snooze_count,
   j.endpoint_url, j.fallback_endpoint_url, j.timeout_secs, j.retry_strategy, j.retry_delays_secs, p.signing_version,
   r.workflow_step_run_id IS NULL AND r.idempotency_key IS NULL AS stands_alone`;
 /** `claimed` names a CTE of whole run rows; runs whose job is gone come without an endpoint and are left out. */
-export const claimedColumns = claimedWith(checkpoint);
+export const claimedColumns = claimedWith(payload, checkpoint);
 /** The same in the statement that resumes them: it cannot read the large checkpoint that it has just written. */
-export const resumedColumns = claimedWith(sql`coalesce(r.given_checkpoint, ${checkpoint})`);
+export const resumedColumns = claimedWith(payload, sql`coalesce(r.given_checkpoint, ${checkpoint})`);
+/** The same of runs whose bodies all stand in their rows. */
+export const inlineClaimedColumns = claimedWith(sql`r.payload`, sql`r.checkpoint`);
 export const claimedJoin = sql`
   JOIN jobs j ON j.project_id = r.project_id AND j.id = r.job_id JOIN projects p ON p.id = r.project_id`;
 
@@ -92,12 +94,12 @@ const newRunTypes = {
   metadata: "json",
   tags: "json",
   triggered_by: "text",
-  batch_id: "text",
-  idempotency_key: "text",
-  workflow_run_id: "text",
-  workflow_step_run_id: "text",
-  scheduled_at: "timestamptz",
-  ttl_secs: "int4",
+  batch_id: "text?",
+  idempotency_key: "text?",
+  workflow_run_id: "text?",
+  workflow_step_run_id: "text?",
+  scheduled_at: "timestamptz?",
+  ttl_secs: "int4?",
   lease_id: "int8",
   actor: "text",
 } as const;
@@ -116,8 +118,8 @@ export interface InsertedRun {
 export async function insert(db: Queryable, rows: readonly NewRun[]): Promise<InsertedRun[]> {
   const lease = rows.find(({ lease_id }) => lease_id !== null)?.lease_id ?? null;
   const isStart = lease !== null && rows.every((row) => row.lease_id === lease && isNothingButItsRow(row));
-  const started = isStart ? await insertOn(db, lease, rows, none) : [];
-  return started.length > 0 ? started : insertOn(db, lease, rows, besideRuns);
+  const started = isStart ? await insertOn(db, lease, rows, true) : [];
+  return started.length > 0 ? started : insertOn(db, lease, rows, false);
 }
 
 /** Once it is started, all of it stands in its row. */
@@ -125,14 +127,14 @@ const isNothingButItsRow = ({ scheduled_at, ttl_secs, payload }: NewRun): boolea
   scheduled_at === null && ttl_secs === null && isInline(payload);
 
 /**
- * The runs of one statement start on one lease. Where they need nothing `beside` their rows the statement has no table for
- * it: to prepare one costs half of what a row does. It then writes nothing when the lease is dead.
+ * The runs of one statement start on one lease. Where all of them do (`isStart`), and need nothing beside their rows, the
+ * statement has no table for it: to prepare one costs half of what a row does. It then writes nothing when the lease is dead.
  */
 function insertOn(
   db: Queryable,
   lease: number | null,
   rows: readonly NewRun[],
-  beside: Statement,
+  isStart: boolean,
 ): Promise<InsertedRun[]> {
   return db.query<InsertedRun>(sql`
     WITH lease AS (SELECT id FROM leases WHERE id = ${lease} AND alive FOR KEY SHARE),
@@ -140,7 +142,7 @@ function insertOn(
       SELECT i.*, lease.id AS lease, strait_now() AS now,
         coalesce(i.scheduled_at, strait_now()) + make_interval(secs => i.ttl_secs) AS expires_at,
         CASE WHEN i.scheduled_at > strait_now() THEN 'delayed' WHEN lease.id IS NOT NULL THEN 'executing' ELSE 'queued' END AS status
-      FROM ${records("i", newRunTypes, rows)} ${beside === none ? sql`JOIN` : sql`LEFT JOIN`} lease ON lease.id = i.lease_id),
+      FROM ${records("i", newRunTypes, rows)} ${isStart ? sql`JOIN` : sql`LEFT JOIN`} lease ON lease.id = i.lease_id),
     inserted AS (
       INSERT INTO runs (project_id, id, environment_id, job_id, job_version, status, max_attempts, dispatch_seq, priority,
         payload, metadata, tags, triggered_by, batch_id, idempotency_key, workflow_run_id, workflow_step_run_id,
@@ -150,15 +152,14 @@ function insertOn(
         CASE WHEN octet_length(payload) <= ${INLINE_BYTES} THEN payload ELSE '' END,
         metadata, tags, triggered_by, batch_id, idempotency_key, workflow_run_id, workflow_step_run_id, scheduled_at,
         CASE status WHEN 'executing' THEN now END, expires_at, CASE status WHEN 'executing' THEN lease END
-      FROM item ORDER BY project_id, id)${beside},
+      FROM item ORDER BY project_id, id)${isStart ? nothing : besideRuns},
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id)
       SELECT project_id, id, 1, 'status', status, actor, workflow_run_id FROM item),
+    -- Looked up once for all runs of a project, and not for each of them.
     project AS (SELECT id, signing_version FROM projects WHERE id IN (SELECT project_id FROM item))
     SELECT i.id, i.status, i.expires_at, p.signing_version FROM item i JOIN project p ON p.id = i.project_id`);
 }
-
-const none = sql``;
 
 /** CTEs: what a run is written to that has a long payload, does not start at once, or expires. */
 const besideRuns = sql`,

@@ -16,7 +16,7 @@ export interface Settlement {
   readonly payload_digest: string | null;
   readonly actor: string;
   readonly channel: string | null;
-  /** Its event's id, to be recorded: null without one (a timeout), or where another wait records it, which it ends too. */
+  /** Its event's id, to be recorded: null without one (a timeout), or where another wait or the caller (a rejection) records it. */
   readonly event_id: string | null;
   readonly idempotency_key: string | null;
   /** For the delivery to `notify_url`, where there is one. */
@@ -28,7 +28,7 @@ export interface Settlement {
   readonly lease_id: number | null;
 }
 
-const settlementTypes = {
+export const settlementTypes = {
   project_id: "text",
   id: "text",
   payload: "text",
@@ -42,23 +42,6 @@ const settlementTypes = {
   due: "bool",
   lease_id: "int8",
 } as const satisfies Record<keyof Settlement, string>;
-
-/** One send: a settlement whose trigger is found by its key. */
-export interface KeySettlement extends Omit<Settlement, "id" | "due"> {
-  readonly environment_id: string;
-  readonly event_key: string;
-  readonly generation: number | null;
-  readonly trigger_id: string | null;
-}
-
-const { id: _id, due: _due, ...sendTypes } = settlementTypes;
-const keySettlementTypes = {
-  ...sendTypes,
-  environment_id: "text",
-  event_key: "text",
-  generation: "int4",
-  trigger_id: "text",
-} as const satisfies Record<keyof KeySettlement, string>;
 
 export interface SettledTrigger extends EventTrigger {
   /** The run that goes on in this process, where a lease was given and the run was free. */
@@ -108,32 +91,8 @@ function settleById(
   );
 }
 
-/**
- * Delivers events to the triggers that wait for their keys (K4: the first try of a send). Items that meet no clean hit
- * are missing from the answer; the caller takes the key rows and looks again.
- */
-export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Promise<SettledTrigger[]> {
-  return settleTargets(
-    db,
-    "receive",
-    leaseOf(items),
-    sql`
-    SELECT t.id AS trigger_id, i.*, false AS due FROM (
-      SELECT project_id, environment_id, event_key, generation, trigger_id AS wanted_id, payload, payload_digest, actor,
-        channel, event_id, idempotency_key, delivery_id, error, lease_id
-      FROM ${records("i", keySettlementTypes, items)}) i
-    CROSS JOIN LATERAL (
-      SELECT t.id FROM event_triggers t
-      WHERE t.project_id = i.project_id AND t.environment_id = i.environment_id AND t.event_key = i.event_key
-        AND t.slot = '' AND t.status = 'waiting' AND t.trigger_type = 'event'
-        AND (t.closes_at IS NULL OR t.closes_at > strait_now())
-        AND t.payload_schema IS NULL AND t.filter IS NULL AND t.group_id IS NULL
-        AND t.generation = coalesce(i.generation, t.generation) AND t.id = coalesce(i.wanted_id, t.id)
-      FOR NO KEY UPDATE SKIP LOCKED) t`,
-  );
-}
-
-function leaseOf(items: readonly { readonly lease_id: number | null }[]): number | null {
+/** Those of one statement go on on one lease. */
+export function leaseOf(items: readonly { readonly lease_id: number | null }[]): number | null {
   return items.find((item) => item.lease_id !== null)?.lease_id ?? null;
 }
 
@@ -163,7 +122,7 @@ function effectsOf(name: TriggerMove): {
   return { answer: sql`cancellation = g.payload::json`, resumes: sql`t.on_cancel = 'resume'`, completes: sql`false` };
 }
 
-async function settleTargets(
+export async function settleTargets(
   db: Queryable,
   name: TriggerMove,
   leaseId: number | null,

@@ -91,6 +91,12 @@ export function ifGiven<Value>(value: Value | undefined, condition: (value: Valu
 
 const ALWAYS = sql`true`;
 
+/** What a statement is left with where a part of it is not needed. */
+export const nothing = sql``;
+
+/** A number that stands in the text, where the planner sees it. */
+export const constant = (value: number): Statement => new SqlStatement([String(value)], [], String(value), []);
+
 /**
  * Encodes a value for a `json` parameter; `undefined` becomes SQL NULL and `null` the JSON null.
  * Needed because node-postgres would send a JavaScript array as a PostgreSQL array.
@@ -100,62 +106,32 @@ export function json(value: unknown): string | null {
 }
 
 type ColumnType = "text" | "int4" | "int8" | "float8" | "bool" | "json" | "timestamptz";
+/** A `?` marks a column that few rows have. */
+type Column = ColumnType | `${ColumnType}?`;
 
 /**
  * A set of rows as a FROM item, one array parameter per column, so the text of the statement does not depend on how many rows
- * there are. A column that is null in all of them is written into the text instead: of wide rows few members are given, and
- * an array is written, parsed and scanned. `alias` and the column names are constants of the code.
+ * there are. `alias` and the column names are constants of the code.
+ *
+ * Where no row has any of the columns that few have, these are written into the text as NULL: an array is written, parsed and
+ * scanned for each column. Two texts, and not one for each combination: every connection keeps the plan of each.
  */
 export function records<Row extends object>(
   alias: string,
-  columns: { readonly [Column in keyof Row & string]: ColumnType },
+  columns: { readonly [Name in keyof Row & string]: Column },
   rows: readonly Row[],
 ): Statement {
-  const given: string[] = [];
-  const values: unknown[][] = [];
-  for (const name in columns) {
-    const column = rows.map((row) => row[name as keyof Row] ?? null);
-    // At least one array, which says how many rows there are.
-    if (values.length > 0 && column.every((value) => value === null)) continue;
-    given.push(name);
-    values.push(column);
-  }
-  const { strings, shape } = fromItem(alias, columns, given);
-  return new SqlStatement(strings, values, shape, values);
-}
-
-interface FromItem {
-  readonly strings: readonly string[];
-  readonly shape: string;
-}
-
-/** By their columns, then by alias and given columns. There are as many as `texts` has of them. */
-const fromItems = new WeakMap<object, Map<string, FromItem>>();
-
-function fromItem(
-  alias: string,
-  columns: Readonly<Record<string, ColumnType | undefined>>,
-  given: readonly string[],
-): FromItem {
-  let known = fromItems.get(columns);
-  if (known === undefined) {
-    known = new Map();
-    fromItems.set(columns, known);
-  }
-  const key = `${alias} ${given}`;
-  let item = known.get(key);
-  if (item === undefined) {
-    const selected = Object.entries(columns).map(([name, type]) =>
-      given.includes(name) ? name : `NULL::${type} AS ${name}`,
-    );
-    const casts = given.map((name) => `::${columns[name]}[]`);
-    const strings = [
-      `(SELECT ${selected.join(", ")} FROM unnest(`,
-      ...casts.slice(0, -1).map((cast) => `${cast}, `),
-      `${casts.at(-1)}) AS given(${given.join(", ")})) AS ${alias}`,
-    ];
-    item = { strings, shape: `=${strings.join("")}` };
-    known.set(key, item);
-  }
-  return item;
+  const names = Object.keys(columns) as (keyof Row & string)[];
+  const isRare = (name: keyof Row & string) => columns[name].endsWith("?");
+  const isCommon = names.every((name) => !isRare(name) || rows.every((row) => row[name] == null));
+  const given = isCommon ? names.filter((name) => !isRare(name)) : names;
+  const typeOf = (name: keyof Row & string) => columns[name].replace("?", "");
+  const selected = names.map((name) => (given.includes(name) ? name : `NULL::${typeOf(name)} AS ${name}`));
+  const strings = [
+    `(SELECT ${selected.join(", ")} FROM unnest(`,
+    ...given.slice(0, -1).map((name) => `::${typeOf(name)}[], `),
+    ...given.slice(-1).map((name) => `::${typeOf(name)}[]) AS given(${given.join(", ")})) AS ${alias}`),
+  ];
+  const values = given.map((name) => rows.map((row) => row[name] ?? null));
+  return new SqlStatement(strings, values, `=${strings.join("")}`, values);
 }

@@ -8,8 +8,8 @@ export interface Fleet {
   readonly deaths: readonly string[];
   readonly apiKey: string;
   /**
-   * Asks a process, and the next one when that dies, until there is an answer. `isRetried`: an earlier try may have had
-   * its effect.
+   * Asks a process, and the next one when that dies, until there is an answer. Each of several `tries` may have had its
+   * effect.
    */
   request(process: number, method: string, path: string, options?: RequestOptions): Promise<FleetAnswer>;
   /** Lets those that die stay dead, and resolves with what the others have logged. */
@@ -17,7 +17,7 @@ export interface Fleet {
 }
 
 export interface FleetAnswer extends Answer {
-  readonly isRetried: boolean;
+  readonly tries: number;
 }
 
 const SIZE = 3;
@@ -56,7 +56,7 @@ export async function startFleet(env: Readonly<Record<string, string>>, crashes:
       for (let tries = 0; ; tries++) {
         const member = members[(process + tries) % SIZE];
         const answer = await member?.request(method, path, options).catch(() => undefined);
-        if (answer && answer.status !== 503) return { ...answer, isRetried: tries > 0 };
+        if (answer && answer.status !== 503) return { ...answer, tries: tries + 1 };
         if (performance.now() > deadline) {
           throw new Error(`${method} ${path} has no answer: ${JSON.stringify(answer?.body)}; ${deaths.join(", ")}`);
         }

@@ -28,14 +28,15 @@ const tookOf = ({ payload }: Played, waits: readonly TriggerRow[]): TriggerRow[]
   waits.filter((wait) => wait.payload === payload);
 
 /** Whether an earlier try may have had its effect, which this answer does not show. */
-const isUncertain = ({ move, answer }: Played): boolean => answer.isRetried && !move.isKeyed;
+const isUncertain = ({ move, answer }: Played): boolean => answer.tries > 1 && !move.isKeyed;
 
 function ofSend(one: Played, waits: readonly TriggerRow[], said: string): string[] {
   const took = tookOf(one, waits);
   const code = codeOf(one);
   const generations = new Set(took.map(({ generation }) => generation)).size;
-  // A repeat without a key is another event, which the next generation may have taken.
-  if (generations > 1 && !isUncertain(one)) return [`${said}, and ${generations} generations have it`];
+  // Each try without a key is another event, which the next generation may have taken.
+  if (generations > (isUncertain(one) ? one.answer.tries : 1))
+    return [`${said}, and ${generations} generations have it`];
   if (isTaken(code)) {
     const isTheirs = took.length > 0 && took.every(({ status }) => status === "received");
     return isTheirs ? [] : [`${said}, and nobody has it`];

@@ -118,7 +118,7 @@ function ofGeneration(name: string, waits: readonly TriggerRow[], { played }: Ev
   const deliverers = winners.filter(isDelivery);
   if (winners.length > waits.length || deliverers.length > 1) found.push(`${name} has ${winners.length} winners`);
   const extensions = here.filter(({ move }) => move.act === "extend").length;
-  const isCertain = !played.some(({ move, answer }) => move.act === "extend" && answer.isRetried);
+  const isCertain = !played.some(({ move, answer }) => move.act === "extend" && answer.tries > 1);
   const counted = waits.reduce((sum, { version }) => sum + version - 1, 0);
   if (waits.length === 1 && isCertain && counted !== extensions) {
     found.push(`${wait.id} has ${counted} extensions, not ${extensions}`);

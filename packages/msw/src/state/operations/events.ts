@@ -1,6 +1,15 @@
 import type { EventTrigger } from "@strait/contract";
 import { isTerminalTriggerStatus } from "@strait/core";
-import { checkNewDeadline, checkWindow, DEFAULT_TTL_SECS, eventKeyOf, notFound } from "@strait/server/pure";
+import {
+  checkNewDeadline,
+  checkWindow,
+  DEFAULT_PREFIX_LIMIT,
+  DEFAULT_TTL_SECS,
+  eventKeyOf,
+  notFound,
+  prefixOf,
+} from "@strait/server/pure";
+import { sendPrefix } from "../send-prefix.ts";
 import { cancelEvent, extendEvent, rejectEvent, sendEvent } from "../sends.ts";
 import type { Store } from "../store.ts";
 import { openStream } from "../streams.ts";
@@ -80,6 +89,21 @@ export const eventOperations: Modeled = {
       channel: "api",
       idempotency_key: idempotencyKey,
     }),
+
+  async postV1EventsPrefixByPrefixSend(store, { pathParams, body, caller, idempotencyKey }) {
+    const send = {
+      prefix: prefixOf(pathParams.prefix, body?.allow_short ?? false),
+      payload: body?.payload ?? null,
+      mode: body?.mode ?? "each",
+      dry_run: body?.dry_run ?? false,
+      expect: body?.expect ?? {},
+      limit: body?.limit ?? DEFAULT_PREFIX_LIMIT,
+      cursor: body?.cursor,
+      actor: caller.actor,
+      idempotency_key: idempotencyKey,
+    };
+    return { status: 200, body: await sendPrefix(store, send) };
+  },
 
   postV1EventsByEventKeyReject: (store, { pathParams, body, caller }) => ({
     status: 200,

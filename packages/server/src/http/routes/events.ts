@@ -1,9 +1,9 @@
 import type { EventTrigger, TriggerStatus } from "@strait/contract";
-import { checkEventKeyPrefix, isTerminalTriggerStatus } from "@strait/core";
+import { isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
-import { DEFAULT_TTL_SECS } from "../../domain/defaults.ts";
-import { notFound, validationError } from "../../domain/errors.ts";
-import { checkNewDeadline, checkWindow, eventKeyOf } from "../../domain/request-rules.ts";
+import { DEFAULT_PREFIX_LIMIT, DEFAULT_TTL_SECS } from "../../domain/defaults.ts";
+import { notFound } from "../../domain/errors.ts";
+import { checkNewDeadline, checkWindow, eventKeyOf, prefixOf } from "../../domain/request-rules.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import type { Caller, Context } from "../../service/context.ts";
 import { explainEvent } from "../../service/explain-event.ts";
@@ -22,20 +22,6 @@ import { openStream } from "../streams.ts";
 import { subjectSource } from "../subject-source.ts";
 
 const IN_PATH = "/path/eventKey";
-
-/** A shorter prefix reaches more than anybody means, unless they say so. */
-const MIN_PREFIX_LENGTH = 3;
-
-function prefixOf(text: string, allowShort: boolean): string {
-  const field = "/path/prefix";
-  const checked = checkEventKeyPrefix(text);
-  if (!checked.ok) throw validationError([{ field, ...checked.problem }]);
-  if (!allowShort && [...checked.value].length < MIN_PREFIX_LENGTH) {
-    const fix = `write at least ${MIN_PREFIX_LENGTH} characters, or send allow_short if so short a prefix is meant`;
-    throw validationError([{ field, rule: "minLength", fix }]);
-  }
-  return checked.value;
-}
 
 /** The trigger of a key, or the one of them that is named. */
 async function triggerOf(
@@ -139,7 +125,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
       mode: body?.mode ?? "each",
       dry_run: body?.dry_run ?? false,
       expect: body?.expect ?? {},
-      limit: body?.limit ?? 1_000,
+      limit: body?.limit ?? DEFAULT_PREFIX_LIMIT,
       cursor: body?.cursor,
       idempotency_key: idempotency?.key ?? null,
     });
