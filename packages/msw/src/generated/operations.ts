@@ -144,7 +144,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDCheckpoint">;
     answer:
       | { status: 200; body: Checkpoint }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -153,7 +153,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDPayload">;
     answer:
       | { status: 200; body: JsonValue }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -162,7 +162,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDState">;
     answer:
       | { status: 200; body: RunStatePage }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -171,7 +171,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDStateByKey">;
     answer:
       | { status: 200; body: RunState }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 

@@ -324,7 +324,7 @@ export type GetSdkV1RunsByRunIDCheckpointResult = Checkpoint;
 
 /** How `getSdkV1RunsByRunIDCheckpoint` is refused. */
 export type GetSdkV1RunsByRunIDCheckpointError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -345,7 +345,7 @@ export type GetSdkV1RunsByRunIDPayloadResult = JsonValue;
 
 /** How `getSdkV1RunsByRunIDPayload` is refused. */
 export type GetSdkV1RunsByRunIDPayloadError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -375,7 +375,7 @@ export type GetSdkV1RunsByRunIDStateResult = RunStatePage;
 
 /** How `getSdkV1RunsByRunIDState` is refused. */
 export type GetSdkV1RunsByRunIDStateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -401,7 +401,7 @@ export type GetSdkV1RunsByRunIDStateByKeyResult = RunState;
 
 /** How `getSdkV1RunsByRunIDStateByKey` is refused. */
 export type GetSdkV1RunsByRunIDStateByKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
