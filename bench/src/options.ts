@@ -31,7 +31,8 @@ const scenarioHelp = scenarioNames.map((name) => {
 const probeHelp = probeNames.map((name) => `  ${name.padEnd(10)}${probes[name].title} (ours alone, once)`);
 
 export const help = `Measures the server beside the sketch of its design (bench/sketch), in one run on one
-embedded PostgreSQL that commits to the disk. They take turns; the figures are medians.
+embedded PostgreSQL that commits to the disk. They take turns; the figures are medians, and a
+ratio is the median of those of the rounds.
 
 Usage: npm run bench -- [options]
 
