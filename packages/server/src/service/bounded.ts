@@ -58,17 +58,17 @@ export function bounded<Result, Otherwise>(
   const left = Math.floor(Math.min(leftAfter(customer.allowance, 0), leftAfter(ofAll, 0)));
   const timeout = Math.min(timeFor(customer, code, ms), Math.max(LEAST_MS, left));
   const startedAt = performance.now();
+  const cpuAtStart = process.cpuUsage();
   context.work = work;
   try {
     for (let tries = 1; ; tries++) {
-      const { user, system } = process.cpuUsage();
+      const cpuAtTry = process.cpuUsage();
       try {
         return script.runInContext(context, { timeout });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ERR_SCRIPT_EXECUTION_TIMEOUT") throw error;
         // V8 watches the clock on the wall: on a machine with too much to do the code may hardly have run.
-        const used = process.cpuUsage({ user, system });
-        if (tries === MAX_TRIES || (used.user + used.system) / 1_000 > timeout / 2) break;
+        if (tries === MAX_TRIES || cpuMsSince(cpuAtTry) > timeout / 2) break;
       }
     }
     const { slow } = customer;
@@ -77,10 +77,16 @@ export function bounded<Result, Otherwise>(
     return otherwise;
   } finally {
     delete context.work;
-    const spentMs = performance.now() - startedAt;
+    // Nor is it charged for what others ran meanwhile.
+    const spentMs = Math.min(performance.now() - startedAt, cpuMsSince(cpuAtStart));
     leftAfter(customer.allowance, spentMs);
     leftAfter(ofAll, spentMs);
   }
+}
+
+function cpuMsSince(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1_000;
 }
 
 /** The limits of a project's code. */
