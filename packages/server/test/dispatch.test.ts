@@ -112,6 +112,33 @@ describe("an answer of 2xx", () => {
   });
 });
 
+describe("a body larger than MAX_RESULT_SIZE that is no result", () => {
+  const startTalking = (status: number) =>
+    startEndpoint((_request, response) => response.writeHead(status).write("x".repeat(2_000)));
+
+  test("fails the attempt by its status, and tells how it begins", async () => {
+    const strait = await startQuiet({ MAX_RESULT_SIZE: "1024" });
+    const jobId = await givenJob(strait, { endpoint_url: await startTalking(503), max_attempts: 2 });
+
+    const run = await trigger(strait, jobId);
+
+    const failed = await runIs(strait, run.id, "queued");
+    expect(failed).toMatchObject({ attempt: 2, error_class: "server", error: expect.stringContaining("503") });
+  });
+
+  test("is nothing to a run that goes on by itself", async () => {
+    const strait = await startQuiet({ MAX_RESULT_SIZE: "1024" });
+    const run = await trigger(strait, await givenJob(strait, { endpoint_url: await startTalking(202) }));
+
+    await eventually(async () => {
+      const [row] = await strait.db.query<{ detached: boolean }>(sql`SELECT detached FROM runs WHERE id = ${run.id}`);
+      return row?.detached;
+    });
+
+    expect((await strait.request("GET", `/v1/runs/${run.id}`)).body.status).toBe("executing");
+  });
+});
+
 describe("a run that goes on by itself", () => {
   const watchOf = async (strait: TestServer, id: string) => {
     const [row] = await strait.db.query<{ detached: boolean; deadlines: number }>(sql`

@@ -87,24 +87,39 @@ describe("a request that Node's parser refuses gets the error envelope", () => {
   });
 });
 
-describe("a request that is answered before its body has come ends its connection", () => {
+describe("a connection with a body that nobody reads comes to its end", () => {
   const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
 
   test.each([
     ["a body that nobody asked for", "GET /health HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 200],
-    ["no credentials", "POST /v1/jobs HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 401],
     ["no such operation", "PUT /v1/jobs HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 404],
-    ["too much", "POST /v1/jobs HTTP/1.1\r\nhost: test\r\nKEY\r\ncontent-length: 999999999\r\n\r\n", 413],
-    ["too much, as it comes", "POST /v1/jobs HTTP/1.1\r\nhost: test\r\nKEY\r\ntransfer-encoding: chunked\r\n\r\n", 413],
+    ["a preflight", "OPTIONS /v1/jobs HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n", 204],
+    ["no host", "POST /v1/jobs HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", 400],
   ])("%s", async (_, head, status) => {
-    const strait = await startServer({ runsEngine: false, env: { MAX_REQUEST_BODY_SIZE: "32768" } });
-    const port = await listening(strait);
+    const strait = await startServer({ runsEngine: false });
 
-    const answer = await say(port, head.replace("KEY", `authorization: Bearer ${strait.apiKey}`) + chunk);
+    const answer = await say(await listening(strait), head + chunk);
 
     expect(answer.status).toBe(status);
     expect(answer.headers).toContain("connection: close");
-    expect(answer.body.split("HTTP/1.1")).toHaveLength(1);
+    expect(answer.said.split("HTTP/1.1 ")).toHaveLength(2);
+  });
+
+  test.each([
+    ["no credentials", "transfer-encoding: chunked", 401],
+    ["too much", "KEY\r\ncontent-length: 999999999", 413],
+    ["too much, as it comes", "KEY\r\ntransfer-encoding: chunked", 413],
+  ])("%s, after a moment in which a client can read the answer", async (_, head, status) => {
+    const strait = await startServer({ runsEngine: false, env: { MAX_REQUEST_BODY_SIZE: "32768" } });
+    const key = `authorization: Bearer ${strait.apiKey}`;
+
+    const answer = await say(
+      await listening(strait),
+      `POST /v1/jobs HTTP/1.1\r\nhost: test\r\n${head.replace("KEY", key)}\r\n\r\n${chunk}`,
+    );
+
+    expect(answer.status).toBe(status);
+    expect(answer.said.split("HTTP/1.1 ")).toHaveLength(2);
   });
 });
 

@@ -64,6 +64,9 @@ const guardedLookup: LookupFunction = (hostname, options, callback) => {
   });
 };
 
+/** Whether the body counts: that of 202 does not, and of a failure the beginning is enough. */
+const isResult = (status: number): boolean => status >= 200 && status < 300 && status !== 202;
+
 export function openOutbound({ allowPrivate, maxResponseBytes, connections }: OutboundOptions): Outbound {
   const pools = new Map<string, { pool: Pool; usedAt: number }>();
   const targets = new Map<string, Target>();
@@ -135,6 +138,10 @@ export function openOutbound({ allowPrivate, maxResponseBytes, connections }: Ou
         let bytes = 0;
         let status = 0;
         let answered: Record<string, string> = {};
+        const text = () => {
+          const [only] = chunks;
+          return (chunks.length === 1 && only ? only : Buffer.concat(chunks)).toString();
+        };
         poolOf(origin).dispatch(
           { method: "POST", path, headers, body },
           {
@@ -148,13 +155,16 @@ export function openOutbound({ allowPrivate, maxResponseBytes, connections }: Ou
             },
             onResponseData(_controller, chunk) {
               bytes += chunk.length;
-              if (bytes > maxResponseBytes) stop({ kind: "too_large", status });
-              else chunks.push(chunk);
+              if (bytes <= maxResponseBytes) chunks.push(chunk);
+              else
+                stop(
+                  isResult(status)
+                    ? { kind: "too_large", status }
+                    : { kind: "answer", status, headers: answered, body: text() },
+                );
             },
             onResponseEnd() {
-              const [only] = chunks;
-              const text = (chunks.length === 1 && only ? only : Buffer.concat(chunks)).toString();
-              finish({ kind: "answer", status, headers: answered, body: text });
+              finish({ kind: "answer", status, headers: answered, body: text() });
             },
             onResponseError(_controller, error) {
               const code = "code" in error && typeof error.code === "string" ? error.code : error.name;

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { errorStatus, type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
@@ -71,19 +70,14 @@ function isOpen({ allowedOrigins }: AppOptions): boolean {
   return allowedOrigins.includes("*");
 }
 
-/** What every answer to one request depends on. */
+/** What every answer to one request tells. */
 interface Reply {
   readonly id: string;
   readonly isCrossOrigin: boolean;
-  readonly incoming: IncomingMessage | undefined;
 }
 
 function replyTo(c: HonoContext): Reply {
-  return {
-    id: randomUUID(),
-    isCrossOrigin: requestHeaders(c)("origin") !== undefined,
-    incoming: incomingOf(c),
-  };
+  return { id: randomUUID(), isCrossOrigin: requestHeaders(c)("origin") !== undefined };
 }
 
 /** These write their own answers down: their effects and those of others are one statement. */
@@ -144,8 +138,6 @@ export function createApp(given: AppOptions): {
   return app;
 }
 
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 /** As all answers are made here, it is here that they are counted. */
 async function serve(options: App, id: OperationId, c: HonoContext): Promise<Response> {
   const started = performance.now();
@@ -155,8 +147,6 @@ async function serve(options: App, id: OperationId, c: HonoContext): Promise<Res
     response = await answer(options, id, c, reply);
     crashPoint("before-answer");
   } catch (error) {
-    // A small body has come with the head, but is only read in the next turn: it does not cost the connection.
-    if (reply.incoming !== undefined && isOnItsWay(reply.incoming)) await nextTurn();
     response = errorResponse(options, toStraitError(options, error, reply, id), reply);
   }
   options.services.context.metrics.answered(id, response.status, performance.now() - started);
@@ -289,16 +279,10 @@ function jsonResponse(
   return new Response(text, { status, headers });
 }
 
-function headersFor(options: AppOptions, { id, isCrossOrigin, incoming }: Reply): Record<string, string> {
+function headersFor(options: AppOptions, { id, isCrossOrigin }: Reply): Record<string, string> {
   const headers = headersOf(id);
-  // What is left of its body, maybe without an end, is not read.
-  if (incoming !== undefined && isOnItsWay(incoming)) headers.connection = "close";
   return isCrossOrigin && isOpen(options) ? Object.assign(headers, OPEN_ORIGIN) : headers;
 }
-
-/** Whether a body was announced that has not come. */
-const isOnItsWay = ({ complete, headers }: IncomingMessage): boolean =>
-  !complete && (headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0);
 
 const RETRY_SOON = { retryAfterSecs: 1 } as const;
 

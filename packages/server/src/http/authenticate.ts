@@ -98,7 +98,8 @@ export function authenticator(
     needsProject: boolean,
     requestId: string,
   ): Promise<Caller> {
-    if (!isSameSecret(given, internalSecret)) throw unauthorized();
+    if (!isSameSecret(given, internalSecret))
+      throw unauthorized("X-Internal-Secret is not this server's INTERNAL_SECRET");
     const operator = { scopes: INTERNAL, actor: "internal", channel: "api", requestId } as const;
     if (!needsProject) return { ...operator, projectId: "", environmentId: "" };
     const named = projectNamed(projectId);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createServer, type Server as NodeServer, STATUS_CODES } from "node:http";
+import { createServer, type IncomingMessage, type Server as NodeServer, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { errorStatus } from "@strait/contract";
@@ -16,12 +16,16 @@ export interface NodeServerOptions {
 export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions): NodeServer {
   const errorHandler = (error: unknown) => {
     const refusal = error instanceof RequestError ? notHttp(error.message) : INTERNAL;
-    const id = randomUUID();
-    return new Response(envelope(refusal, id), { status: errorStatus[refusal.code], headers: jsonHeadersOf(id) });
+    const { status, headers, body } = refusalAnswer(refusal);
+    return new Response(body, { status, headers });
   };
   // Node would refuse a request without a host with an empty answer; the adaptor does it through `errorHandler`.
   const options = { requireHostHeader: false, connectionsCheckingInterval: CHECK_MS };
   const http = createServer(options, getRequestListener(fetch, { errorHandler }));
+  // Nobody reads a body that no operation asks for, and it may have no end. What a refused POST has left is read for a while.
+  http.prependListener("request", (request, response) => {
+    if (!TAKE_BODIES.has(request.method) && hasBody(request)) response.shouldKeepAlive = false;
+  });
   // A body is asked for when somebody begins to read it: after a look at the credentials and at its length.
   http.on("checkContinue", (request, response) => {
     request.once("resume", () => {
@@ -44,6 +48,11 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
   });
   return http;
 }
+
+const TAKE_BODIES: ReadonlySet<string | undefined> = new Set(["POST", "PATCH"]);
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 
 /** How often Node.js looks for requests that take too long, by default so seldom that they are given twice their time. */
 const CHECK_MS = 1_000;
