@@ -166,6 +166,13 @@ describe("an error about a request", () => {
     );
   });
 
+  test("does not repeat a name of any length", () => {
+    const { message, details } = validationError([{ ...issue, field: `/${"x".repeat(1_000_000)}` }]);
+
+    expect(message.length).toBeLessThan(600);
+    expect(JSON.stringify(details).length).toBeLessThan(600);
+  });
+
   test("says that the payload's own schema is broken", () => {
     expect(payloadMismatch([issue])).toMatchObject({
       code: "payload_mismatch",

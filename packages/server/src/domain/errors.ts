@@ -21,10 +21,17 @@ export class StraitError extends Error {
 /** At least one, the most important first. */
 type Issues = readonly [ErrorIssue, ...ErrorIssue[]];
 
+/** What a field is shown of: whoever sends a name of a megabyte knows it. */
+const MAX_FIELD = 500;
+
 /** The request breaks the contract. Name all issues at once. */
-export function validationError(issues: Issues): StraitError {
+export function validationError([first, ...rest]: Issues): StraitError {
+  const issues = [shortened(first), ...rest.map(shortened)] as const;
   return new StraitError("validation_error", inWords(issues), { details: { issues: [...issues] } });
 }
+
+const shortened = (issue: ErrorIssue): ErrorIssue =>
+  issue.field.length > MAX_FIELD ? { ...issue, field: `${issue.field.slice(0, MAX_FIELD)}…` } : issue;
 
 /** The request keeps the contract, but its payload does not fit the schema of the wait, the job or the event. */
 export function payloadMismatch(issues: Issues): StraitError {
