@@ -22,7 +22,7 @@ export class StraitError extends Error {
 type Issues = readonly [ErrorIssue, ...ErrorIssue[]];
 
 /** What a field is shown of: whoever sends a name of a megabyte knows it. */
-const MAX_FIELD = 500;
+const MAX_FIELD = 1_000;
 
 /** The request breaks the contract. Name all issues at once. */
 export function validationError([first, ...rest]: Issues): StraitError {
