@@ -169,8 +169,8 @@ describe("an error about a request", () => {
   test("does not repeat a name of any length", () => {
     const { message, details } = validationError([{ ...issue, field: `/${"x".repeat(1_000_000)}` }]);
 
-    expect(message.length).toBeLessThan(1_100);
-    expect(JSON.stringify(details).length).toBeLessThan(1_100);
+    expect(message.length).toBeLessThan(2_100);
+    expect(JSON.stringify(details).length).toBeLessThan(2_100);
   });
 
   test("says that the payload's own schema is broken", () => {

@@ -21,8 +21,8 @@ export class StraitError extends Error {
 /** At least one, the most important first. */
 type Issues = readonly [ErrorIssue, ...ErrorIssue[]];
 
-/** What a field is shown of: whoever sends a name of a megabyte knows it. */
-const MAX_FIELD = 1_000;
+/** What a field is shown of, which has room for a pointer as deep as bodies may be: who sends a name of a megabyte knows it. */
+const MAX_FIELD = 2_000;
 
 /** The request breaks the contract. Name all issues at once. */
 export function validationError([first, ...rest]: Issues): StraitError {
