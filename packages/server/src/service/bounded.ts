@@ -77,10 +77,10 @@ export function bounded<Result, Otherwise>(
     return otherwise;
   } finally {
     delete context.work;
-    // Nor is it charged for what others ran meanwhile.
-    const spentMs = Math.min(performance.now() - startedAt, cpuMsSince(cpuAtStart));
+    const spentMs = performance.now() - startedAt;
     leftAfter(customer.allowance, spentMs);
-    leftAfter(ofAll, spentMs);
+    // Other projects are not charged for what the machine did meanwhile.
+    leftAfter(ofAll, Math.min(spentMs, cpuMsSince(cpuAtStart)));
   }
 }
 
