@@ -18,12 +18,13 @@ async function givenTriggers(strait: TestServer, projectId: string, from = 1, to
   const chosen = numbers.filter((n) => n >= from && n <= to);
   await strait.db.query({
     text: `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, slot, source_type, trigger_type,
-        status, finished_at, expires_at, job_run_id, workflow_run_id, workflow_step_run_id)
+        status, finished_at, expires_at, closes_at, job_run_id, workflow_run_id, workflow_step_run_id)
       SELECT $1, id, 'env', key, n, n::text, CASE WHEN step THEN 'workflow_step' ELSE 'job_run' END, 'event',
         CASE WHEN waits THEN 'waiting' ELSE 'timed_out' END, CASE WHEN NOT waits THEN strait_now() END,
-        CASE WHEN n % 2 = 0 THEN '2100-01-01'::timestamptz + n * interval '1 hour' END,
+        due.at, due.at,
         CASE WHEN NOT step THEN 'run' END, CASE WHEN step THEN 'wfr_' || n % 20 END, CASE WHEN step THEN 'step' END
-      FROM unnest($2::int[], $3::text[], $4::text[], $5::bool[], $6::bool[]) AS i (n, id, key, waits, step)`,
+      FROM unnest($2::int[], $3::text[], $4::text[], $5::bool[], $6::bool[]) AS i (n, id, key, waits, step)
+      CROSS JOIN LATERAL (SELECT CASE WHEN n % 2 = 0 THEN '2100-01-01'::timestamptz + n * interval '1 hour' END AS at) AS due`,
     values: [projectId, chosen, chosen.map(idOf), chosen.map(keyOf), chosen.map(waits), chosen.map(isStep)],
   });
 }
@@ -192,11 +193,11 @@ async function cursorOf(strait: TestServer, query: string): Promise<string> {
 async function fill(strait: TestServer): Promise<void> {
   for (const text of [
     `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, status,
-        received_at, finished_at, expires_at, job_run_id, workflow_run_id, workflow_step_run_id)
+        received_at, finished_at, expires_at, closes_at, job_run_id, workflow_run_id, workflow_step_run_id)
       SELECT 'p' || n % 20, 'trg_' || n, 'e', 'k:' || n, 1, CASE WHEN n % 5 = 0 THEN 'workflow_step' ELSE 'job_run' END, 'event',
         CASE WHEN n % 50 = 0 THEN 'timed_out' WHEN n % 7 = 0 THEN 'waiting' ELSE 'received' END,
         CASE WHEN n % 50 <> 0 AND n % 7 <> 0 THEN strait_now() END,
-        CASE WHEN n % 50 = 0 OR n % 7 <> 0 THEN strait_now() END, strait_now() + n * interval '1 minute',
+        CASE WHEN n % 50 = 0 OR n % 7 <> 0 THEN strait_now() END, strait_now() + n * interval '1 minute', strait_now() + n * interval '1 minute',
         CASE WHEN n % 5 <> 0 THEN 'run' || n END, CASE WHEN n % 5 = 0 THEN 'wfr' || n / 30 END,
         CASE WHEN n % 5 = 0 THEN 'step' END
       FROM generate_series(1, 30000) AS n`,

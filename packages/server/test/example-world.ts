@@ -301,10 +301,11 @@ async function seedTriggers(db: Queryable): Promise<void> {
   await db.query(sql`
     WITH inserted AS (
       INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, status,
-        workflow_run_id, workflow_step_run_id, job_run_id, timeout_secs, expires_at, notify_url,
+        workflow_run_id, workflow_step_run_id, job_run_id, timeout_secs, expires_at, closes_at, notify_url,
         notify_status, on_timeout, on_cancel)
       SELECT ${projectId}, id, ${environment}, event_key, generation, source_type, 'event', status, workflow_run_id,
-        workflow_step_run_id, job_run_id, timeout_secs, strait_now() + make_interval(secs => timeout_secs), notify_url,
+        workflow_step_run_id, job_run_id, timeout_secs, strait_now() + make_interval(secs => timeout_secs),
+        strait_now() + make_interval(secs => timeout_secs), notify_url,
         notify_status,
         CASE WHEN job_run_id IS NOT NULL THEN 'fail' END, CASE WHEN job_run_id IS NOT NULL THEN 'fail' END
       FROM json_to_recordset(${json(world.event_triggers)}) AS i(id text, event_key text, generation int, source_type text,

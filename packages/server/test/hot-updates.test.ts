@@ -45,5 +45,5 @@ test("Q2 no index of runs mentions what changes while a run lives, but for the l
   const names = indexed.map(({ column }) => column);
   expect(names).toContain("lease_id");
   expect(names.filter((name) => volatile.includes(name))).toEqual([]);
-  expect(table?.options).toContain("fillfactor=65");
+  expect(table?.options).toContain("fillfactor=45");
 });

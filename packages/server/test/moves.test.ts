@@ -139,11 +139,13 @@ const statusOf = async (db: Queryable, { table }: Subject) =>
     ]),
   );
 
-/** The statuses that the table's CHECK admits. */
+/** The statuses that the table's CHECK admits, or that of the column's domain. */
 async function knownStatuses(db: Queryable, { table }: Subject): Promise<string[]> {
   const [check] = await db.query<{ definition: string }>(sql`
-    SELECT pg_get_constraintdef(oid) AS definition FROM pg_constraint
-    WHERE conrelid = ${table}::regclass AND conname = 'known_status' AND convalidated`);
+    SELECT pg_get_constraintdef(c.oid) AS definition FROM pg_constraint c
+    JOIN pg_attribute a ON a.attrelid = ${table}::regclass AND a.attname = 'status'
+    WHERE c.convalidated
+      AND (c.contypid = a.atttypid OR (c.conrelid = a.attrelid AND c.conname = 'known_status'))`);
   return [...(check?.definition ?? "").matchAll(/'(\w+)'/g)].map(([, status]) => status ?? "").sort();
 }
 

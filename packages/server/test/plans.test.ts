@@ -167,8 +167,8 @@ async function fill(databaseUrl: string): Promise<void> {
     `INSERT INTO run_idempotency SELECT 'p' || n % 50 + 1, 'j' || n % 500, 'k' || n, 'r' || n, '', strait_now() ${rows(5_000)}`,
     `INSERT INTO idempotency_keys SELECT 'p' || n % 50 + 1, 't', 'k' || n, '', 200, '', strait_now(), strait_now() ${rows(5_000)}`,
     `INSERT INTO event_keys SELECT 'p' || n % 50 + 1, 'e', 'k' || n, 1, 't' || n ${rows(10_000)}`,
-    `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id, expires_at)
-      SELECT 'p' || n % 50 + 1, 't' || n, 'e', 'k' || n, 1, 'job_run', 'event', 'r' || n, strait_now() ${rows(10_000)}`,
+    `INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id, expires_at, closes_at)
+      SELECT 'p' || n % 50 + 1, 't' || n, 'e', 'k' || n, 1, 'job_run', 'event', 'r' || n, strait_now(), strait_now() ${rows(10_000)}`,
     `INSERT INTO events (project_id, id, environment_id, event_key, disposition, payload, payload_digest, actor, channel, expires_at)
       SELECT 'p' || n % 50 + 1, 'v' || n, 'e', 'k' || n, 'buffered', '1', '', 'a', 'api', strait_now() ${rows(10_000)}`,
     `INSERT INTO run_inboxes SELECT 'p' || n % 50 + 1, 'r' || n ${rows(10_000)}`,

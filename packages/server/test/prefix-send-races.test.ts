@@ -30,9 +30,9 @@ async function startJoin(strait: TestServer, triggerId: string, run: StagedRun) 
   await joining.query(sql`UPDATE event_triggers SET slot = id WHERE id = ${triggerId}`);
   await joining.query(sql`
     INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, slot, source_type, trigger_type,
-      job_run_id, timeout_secs, expires_at)
+      job_run_id, timeout_secs, expires_at, closes_at)
     SELECT project_id, ${`${triggerId.slice(0, -1)}~`}, environment_id, event_key, generation, 'beside', source_type, trigger_type,
-      ${run.id}, timeout_secs, expires_at
+      ${run.id}, timeout_secs, expires_at, closes_at
     FROM event_triggers WHERE id = ${triggerId}`);
   return joining;
 }

@@ -20,10 +20,10 @@ async function givenWaits(strait: TestServer, prefix: string, count: number, exp
   await strait.db.query(sql`
     WITH opened AS (
       INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type,
-        workflow_run_id, workflow_step_run_id, requested_at, expires_at)
+        workflow_run_id, workflow_step_run_id, requested_at, expires_at, closes_at)
       SELECT p.id, 'trg_' || substr(md5(${prefix}::text || n), 1, 26), p.default_environment_id, ${prefix}::text || n, 1,
         'workflow_step', 'event', 'wfr_none', 'step_none', strait_now() - interval '1 hour' + n * interval '1 ms',
-        strait_now() + ${expiresIn}::interval
+        strait_now() + ${expiresIn}::interval, strait_now() + ${expiresIn}::interval
       FROM projects p, generate_series(0, ${count}::int - 1) AS n WHERE p.id = ${strait.projectId}
       RETURNING *)
     INSERT INTO event_keys (project_id, environment_id, event_key, generation, latest_trigger_id)
@@ -122,7 +122,7 @@ describe("sending to a prefix", () => {
     await strait.db.query(sql`
       UPDATE event_triggers SET payload_schema = '{"type":"object","required":["amount"]}' WHERE event_key = 'order:1'`);
     await strait.db.query(sql`
-      UPDATE event_triggers SET expires_at = strait_now() - interval '1 s' WHERE event_key = 'order:2'`);
+      UPDATE event_triggers SET closes_at = strait_now() - interval '1 s' WHERE event_key = 'order:2'`);
 
     const sent = await sendPrefix(strait, "order:", { payload: { result: "clear" } });
 

@@ -37,11 +37,9 @@ export interface WaitingSetRequest {
   readonly withSummary: boolean;
 }
 
-interface Row extends WaitingTrigger {
+interface Row extends WaitingTrigger, Partial<NonNullable<WaitingSet["summary"]>> {
   readonly opened_us: number;
   readonly now_us: number;
-  readonly count: number;
-  readonly digest: string;
 }
 
 /** Microseconds of the epoch at which the last one opened, its id, and when the first page was read. */
@@ -72,13 +70,12 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
             AND o.event_key = t.event_key AND o.status = 'waiting' AND o.trigger_type = 'event' ORDER BY o.slot LIMIT 1))
         AND trigger_type = 'event' AND event_key >= ${prefix} ${end === undefined ? NONE : sql`AND event_key < ${end}`}
         ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
-    page AS (SELECT * FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
-    SELECT p.id, p.event_key, p.generation, p.is_shared, p.job_run_id, p.payload_schema, p.filter, p.max_payload_bytes,
-      ${micros(sql`p.requested_at`)} AS opened_us,
-      ${micros(sql`strait_now()`)} AS now_us, s.count, s.digest
-    FROM ${withSummary ? SUMMARY : NO_SUMMARY} s LEFT JOIN page p ON true
-    ORDER BY p.requested_at, p.id`);
-  const [first] = rows;
+    page AS (
+      SELECT id, event_key, generation, is_shared, job_run_id, payload_schema, filter, max_payload_bytes, requested_at,
+        ${micros(sql`requested_at`)} AS opened_us, ${micros(sql`strait_now()`)} AS now_us
+      FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
+    ${withSummary ? PAGE_AND_SUMMARY : PAGE}`);
+  const { count, digest } = rows[0] ?? {};
   return {
     page: cutPage(
       list,
@@ -86,13 +83,15 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
       rows.filter((row): row is Row => row.id !== null),
       (row) => `${row.opened_us}.${row.id}.${untilUs ?? row.now_us}`,
     ),
-    summary: withSummary && first ? { count: first.count, digest: first.digest } : null,
+    summary: count === undefined || digest === undefined ? null : { count, digest },
   };
 }
 
 const NONE = sql``;
-const SUMMARY = sql`(
-  SELECT count(*)::int4 AS count, encode(sha256(convert_to(
-    coalesce(string_agg(id, ' ' ORDER BY requested_at, id), ''), 'UTF8')), 'hex') AS digest
-  FROM member)`;
-const NO_SUMMARY = sql`(SELECT NULL::int4 AS count, NULL::text AS digest)`;
+const PAGE = sql`SELECT * FROM page ORDER BY requested_at, id`;
+const PAGE_AND_SUMMARY = sql`
+    SELECT p.*, s.count, s.digest FROM (
+      SELECT count(*)::int4 AS count, encode(sha256(convert_to(
+        coalesce(string_agg(id, ' ' ORDER BY requested_at, id), ''), 'UTF8')), 'hex') AS digest
+      FROM member) s
+    LEFT JOIN page p ON true ORDER BY p.requested_at, p.id`;

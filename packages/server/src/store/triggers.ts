@@ -12,6 +12,10 @@ export const columns = sql`
 /** For `to_char` of a time, in a session whose time zone is UTC. */
 export const RFC_3339 = sql`'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'`;
 
+/** When a wait with this deadline and grace ends: `closes_at`, which is written wherever one of the two is. */
+export const closesAt = (deadline: Statement, graceSecs: Statement): Statement =>
+  sql`${deadline} + make_interval(secs => ${graceSecs})`;
+
 /** Of `webhook_deliveries`, in the order of `deliveryOf`. */
 export const deliveryColumns = sql`
   id, project_id, event_trigger_id, event_type, run_id, job_id, webhook_url, payload, next_retry_at`;
@@ -104,7 +108,10 @@ const newTriggerTypes = {
 /** Opens waits. The caller holds the rows of their keys, and has made sure that nobody waits on them. */
 export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<EventTrigger[]> {
   return db.query<EventTrigger>(sql`
-    WITH item AS (SELECT i.* FROM ${records("i", newTriggerTypes, rows)}),
+    WITH item AS (
+      SELECT i.*, coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)) AS expires_at,
+        coalesce(i.grace_secs, 0) AS grace
+      FROM ${records("i", newTriggerTypes, rows)}),
     taken AS (
       UPDATE events e SET disposition = 'delivered', trigger_id = i.id, generation = i.generation, expires_at = NULL
       FROM item i WHERE i.event_id IS NOT NULL AND e.project_id = i.project_id AND e.id = i.event_id
@@ -113,13 +120,13 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id, max_payload_bytes,
         source_type, trigger_type, workflow_run_id, workflow_step_run_id, job_run_id, status, request_payload, response_payload, payload_schema,
-        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, grace_secs, notify_url, notify_status, sent_by,
+        filter, timeout_secs, requested_at, received_at, finished_at, expires_at, grace_secs, closes_at, notify_url, notify_status, sent_by,
         on_timeout, timeout_payload, on_cancel, tags)
       SELECT i.project_id, i.id, i.environment_id, i.event_key, i.generation, i.slot, i.broadcast, i.group_id, i.max_payload_bytes,
         i.source_type, i.trigger_type, i.workflow_run_id, i.workflow_step_run_id, i.job_run_id, CASE WHEN e.id IS NULL THEN 'waiting' ELSE 'received' END,
         i.request_payload, e.payload, i.payload_schema, i.filter, i.timeout_secs, strait_now(),
         CASE WHEN e.id IS NOT NULL THEN strait_now() END, CASE WHEN e.id IS NOT NULL THEN strait_now() END,
-        coalesce(i.deadline, strait_now() + make_interval(secs => i.timeout_secs)), coalesce(i.grace_secs, 0),
+        i.expires_at, i.grace, ${closesAt(sql`i.expires_at`, sql`i.grace`)},
         i.notify_url, CASE WHEN i.notify_url IS NOT NULL THEN 'pending' END, e.actor, i.on_timeout, i.timeout_payload, i.on_cancel, i.tags
       FROM item i LEFT JOIN taken e ON e.id = i.event_id
       RETURNING t.*),
@@ -151,7 +158,8 @@ export async function changeDeadline(tx: Queryable, change: NewDeadline): Promis
         AS after
       FROM event_triggers WHERE project_id = ${project_id} AND id = ${id}),
     changed AS (
-      UPDATE event_triggers t SET expires_at = due.after, version = t.version + 1, change_seq = t.change_seq + 1
+      UPDATE event_triggers t SET expires_at = due.after, closes_at = ${closesAt(sql`due.after`, sql`t.grace_secs`)},
+        version = t.version + 1, change_seq = t.change_seq + 1
       FROM due WHERE t.project_id = ${project_id} AND t.id = ${id} AND t.status = 'waiting'
       RETURNING t.*, due.before),
     change AS (

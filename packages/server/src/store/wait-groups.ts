@@ -1,6 +1,6 @@
 import type { EventTrigger, WaitGroupMode } from "@strait/contract";
 import { type Queryable, records, sql } from "./sql.ts";
-import { columns, type KeyState } from "./triggers.ts";
+import { closesAt, columns, type KeyState } from "./triggers.ts";
 
 /** The deadline of a group, which its members share: fixed before any of them opens. */
 export async function deadlineOf(
@@ -38,13 +38,16 @@ export async function insert(tx: Queryable, group: NewGroup): Promise<EventTrigg
     WITH opened AS (
       INSERT INTO event_triggers (project_id, id, environment_id, event_key, generation, source_type, trigger_type, job_run_id,
         group_mode, group_needed, status, request_payload, response_payload, timeout_secs, received_at, finished_at,
-        expires_at, grace_secs, on_timeout, timeout_payload, on_cancel)
+        expires_at, grace_secs, closes_at, on_timeout, timeout_payload, on_cancel)
       SELECT ${group.project_id}, ${group.id}, ${group.environment_id}, 'group:' || ${group.id}::text, 1, 'job_run', 'group',
         ${group.job_run_id}, i.mode, i.needed, CASE WHEN i.result IS NULL THEN 'waiting' ELSE 'received' END,
         json_build_object('mode', i.mode, 'count', i.needed), i.result, ${group.timeout_secs}::int4,
         CASE WHEN i.result IS NOT NULL THEN strait_now() END, CASE WHEN i.result IS NOT NULL THEN strait_now() END,
-        ${group.expires_at}::timestamptz, ${group.grace_secs}::int4, ${group.on_timeout}, ${group.timeout_payload}, ${group.on_cancel}
-      FROM (SELECT ${group.mode}::text AS mode, ${group.needed}::int4 AS needed, ${group.result}::text AS result) i
+        i.expires_at, i.grace_secs, ${closesAt(sql`i.expires_at`, sql`i.grace_secs`)},
+        ${group.on_timeout}, ${group.timeout_payload}, ${group.on_cancel}
+      FROM (
+        SELECT ${group.mode}::text AS mode, ${group.needed}::int4 AS needed, ${group.result}::text AS result,
+          ${group.expires_at}::timestamptz AS expires_at, ${group.grace_secs}::int4 AS grace_secs) i
       RETURNING *),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor)
