@@ -1,4 +1,5 @@
 import { byName, docComment, type GeneratedFile, importTypes, typescriptFile, upperFirst } from "./emit.ts";
+import { pathsFile } from "./paths.ts";
 import { queryOptionsFile } from "./query-options.ts";
 import { CREDENTIALS, type OpenApiDocument, type Operation, type Schema, type Spec } from "./spec.ts";
 import { needsInput, needsQuery, type Surface, surfaceInterfaces } from "./surfaces.ts";
@@ -12,9 +13,9 @@ export function clientFiles(spec: Spec, document: OpenApiDocument, types: Docume
   return [
     tableFile(spec),
     typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n")),
-    typescriptFile(`${FOLDER}/openapi.ts`, importTypes(["JsonValue"], "./types.ts"), types.openapi),
+    typescriptFile(`${FOLDER}/openapi.ts`, types.schemas.get("JsonValue") ?? "", types.openapi),
     clientTypesFile(spec, types),
-    pathsFile(spec),
+    pathsFile(spec, types, `${FOLDER}/paths.ts`),
     opsFile(spec),
     queryOptionsFile(spec, `${FOLDER}/query-options.ts`),
     zodFile(spec, document, types, `${FOLDER}/schemas.ts`),
@@ -66,17 +67,6 @@ function opsFile({ operations }: Spec): GeneratedFile {
 ${importTypes(names, "./client-types.ts")}`,
     ...constants,
   );
-}
-
-/** The paths that each credential may call, in the form of openapi-typescript. */
-function pathsFile({ operations }: Spec): GeneratedFile {
-  const aliases = CREDENTIALS.map((credential) => {
-    const own = operations.filter(({ auth }) => auth.length === 0 || auth.includes(credential)).map(({ path }) => path);
-    const names = [...new Set(own)].sort().map((path) => `  | ${JSON.stringify(path)}\n`);
-    const comment = docComment(`The paths that a client with the credential \`${credential}\` can call.`);
-    return `${comment}export type ${upperFirst(credential)}Paths = Pick<\n  paths,\n${names.join("")}>;\n`;
-  });
-  return typescriptFile(`${FOLDER}/paths.ts`, importTypes(["paths"], "./openapi.ts"), ...aliases);
 }
 
 function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
