@@ -91,6 +91,7 @@ function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
 import type { ErrorsByStatus, RunTokenExpiredError, ServerError, UnexpectedStatusError } from "../status-errors.ts";
 ${importTypes(names, "./types.ts")}`,
     CALL,
+    ...refusalTypes(spec.operations.filter(({ media }) => media !== "sse")),
     ...own,
     ...surfaces(results).flatMap((surface) => surfaceInterfaces(spec.operations, surface)),
   );
@@ -144,16 +145,37 @@ function eventType({ id, successes }: Operation, names: Set<string>): string {
   return `${docComment(`What each event of \`${id}\` holds.`)}export type ${upperFirst(id)}Event = ${name};\n`;
 }
 
-function errorType({ id, auth, errors }: Operation): string {
-  const statuses = errors.map(({ status }) => status).filter((status) => status < 500);
-  const members = [
-    statuses.length > 0 ? `ErrorsByStatus<ErrorResponse>[${statuses.join(" | ")}]` : "",
-    auth.includes("runToken") ? "RunTokenExpiredError<ErrorResponse>" : "",
-    "ServerError<ErrorResponse>",
-    "UnexpectedStatusError",
-  ].filter((text) => text !== "");
-  const comment = docComment(`How \`${id}\` is refused.`);
-  return `${comment}export type ${upperFirst(id)}Error =\n${members.map((text) => `  | ${text}`).join("\n")};\n`;
+function errorType(operation: Operation): string {
+  const { id } = operation;
+  return `${docComment(`How \`${id}\` is refused.`)}export type ${upperFirst(id)}Error = ${refusalName(operation)};\n`;
+}
+
+/** Operations share their errors by what may be answered: to a compiler each union is work of its own. */
+function refusalTypes(operations: readonly Operation[]): string[] {
+  const types = new Map<string, string>();
+  for (const operation of operations) {
+    const statuses = refusalStatuses(operation);
+    const members = [
+      statuses.length > 0 ? `ErrorsByStatus<ErrorResponse>[${statuses.join(" | ")}]` : "",
+      operation.auth.includes("runToken") ? "RunTokenExpiredError<ErrorResponse>" : "",
+      "ServerError<ErrorResponse>",
+      "UnexpectedStatusError",
+    ].filter((text) => text !== "");
+    const name = refusalName(operation);
+    types.set(name, `type ${name} =\n${members.map((text) => `  | ${text}`).join("\n")};\n`);
+  }
+  return [...types].sort(([left], [right]) => byName(left, right)).map(([, type]) => type);
+}
+
+/** Such as `Refused_400_401_429`, which an editor shows for the error of an answer. */
+function refusalName(operation: Operation): string {
+  const parts = operation.auth.includes("runToken") ? ["RefusedToRun"] : ["Refused"];
+  return [...parts, ...refusalStatuses(operation)].join("_");
+}
+
+/** Every operation may answer 5xx as well. */
+function refusalStatuses({ errors }: Operation): number[] {
+  return errors.map(({ status }) => status).filter((status) => status < 500);
 }
 
 /**
@@ -172,8 +194,8 @@ function surfaces(results: ReadonlyMap<string, string>): readonly Surface[] {
       name: "Operations",
       what: "operations",
       has: ({ media }) => media !== "sse",
-      signature: (name, optional, { id }) =>
-        `(input${optional}: ${name}Input): Promise<Answer<${results.get(id)}, ${name}Error>>`,
+      signature: (name, optional, operation) =>
+        `(input${optional}: ${name}Input): Promise<Answer<${results.get(operation.id)}, ${refusalName(operation)}>>`,
     },
     {
       name: "Streams",
