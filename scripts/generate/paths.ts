@@ -16,7 +16,7 @@ import { type DocumentTypes, type OperationTypes, operationTypes } from "./types
  * of the types of the operations, which a program with a client reads anyway; `openapi.ts` would be as much again.
  */
 export function pathsFile({ operations }: Spec, types: DocumentTypes, file: string): GeneratedFile {
-  const names = new Set<string>();
+  const names = new Set(["ErrorResponse"]);
   const headers = new Map<string, string>();
   const byPath = new Map<string, Operation[]>();
   for (const operation of operations) {
@@ -37,14 +37,19 @@ export function pathsFile({ operations }: Spec, types: DocumentTypes, file: stri
   const inputs = operations.filter(takesParameters).map(({ id }) => `${upperFirst(id)}Input`);
   return typescriptFile(
     file,
-    `import type { Content, EventStreamAnswer, JsonAnswer, NoContentAnswer, Refusal } from "../path-types.ts";
-${importTypes(inputs, "./client-types.ts")}${importTypes(usedIn(members, names), "./types.ts")}`,
+    `import type { Content, EventStreamAnswer, JsonAnswer, NoContentAnswer } from "../path-types.ts";
+${importTypes(inputs, "./client-types.ts")}${importTypes(usedIn([REFUSAL, ...members.map(({ source }) => source)], names), "./types.ts")}`,
+    REFUSAL,
     ...[...headers]
       .sort(([left], [right]) => byName(left, right))
       .map(([name, type]) => `${docComment("What may go along as a header.")}export interface ${name} ${type}\n`),
     ...interfacesByCredential("Paths", "paths", members),
   );
 }
+
+const REFUSAL = `/** How a call is refused. */
+export interface Refusal extends JsonAnswer<ErrorResponse> {}
+`;
 
 function method(operation: Operation, types: OperationTypes): string {
   const input = `${upperFirst(operation.id)}Input`;
@@ -83,8 +88,8 @@ function headersName({ headers }: Operation): string {
   return `${upperFirst(headers[0]?.name.replaceAll("-", "") ?? "")}Headers`;
 }
 
-/** Those of the names that the members have. */
-function usedIn(members: readonly Member[], names: ReadonlySet<string>): string[] {
-  const words = new Set(members.flatMap(({ source }) => source.match(/\w+/g) ?? []));
+/** Those of the names that the sources have. */
+function usedIn(sources: readonly string[], names: ReadonlySet<string>): string[] {
+  const words = new Set(sources.flatMap((source) => source.match(/\w+/g) ?? []));
   return [...names].filter((name) => words.has(name));
 }

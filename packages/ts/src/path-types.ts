@@ -1,5 +1,3 @@
-import type { ErrorResponse } from "./generated/types.ts";
-
 /** A body, in the form of openapi-typescript. */
 export interface Content<Body> {
   content: { "application/json": Body };
@@ -19,9 +17,6 @@ export interface EventStreamAnswer extends AnyHeaders {
 export interface NoContentAnswer extends AnyHeaders {
   content?: never;
 }
-
-/** An error, in the form of openapi-typescript. */
-export interface Refusal extends JsonAnswer<ErrorResponse> {}
 
 interface AnyHeaders {
   headers: { [name: string]: unknown };
