@@ -162,7 +162,8 @@ function refusalTypes(operations: readonly Operation[]): string[] {
       "UnexpectedStatusError",
     ].filter((text) => text !== "");
     const name = refusalName(operation);
-    types.set(name, `type ${name} =\n${members.map((text) => `  | ${text}`).join("\n")};\n`);
+    const comment = docComment("How operations are refused that answer these statuses, and 5xx.");
+    types.set(name, `${comment}export type ${name} =\n${members.map((text) => `  | ${text}`).join("\n")};\n`);
   }
   return [...types].sort(([left], [right]) => byName(left, right)).map(([, type]) => type);
 }

@@ -114,70 +114,83 @@ export interface Subscription extends StreamOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-type Refused =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused =
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type RefusedToRun_400_401_403_404_409_413_415_422_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_409_413_415_422_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type RefusedToRun_400_401_403_404_409_422_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_409_422_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 422 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type RefusedToRun_400_401_403_404_409_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_409_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type RefusedToRun_400_401_403_404_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_404_409_413_415_422_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409_413_415_422_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_404_409_413_415_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409_413_415_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_404_409_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_404_413_415_422_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_413_415_422_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_404_413_415_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_413_415_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_404_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_409_413_415_422_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_409_413_415_422_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
-type Refused_400_401_403_429 =
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_429 =
   | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
