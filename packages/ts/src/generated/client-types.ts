@@ -135,7 +135,7 @@ export type DeleteSdkV1RunsByRunIDStateByKeyResult = undefined;
 
 /** How `deleteSdkV1RunsByRunIDStateByKey` is refused. */
 export type DeleteSdkV1RunsByRunIDStateByKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -156,7 +156,7 @@ export type DeleteV1ApiKeysByKeyIDResult = ApiKey;
 
 /** How `deleteV1ApiKeysByKeyID` is refused. */
 export type DeleteV1ApiKeysByKeyIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -188,7 +188,7 @@ export type DeleteV1EventsByEventKeyResult = EventTrigger;
 
 /** How `deleteV1EventsByEventKey` is refused. */
 export type DeleteV1EventsByEventKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -208,7 +208,7 @@ export type DeleteV1JobsByJobIDResult = undefined;
 
 /** How `deleteV1JobsByJobID` is refused. */
 export type DeleteV1JobsByJobIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -235,7 +235,7 @@ export type DeleteV1RunsByRunIDResult = Run;
 
 /** How `deleteV1RunsByRunID` is refused. */
 export type DeleteV1RunsByRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -262,7 +262,7 @@ export type DeleteV1WorkflowRunsByWorkflowRunIDResult = WorkflowRun;
 
 /** How `deleteV1WorkflowRunsByWorkflowRunID` is refused. */
 export type DeleteV1WorkflowRunsByWorkflowRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -282,7 +282,7 @@ export type DeleteV1WorkflowsByWorkflowIDResult = undefined;
 
 /** How `deleteV1WorkflowsByWorkflowID` is refused. */
 export type DeleteV1WorkflowsByWorkflowIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -324,7 +324,7 @@ export type GetSdkV1RunsByRunIDCheckpointResult = Checkpoint;
 
 /** How `getSdkV1RunsByRunIDCheckpoint` is refused. */
 export type GetSdkV1RunsByRunIDCheckpointError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -345,7 +345,7 @@ export type GetSdkV1RunsByRunIDPayloadResult = JsonValue;
 
 /** How `getSdkV1RunsByRunIDPayload` is refused. */
 export type GetSdkV1RunsByRunIDPayloadError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -375,7 +375,7 @@ export type GetSdkV1RunsByRunIDStateResult = RunStatePage;
 
 /** How `getSdkV1RunsByRunIDState` is refused. */
 export type GetSdkV1RunsByRunIDStateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -401,7 +401,7 @@ export type GetSdkV1RunsByRunIDStateByKeyResult = RunState;
 
 /** How `getSdkV1RunsByRunIDStateByKey` is refused. */
 export type GetSdkV1RunsByRunIDStateByKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -424,7 +424,7 @@ export type GetV1ApiKeysResult = ApiKeyPage;
 
 /** How `getV1ApiKeys` is refused. */
 export type GetV1ApiKeysError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -481,7 +481,7 @@ export type GetV1AuditEventsResult = AuditEventPage;
 
 /** How `getV1AuditEvents` is refused. */
 export type GetV1AuditEventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -513,7 +513,7 @@ export type GetV1EventDeadLettersResult = DeadLetterPage;
 
 /** How `getV1EventDeadLetters` is refused. */
 export type GetV1EventDeadLettersError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -559,7 +559,7 @@ export type GetV1EventsResult = EventTriggerPage;
 
 /** How `getV1Events` is refused. */
 export type GetV1EventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -586,7 +586,7 @@ export type GetV1EventsByEventKeyResult = EventTrigger;
 
 /** How `getV1EventsByEventKey` is refused. */
 export type GetV1EventsByEventKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -612,7 +612,7 @@ export type GetV1EventsByEventKeyExplainResult = EventExplanation;
 
 /** How `getV1EventsByEventKeyExplain` is refused. */
 export type GetV1EventsByEventKeyExplainError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -651,7 +651,7 @@ export type GetV1EventsByEventKeySendsResult = EventRecordPage;
 
 /** How `getV1EventsByEventKeySends` is refused. */
 export type GetV1EventsByEventKeySendsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -700,7 +700,7 @@ export type GetV1EventsStatsResult = EventStats;
 
 /** How `getV1EventsStats` is refused. */
 export type GetV1EventsStatsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -722,7 +722,7 @@ export type GetV1JobsResult = JobPage;
 
 /** How `getV1Jobs` is refused. */
 export type GetV1JobsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -742,7 +742,7 @@ export type GetV1JobsByJobIDResult = Job;
 
 /** How `getV1JobsByJobID` is refused. */
 export type GetV1JobsByJobIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -764,7 +764,7 @@ export type GetV1ProjectsResult = ProjectPage;
 
 /** How `getV1Projects` is refused. */
 export type GetV1ProjectsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -784,7 +784,7 @@ export type GetV1ProjectsByProjectIDResult = Project;
 
 /** How `getV1ProjectsByProjectID` is refused. */
 export type GetV1ProjectsByProjectIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -820,7 +820,7 @@ export type GetV1RunsResult = RunPage;
 
 /** How `getV1Runs` is refused. */
 export type GetV1RunsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -840,7 +840,7 @@ export type GetV1RunsByRunIDResult = Run;
 
 /** How `getV1RunsByRunID` is refused. */
 export type GetV1RunsByRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -869,7 +869,7 @@ export type GetV1RunsByRunIDEventsResult = RunEventPage;
 
 /** How `getV1RunsByRunIDEvents` is refused. */
 export type GetV1RunsByRunIDEventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -905,7 +905,7 @@ export type GetV1RunsByRunIDInboxResult = InboxPage;
 
 /** How `getV1RunsByRunIDInbox` is refused. */
 export type GetV1RunsByRunIDInboxError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -961,7 +961,7 @@ export type GetV1WebhooksDeliveriesResult = WebhookDeliveryPage;
 
 /** How `getV1WebhooksDeliveries` is refused. */
 export type GetV1WebhooksDeliveriesError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -981,7 +981,7 @@ export type GetV1WebhooksDeliveriesByDeliveryIDResult = WebhookDelivery;
 
 /** How `getV1WebhooksDeliveriesByDeliveryID` is refused. */
 export type GetV1WebhooksDeliveriesByDeliveryIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1013,7 +1013,7 @@ export type GetV1WorkflowRunsResult = WorkflowRunPage;
 
 /** How `getV1WorkflowRuns` is refused. */
 export type GetV1WorkflowRunsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1033,7 +1033,7 @@ export type GetV1WorkflowRunsByWorkflowRunIDResult = WorkflowRun;
 
 /** How `getV1WorkflowRunsByWorkflowRunID` is refused. */
 export type GetV1WorkflowRunsByWorkflowRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1062,7 +1062,7 @@ export type GetV1WorkflowRunsByWorkflowRunIDStepsResult = StepRunPage;
 
 /** How `getV1WorkflowRunsByWorkflowRunIDSteps` is refused. */
 export type GetV1WorkflowRunsByWorkflowRunIDStepsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1108,7 +1108,7 @@ export type GetV1WorkflowsResult = WorkflowPage;
 
 /** How `getV1Workflows` is refused. */
 export type GetV1WorkflowsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1128,7 +1128,7 @@ export type GetV1WorkflowsByWorkflowIDResult = Workflow;
 
 /** How `getV1WorkflowsByWorkflowID` is refused. */
 export type GetV1WorkflowsByWorkflowIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1149,7 +1149,7 @@ export type PatchV1JobsByJobIDResult = Job;
 
 /** How `patchV1JobsByJobID` is refused. */
 export type PatchV1JobsByJobIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1170,7 +1170,7 @@ export type PatchV1ProjectsByProjectIDResult = Project;
 
 /** How `patchV1ProjectsByProjectID` is refused. */
 export type PatchV1ProjectsByProjectIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 404 | 413 | 415]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1191,7 +1191,7 @@ export type PatchV1WorkflowsByWorkflowIDResult = Workflow;
 
 /** How `patchV1WorkflowsByWorkflowID` is refused. */
 export type PatchV1WorkflowsByWorkflowIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1212,7 +1212,7 @@ export type PostSdkV1RunsByRunIDAnnotateResult = Run;
 
 /** How `postSdkV1RunsByRunIDAnnotate` is refused. */
 export type PostSdkV1RunsByRunIDAnnotateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1234,7 +1234,7 @@ export type PostSdkV1RunsByRunIDCheckpointResult = Checkpoint;
 
 /** How `postSdkV1RunsByRunIDCheckpoint` is refused. */
 export type PostSdkV1RunsByRunIDCheckpointError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1256,7 +1256,7 @@ export type PostSdkV1RunsByRunIDCompleteResult = Run;
 
 /** How `postSdkV1RunsByRunIDComplete` is refused. */
 export type PostSdkV1RunsByRunIDCompleteError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1278,7 +1278,7 @@ export type PostSdkV1RunsByRunIDFailResult = Run;
 
 /** How `postSdkV1RunsByRunIDFail` is refused. */
 export type PostSdkV1RunsByRunIDFailError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1299,7 +1299,7 @@ export type PostSdkV1RunsByRunIDHeartbeatResult = Heartbeat;
 
 /** How `postSdkV1RunsByRunIDHeartbeat` is refused. */
 export type PostSdkV1RunsByRunIDHeartbeatError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1343,7 +1343,7 @@ export type PostSdkV1RunsByRunIDLogResult = RunEvent;
 
 /** How `postSdkV1RunsByRunIDLog` is refused. */
 export type PostSdkV1RunsByRunIDLogError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1365,7 +1365,7 @@ export type PostSdkV1RunsByRunIDOutputResult = RunOutput;
 
 /** How `postSdkV1RunsByRunIDOutput` is refused. */
 export type PostSdkV1RunsByRunIDOutputError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1387,7 +1387,7 @@ export type PostSdkV1RunsByRunIDProgressResult = RunEvent;
 
 /** How `postSdkV1RunsByRunIDProgress` is refused. */
 export type PostSdkV1RunsByRunIDProgressError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1409,7 +1409,7 @@ export type PostSdkV1RunsByRunIDStateResult = RunState;
 
 /** How `postSdkV1RunsByRunIDState` is refused. */
 export type PostSdkV1RunsByRunIDStateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | RunTokenExpiredError<ErrorResponse>
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
@@ -1468,7 +1468,7 @@ export type PostV1ApiKeysResult = CreatedApiKey;
 
 /** How `postV1ApiKeys` is refused. */
 export type PostV1ApiKeysError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1489,7 +1489,7 @@ export type PostV1ApiKeysByKeyIDRotateResult = CreatedApiKey;
 
 /** How `postV1ApiKeysByKeyIDRotate` is refused. */
 export type PostV1ApiKeysByKeyIDRotateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1509,7 +1509,7 @@ export type PostV1EventDeadLettersByEventIDDiscardResult = DeadLetter;
 
 /** How `postV1EventDeadLettersByEventIDDiscard` is refused. */
 export type PostV1EventDeadLettersByEventIDDiscardError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1551,7 +1551,7 @@ export type PostV1EventsByEventKeyExtendResult = EventTrigger;
 
 /** How `postV1EventsByEventKeyExtend` is refused. */
 export type PostV1EventsByEventKeyExtendError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1572,7 +1572,7 @@ export type PostV1EventsByEventKeyRejectResult = SentEvent;
 
 /** How `postV1EventsByEventKeyReject` is refused. */
 export type PostV1EventsByEventKeyRejectError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1615,7 +1615,7 @@ export type PostV1EventsPrefixByPrefixSendResult = SentPrefix | PrefixDryRun;
 
 /** How `postV1EventsPrefixByPrefixSend` is refused. */
 export type PostV1EventsPrefixByPrefixSendError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1629,7 +1629,7 @@ export type PostV1EventsPurgeResult = PurgedEvents;
 
 /** How `postV1EventsPurge` is refused. */
 export type PostV1EventsPurgeError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1643,7 +1643,7 @@ export type PostV1JobsResult = Job;
 
 /** How `postV1Jobs` is refused. */
 export type PostV1JobsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1664,7 +1664,7 @@ export type PostV1JobsByJobIDTriggerResult = TriggeredRun | DryRun | TriggeredRu
 
 /** How `postV1JobsByJobIDTrigger` is refused. */
 export type PostV1JobsByJobIDTriggerError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1685,7 +1685,7 @@ export type PostV1JobsByJobIDTriggerBulkResult = BulkTriggeredRuns;
 
 /** How `postV1JobsByJobIDTriggerBulk` is refused. */
 export type PostV1JobsByJobIDTriggerBulkError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1699,7 +1699,7 @@ export type PostV1ProjectsResult = Project;
 
 /** How `postV1Projects` is refused. */
 export type PostV1ProjectsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1739,7 +1739,7 @@ export type PostV1StreamTokensResult = StreamToken;
 
 /** How `postV1StreamTokens` is refused. */
 export type PostV1StreamTokensError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1759,7 +1759,7 @@ export type PostV1WebhooksDeliveriesByDeliveryIDReplayResult = WebhookDelivery;
 
 /** How `postV1WebhooksDeliveriesByDeliveryIDReplay` is refused. */
 export type PostV1WebhooksDeliveriesByDeliveryIDReplayError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1779,7 +1779,7 @@ export type PostV1WebhooksDeliveriesByDeliveryIDRetryResult = WebhookDelivery;
 
 /** How `postV1WebhooksDeliveriesByDeliveryIDRetry` is refused. */
 export type PostV1WebhooksDeliveriesByDeliveryIDRetryError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1793,7 +1793,7 @@ export type PostV1WorkflowsResult = Workflow;
 
 /** How `postV1Workflows` is refused. */
 export type PostV1WorkflowsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1814,7 +1814,7 @@ export type PostV1WorkflowsByWorkflowIDDryRunResult = WorkflowDryRun;
 
 /** How `postV1WorkflowsByWorkflowIDDryRun` is refused. */
 export type PostV1WorkflowsByWorkflowIDDryRunError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -1835,7 +1835,7 @@ export type PostV1WorkflowsByWorkflowIDTriggerResult = WorkflowRun;
 
 /** How `postV1WorkflowsByWorkflowIDTrigger` is refused. */
 export type PostV1WorkflowsByWorkflowIDTriggerError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
   | ServerError<ErrorResponse>
   | UnexpectedStatusError;
 
@@ -2150,7 +2150,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * With an idempotency key that already has a run, the answer is 200 with that run and `idempotency_hit: true`; with another body it is 422
    * `idempotency_mismatch`. A key counts for one job, until 24 hours after its run has ended. With `dry_run` the answer is 200 and nothing is made.
    *
-   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
+   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<TriggeredRun | DryRun | TriggeredRun>;
   /**
@@ -2735,7 +2735,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * With an idempotency key that already has a run, the answer is 200 with that run and `idempotency_hit: true`; with another body it is 422
    * `idempotency_mismatch`. A key counts for one job, until 24 hours after its run has ended. With `dry_run` the answer is 200 and nothing is made.
    *
-   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
+   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<Answer<TriggeredRun | DryRun | TriggeredRun, PostV1JobsByJobIDTriggerError>>;
   /**
