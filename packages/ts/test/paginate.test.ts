@@ -63,7 +63,7 @@ describe("a list", () => {
   test.each([{ maxItems: 1.5 }, { maxItems: Number.NaN }, { maxPages: -1 }, { maxPages: Number.NaN }])(
     "refuses %j, and asks for nothing",
     async (options) => {
-      const { list, arrived } = await givenList(page([1]));
+      const { list, arrived } = await givenList(page([1], "c1"));
       const [field] = Object.keys(options);
 
       expect(() => list?.({}, options)).toThrow(
