@@ -7,6 +7,7 @@ import { type Result, runSuite } from "../src/suite.ts";
 
 const PROJECT = "The mocks have one project.";
 const INBOX = "The mocks have no inboxes: their operations answer examples.";
+const DELETIONS = "The mocks delete no waits and no events.";
 const WEBHOOKS = "The mocks notify nobody.";
 
 /** The rules that do not hold of mocks, and why. */
@@ -22,8 +23,8 @@ const notModeled: { readonly [Rule in RuleId]?: string } = {
   "GR-08": INBOX,
   "GR-09": INBOX,
   P2: PROJECT,
-  W4: "The mocks delete nothing.",
-  "ST-14": "The mocks delete nothing.",
+  W4: DELETIONS,
+  "ST-14": DELETIONS,
   "ST-11": WEBHOOKS,
   "ST-20": WEBHOOKS,
 };

@@ -285,6 +285,18 @@ describe("a request that breaks the contract is refused as by the server", () =>
     ]);
   });
 
+  test.each(["%", "100%", "%zz", "%ff"])("a path with %j, which encodes nothing", async (key) => {
+    const request = new Request(`${baseUrl}/v1/events/${key}/send`, { method: "POST", headers: apiKey });
+
+    expect(await refused(request)).toEqual([400, "validation_error", ["/path percentEncoding"]]);
+  });
+
+  test("a number that is not spelled in digits", async () => {
+    const request = new Request(`${baseUrl}/v1/events?limit=1e1`, { headers: apiKey });
+
+    expect(await refused(request)).toEqual([400, "validation_error", ["/query/limit type"]]);
+  });
+
   const guarded = operationIds.filter((id) => operations[id].auth.length > 0);
 
   test.each(guarded)("%s without credentials, or with a query that is unknown", async (id) => {

@@ -5,13 +5,14 @@ import { jsonResponse } from "../answers.ts";
 import type { CheckedCall } from "../runtime.ts";
 import { applyOutcome, dispatchRequest, type Executor } from "./dispatch.ts";
 import { eventOperations } from "./operations/events.ts";
+import { jobOperations } from "./operations/jobs.ts";
 import type { Modeled, StateAnswer, StateCall } from "./operations/model.ts";
 import { runOperations } from "./operations/runs.ts";
 import { workflowOperations } from "./operations/workflows.ts";
 import { createStore, type Store } from "./store.ts";
 import { catchUp, nextDue, wakeOwners } from "./wake-owners.ts";
 
-const modeled: Modeled = { ...runOperations, ...eventOperations, ...workflowOperations };
+const modeled: Modeled = { ...jobOperations, ...runOperations, ...eventOperations, ...workflowOperations };
 
 export interface EngineOptions {
   readonly executor: Executor | undefined;

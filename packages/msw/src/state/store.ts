@@ -9,6 +9,7 @@ import type {
   WorkflowRunWithSteps,
   WorkflowStep,
 } from "@strait/contract";
+import type { TriggerInput } from "@strait/server/pure";
 import { type Clock, createClock } from "./clock.ts";
 import { Table } from "./table.ts";
 
@@ -51,6 +52,8 @@ export interface Store {
   readonly waits: Map<string, string[]>;
   /** The runs that were given an event that was there, since they were dispatched. */
   readonly taken: Set<string>;
+  /** The runs that were triggered with an idempotency key, by job and key. */
+  readonly triggered: Map<string, { readonly runId: string; readonly input: TriggerInput }>;
   /** What `wakeOwners` has to tell. */
   readonly ended: Ended[];
   readonly dispatch: Dispatch;
@@ -73,6 +76,7 @@ export function createStore(dispatch: Dispatch): Store {
     keys: new Map(),
     waits: new Map(),
     taken: new Set(),
+    triggered: new Map(),
     ended: [],
     dispatch,
   };
