@@ -81,16 +81,7 @@ export type Refuse = (field: string, rule: string) => Error;
 // Timers of JavaScript fire at once when they are asked to wait longer than this, 24.8 days.
 const MAX_TIMER_MS = 2_147_483_647;
 
-const leastLimits = {
-  retries: 0,
-  timeoutMs: 1,
-  deadlineMs: 1,
-  maxRetryAfterMs: 0,
-  stallMs: 1,
-  maxEventBytes: 1,
-} as const;
-
-export type Limit = keyof typeof leastLimits;
+export type Limit = "retries" | "timeoutMs" | "deadlineMs" | "maxRetryAfterMs" | "stallMs" | "maxEventBytes";
 
 /**
  * Checks the options of a client once, so that no call has to.
@@ -127,12 +118,12 @@ export function toConfig(options: ClientOptions): Config {
 /** The value of a limit, or `fallback` where there is none. */
 export function checkedLimit(refuse: Refuse, name: Limit, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
-  const least = leastLimits[name];
-  // Time has fractions; attempts have none.
-  const kind = name === "retries" ? "whole number" : "number";
-  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS && (kind === "number" || value % 1 === 0))
-    return value;
-  throw refuse(name, `must be a ${kind} from ${least} to ${MAX_TIMER_MS}`);
+  const least = name === "retries" || name === "maxRetryAfterMs" ? 0 : 1;
+  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) {
+    // Time has fractions; attempts have none.
+    if (name !== "retries" || value % 1 === 0) return value;
+  }
+  throw refuse(name, `must be a ${name === "retries" ? "whole " : ""}number from ${least} to ${MAX_TIMER_MS}`);
 }
 
 /** Adds headers to others, in lower case; what is undefined or null is left out. */
