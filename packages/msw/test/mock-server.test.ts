@@ -235,6 +235,53 @@ describe("a mock server", () => {
     expect((await api.getV1Runs()).data).toHaveLength(2);
   });
 
+  test("starts the run that a message is for, once, and hands it over once (GR-01, GR-02)", async () => {
+    const { strait, api } = await givenServer({ apiKeys: { strait_test: ["*"], strait_sender: ["events:write"] } });
+    const start_if_missing = { job_id: "review", payload: { document: 7 } };
+    const chat = { pathParams: { runID: "document-7", name: "chat" } };
+    const body = { payload: "hello", start_if_missing };
+    const sender = createClient({
+      baseUrl,
+      auth: { type: "bearer", token: "strait_sender" },
+      fetch: strait.fetch,
+      retries: 0,
+    }).operationsPromise;
+
+    const first = await api.postV1RunsByRunIDInboxByName({ ...chat, body, idempotencyKey: "once" });
+    const again = await api.postV1RunsByRunIDInboxByName({ ...chat, body, idempotencyKey: "once" });
+    const runID = first.run_id;
+    const named = { pathParams: { runID, name: "chat" } };
+    const repeated = await api.postV1RunsByRunIDInboxByName({ ...named, body: { payload: 2 }, idempotencyKey: "two" });
+    const refusals = [
+      await codeOf(api.postV1RunsByRunIDInboxByName({ ...named, body: { payload: 3 }, idempotencyKey: "two" })),
+      await codeOf(sender.postV1RunsByRunIDInboxByName({ ...chat, body })),
+      await codeOf(api.postV1RunsByRunIDInboxByName(chat)),
+    ];
+    const token = `mock.run.${runID}.1`;
+    const code = createClient({ baseUrl, auth: { type: "runToken", token }, fetch: strait.fetch, retries: 0 });
+    const receive = { pathParams: { runID }, body: { max: 10 } };
+    const received = await code.operationsPromise.postSdkV1RunsByRunIDInboxReceive(receive);
+    const unread = await api.getV1RunsByRunIDInbox({ pathParams: { runID }, query: { unread: true } });
+    const waiting = await code.operationsPromise.postSdkV1RunsByRunIDInboxReceive(receive);
+    await api.deleteV1RunsByRunID({ pathParams: { runID } });
+    const late = await codeOf(api.postV1RunsByRunIDInboxByName(named));
+
+    expect(again).toEqual(first);
+    expect((await api.getV1RunsByRunID({ pathParams: { runID } })).payload).toEqual({ document: 7 });
+    expect([first.sequence, repeated.sequence]).toEqual([1, 2]);
+    expect(refusals).toEqual(["idempotency_mismatch", "forbidden", "not_found"]);
+    expect(received).toMatchObject({
+      status: "received",
+      messages: [{ payload: "hello" }, { payload: 2 }],
+      trigger: null,
+    });
+    expect(unread.data).toEqual([]);
+    expect(waiting).toMatchObject({ status: "waiting", messages: [], trigger: { trigger_type: "inbox" } });
+    expect(late).toBe("run_closed");
+    const { data } = await api.getV1RunsByRunIDInbox({ pathParams: { runID } });
+    expect(data.map(({ disposition }) => disposition)).toEqual(["buffered", "buffered", "late"]);
+  });
+
   test("answers HEAD where it answers GET, and opens no stream for it", async () => {
     const { strait, triggerRun } = await givenServer();
     const { id } = await triggerRun();

@@ -14,7 +14,7 @@ export {
   tooManyForOne,
 } from "./domain/conflicts.ts";
 export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
-export { DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
+export { DEFAULT_MAX_UNREAD, DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
 export { classOfStatus } from "./domain/error-class.ts";
 export {
   conflict,
@@ -22,10 +22,12 @@ export {
   foreignRunToken,
   idempotencyMismatch,
   illegalMove,
+  inboxFull,
   noRoute,
   notFound,
   otherStream,
   payloadMismatch,
+  runClosed,
   StraitError,
   tokenExpired,
   unauthorized,

@@ -3,6 +3,7 @@ import type {
   DeadLetter,
   EventRecord,
   EventTrigger,
+  InboxEntry,
   Job,
   Run,
   Workflow,
@@ -25,6 +26,12 @@ export interface KeyRow {
 /** An event as it is kept: whose digest is taken when it is shown, and whose actor is a text. */
 export type StoredEvent = Omit<EventRecord, "actor" | "payload_digest"> & { readonly actor: string };
 
+/** A message as it is kept, with the request that has brought it. */
+export interface StoredMessage extends InboxEntry {
+  readonly key: string | null;
+  readonly body: unknown;
+}
+
 /** What has ended, and has an owner who is to be told. */
 export type Ended = { readonly trigger: EventTrigger } | { readonly run: Run };
 
@@ -40,6 +47,7 @@ export interface Store {
   readonly triggers: Table<EventTrigger>;
   readonly events: Table<StoredEvent>;
   readonly deadLetters: Table<DeadLetter>;
+  readonly messages: Table<StoredMessage>;
   readonly workflows: Table<Workflow>;
   /** With their steps, as their streams show them. */
   readonly workflowRuns: Table<WorkflowRunWithSteps>;
@@ -69,6 +77,7 @@ export function createStore(dispatch: Dispatch): Store {
     triggers: new Table(),
     events: new Table(),
     deadLetters: new Table(),
+    messages: new Table(),
     workflows: new Table(),
     workflowRuns: new Table(),
     definitions: new Map(),

@@ -1,4 +1,4 @@
-import type { CreateJob, Job, TriggeredRun } from "@strait/contract";
+import type { CreateJob, Job, Run, TriggeredRun } from "@strait/contract";
 import { isTerminalRunStatus, jsonEquals } from "@strait/core";
 import {
   disabled,
@@ -32,7 +32,7 @@ function createJob({ clock, jobs, project }: Store, body: CreateJob): Job {
 }
 
 /** The job that a trigger names, which would take the payloads. */
-function enabledJob(
+export function enabledJob(
   store: Store,
   reference: string,
   inputs: readonly TriggerInput[],
@@ -65,20 +65,23 @@ function checkKeys({ triggered }: Store, job: Job, inputs: readonly TriggerInput
 }
 
 /** Starts a run, unless its key has one. */
-function triggerOnce(
+export function runOnce(
   store: Store,
   job: Job,
   input: TriggerInput,
   batch_id: string | null,
-  payload_hash: string,
-): TriggeredRun {
+): { readonly run: Run; readonly isKnown: boolean } {
   const name = input.idempotency_key === null ? null : nameOf(job, input.idempotency_key);
-  const known = name === null ? undefined : store.triggered.get(name);
-  const earlier = known && store.runs.get(known.runId);
-  if (earlier) return { id: earlier.id, status: earlier.status, payload_hash, run_token: null, idempotency_hit: true };
+  const known = store.runs.get(store.triggered.get(name ?? "")?.runId ?? "");
+  if (known) return { run: known, isKnown: true };
   const run = createRun(store, { ...input, job, batch_id, triggered_by: "manual" });
   if (name !== null) store.triggered.set(name, { runId: run.id, input });
-  return { id: run.id, status: run.status, payload_hash, run_token: tokenOf(run), idempotency_hit: false };
+  return { run, isKnown: false };
+}
+
+function triggeredRun({ run, isKnown }: ReturnType<typeof runOnce>, payload_hash: string): TriggeredRun {
+  const { id, status } = run;
+  return { id, status, payload_hash, run_token: isKnown ? null : tokenOf(run), idempotency_hit: isKnown };
 }
 
 export const jobOperations: Modeled = {
@@ -116,7 +119,7 @@ export const jobOperations: Modeled = {
       return { status: 200, body: dryRun };
     }
     checkKeys(store, job, [input]);
-    const run = triggerOnce(store, job, input, null, payload_hash);
+    const run = triggeredRun(runOnce(store, job, input, null), payload_hash);
     return run.idempotency_hit ? { status: 200, body: run, replayed: true } : { status: 201, body: run };
   },
 
@@ -131,7 +134,7 @@ export const jobOperations: Modeled = {
     const job = enabledJob(store, pathParams.jobID, inputs, (index) => `/items/${index}/payload`);
     checkKeys(store, job, inputs);
     const batch_id = store.clock.newId("batch");
-    const results = items.map(({ input, hash }) => triggerOnce(store, job, input, batch_id, hash));
+    const results = items.map(({ input, hash }) => triggeredRun(runOnce(store, job, input, batch_id), hash));
     const created = results.filter(({ idempotency_hit }) => !idempotency_hit).length;
     return { status: 201, body: { batch_id, results, total: results.length, created } };
   },

@@ -1,6 +1,6 @@
 import type { Run, RunSummary } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
-import { bufferedSince, eventKeyOf, illegalMove, validationError } from "@strait/server/pure";
+import { bufferedSince, eventKeyOf, validationError } from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
 import { callingRun, cancelRun, endRun, failAttempt, parkRun, saveCheckpoint, takeEvent } from "../runs.ts";
 import type { Store } from "../store.ts";
@@ -8,17 +8,10 @@ import { openStream } from "../streams.ts";
 import { termIssues } from "../terms.ts";
 import { openWait } from "../waits.ts";
 import { pageOf } from "../wire.ts";
-import { deadlineOf, found, type Modeled, newestFirst } from "./model.ts";
+import { deadlineOf, executing, found, type Modeled, newestFirst } from "./model.ts";
 
 function summaryOf({ payload: _, result: _result, checkpoint: _checkpoint, ...summary }: Run): RunSummary {
   return summary;
-}
-
-/** The calling run, which executes. */
-function executing(store: Store, call: Caller, runID: string, move: "report" | "wait"): Run {
-  const run = callingRun(store, runID, call.dispatchSeq ?? 0);
-  if (run.status !== "executing") throw illegalMove("run", run.id, run.status, move);
-  return run;
 }
 
 /** A repeat by the same dispatch answers with the run as it is. */
