@@ -137,7 +137,6 @@ describe("the answer of an operation", () => {
         | "UnauthorizedError"
         | "ForbiddenError"
         | "NotFoundError"
-        | "RateLimitedError"
         | "ServerError"
         | "UnexpectedStatusError"
       >();

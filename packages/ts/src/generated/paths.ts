@@ -179,47 +179,47 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1ApiKeysInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<ApiKeyPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<ApiKeyPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateApiKey>;
-      responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/api-keys/{keyID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1ApiKeysByKeyIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<ApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<ApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/api-keys/{keyID}/rotate": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1ApiKeysByKeyIDRotateInput["pathParams"]; cookie?: never };
       requestBody?: Content<RotateApiKey>;
-      responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/audit-events": {
     get: {
       parameters: { query?: NonNullable<GetV1AuditEventsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<AuditEventPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<AuditEventPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/event-dead-letters": {
     get: {
       parameters: { query?: NonNullable<GetV1EventDeadLettersInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<DeadLetterPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<DeadLetterPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/event-dead-letters/{eventID}/discard": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDDiscardInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<DeadLetter>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<DeadLetter>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/event-dead-letters/{eventID}/retarget": {
@@ -233,61 +233,61 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1EventsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventTriggerPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventTriggerPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/prefix/{prefix}/send": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsPrefixByPrefixSendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendPrefix>;
-      responses: { 200: JsonAnswer<SentPrefix | PrefixDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<SentPrefix | PrefixDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/purge": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<PurgeEvents>;
-      responses: { 200: JsonAnswer<PurgedEvents>; 400: Refusal; 401: Refusal; 403: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<PurgedEvents>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/stats": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsStatsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventStats>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventStats>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1EventsByEventKeyInput["query"]>; header?: never; path: DeleteV1EventsByEventKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
     };
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyInput["query"]>; header?: never; path: GetV1EventsByEventKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/explain": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyExplainInput["query"]>; header?: never; path: GetV1EventsByEventKeyExplainInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventExplanation>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventExplanation>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/extend": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsByEventKeyExtendInput["pathParams"]; cookie?: never };
       requestBody: Content<ExtendEvent>;
-      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/reject": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsByEventKeyRejectInput["pathParams"]; cookie?: never };
       requestBody: Content<RejectEvent>;
-      responses: { 200: JsonAnswer<SentEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<SentEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/send": {
@@ -301,7 +301,7 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeySendsInput["query"]>; header?: never; path: GetV1EventsByEventKeySendsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventRecordPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<EventRecordPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/stream": {
@@ -315,76 +315,76 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1JobsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<JobPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<JobPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateJob>;
-      responses: { 201: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/jobs/{jobID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: Content<UpdateJob>;
-      responses: { 200: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/jobs/{jobID}/trigger": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerJob>;
-      responses: { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/jobs/{jobID}/trigger/bulk": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerBulkInput["pathParams"]; cookie?: never };
       requestBody: Content<BulkTriggerJob>;
-      responses: { 201: JsonAnswer<BulkTriggeredRuns>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<BulkTriggeredRuns>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/runs": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<RunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/runs/{runID}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1RunsByRunIDInput["query"]>; header?: never; path: DeleteV1RunsByRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1RunsByRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/runs/{runID}/events": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDEventsInput["query"]>; header?: never; path: GetV1RunsByRunIDEventsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunEventPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<RunEventPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/runs/{runID}/inbox": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDInboxInput["query"]>; header?: never; path: GetV1RunsByRunIDInboxInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<InboxPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<InboxPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/runs/{runID}/inbox/{name}": {
@@ -405,61 +405,61 @@ export interface OnlyBearerOrInternalSecretPaths {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateStreamToken>;
-      responses: { 201: JsonAnswer<StreamToken>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<StreamToken>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/webhooks/deliveries": {
     get: {
       parameters: { query?: NonNullable<GetV1WebhooksDeliveriesInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WebhookDeliveryPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WebhookDeliveryPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}": {
     get: {
       parameters: { query?: never; header?: never; path: GetV1WebhooksDeliveriesByDeliveryIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/replay": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDReplayInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 201: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/retry": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDRetryInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflow-runs": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowRunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WorkflowRunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflow-runs/{workflowRunID}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1WorkflowRunsByWorkflowRunIDInput["query"]>; header?: never; path: DeleteV1WorkflowRunsByWorkflowRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1WorkflowRunsByWorkflowRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflow-runs/{workflowRunID}/steps": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsByWorkflowRunIDStepsInput["query"]>; header?: never; path: GetV1WorkflowRunsByWorkflowRunIDStepsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<StepRunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<StepRunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflow-runs/{workflowRunID}/stream": {
@@ -473,43 +473,43 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WorkflowPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateWorkflow>;
-      responses: { 201: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflows/{workflowID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: Content<UpdateWorkflow>;
-      responses: { 200: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflows/{workflowID}/dry-run": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDDryRunInput["pathParams"]; cookie?: never };
       requestBody?: Content<DryRunWorkflow>;
-      responses: { 200: JsonAnswer<WorkflowDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<WorkflowDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflows/{workflowID}/trigger": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerWorkflow>;
-      responses: { 201: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
 }
@@ -520,24 +520,24 @@ export interface OnlyInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1ProjectsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<ProjectPage>; 400: Refusal; 401: Refusal; 403: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<ProjectPage>; 400: Refusal; 401: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateProject>;
-      responses: { 201: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 403: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/projects/{projectID}": {
     get: {
       parameters: { query?: never; header?: never; path: GetV1ProjectsByProjectIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1ProjectsByProjectIDInput["pathParams"]; cookie?: never };
       requestBody: Content<UpdateProject>;
-      responses: { 200: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
     };
   };
 }
@@ -548,40 +548,40 @@ export interface OnlyRunTokenPaths {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDAnnotateInput["pathParams"]; cookie?: never };
       requestBody: Content<AnnotateRun>;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/checkpoint": {
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody: Content<SaveCheckpoint>;
-      responses: { 201: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/complete": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCompleteInput["pathParams"]; cookie?: never };
       requestBody?: Content<CompleteRun>;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/fail": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDFailInput["pathParams"]; cookie?: never };
       requestBody: Content<FailRun>;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/heartbeat": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDHeartbeatInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Heartbeat>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<Heartbeat>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/inbox/receive": {
@@ -595,52 +595,52 @@ export interface OnlyRunTokenPaths {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDLogInput["pathParams"]; cookie?: never };
       requestBody: Content<LogRun>;
-      responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/output": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDOutputInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunOutput>;
-      responses: { 201: JsonAnswer<RunOutput>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<RunOutput>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/payload": {
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDPayloadInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<JsonValue>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<JsonValue>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/progress": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDProgressInput["pathParams"]; cookie?: never };
       requestBody: Content<ReportProgress>;
-      responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/state": {
     get: {
       parameters: { query?: NonNullable<GetSdkV1RunsByRunIDStateInput["query"]>; header?: never; path: GetSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunStatePage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<RunStatePage>; 400: Refusal; 401: Refusal; 403: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunState>;
-      responses: { 201: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 201: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/state/{key}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteSdkV1RunsByRunIDStateByKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDStateByKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: { 200: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/wait-for-event": {
