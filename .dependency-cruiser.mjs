@@ -138,7 +138,7 @@ export default {
       from: { path: "^packages/([^/]+)/src/generated/" },
       to: {
         path: "^packages/$1/",
-        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|query|runtime|status-errors)\\.ts$"],
+        pathNot: ["/generated/", "^packages/$1/src/(lazy-schema|path-types|query|runtime|status-errors)\\.ts$"],
       },
     },
   ],

@@ -129,6 +129,41 @@ export const wrong: (id: Wrong) => never = (id: never) => id;
   });
 });
 
+test("the paths of the client say the same as those of openapi-typescript", () => {
+  const program = `
+import type { paths } from "./generated/openapi.ts";
+import type { BearerPaths, InternalSecretPaths, RunTokenPaths } from "./generated/paths.ts";
+
+type Paths = BearerPaths & InternalSecretPaths & RunTokenPaths;
+type Same<Left, Right> = [Left] extends [Right] ? ([Right] extends [Left] ? true : false) : false;
+type Member<Value, Name> = Name extends keyof Value ? Value[Name] : never;
+type Contents<Answers> = { [Status in keyof Answers]: Member<Answers[Status], "content"> };
+
+type Wrong = {
+  [Path in keyof Paths]: {
+    [Method in keyof Paths[Path]]: Path extends keyof paths
+      ? Method extends keyof paths[Path]
+        ? [
+            Same<Member<Paths[Path][Method], "parameters">, Member<paths[Path][Method], "parameters">>,
+            Same<Member<Paths[Path][Method], "requestBody">, Member<paths[Path][Method], "requestBody">>,
+            Same<keyof Member<Paths[Path][Method], "responses">, keyof Member<paths[Path][Method], "responses">>,
+            Same<Contents<Member<Paths[Path][Method], "responses">>, Contents<Member<paths[Path][Method], "responses">>>,
+          ] extends true[]
+          ? never
+          : [Path, Method]
+        : [Path, Method]
+      : Path;
+  }[keyof Paths[Path]];
+}[keyof Paths];
+type Missing = Exclude<keyof paths, keyof Paths>;
+type Methods<Item> = { [Method in "get" | "put" | "post" | "patch" | "delete"]: [Exclude<Member<Item, Method>, undefined>] extends [never] ? never : Method }["get" | "put" | "post" | "patch" | "delete"];
+type Unequal = { [Path in keyof paths & keyof Paths]: Same<keyof Paths[Path], Methods<paths[Path]>> extends true ? never : Path }[keyof paths & keyof Paths];
+export const wrong: (found: Wrong | Missing | Unequal) => never = (found: never) => found;
+`;
+
+  expect(typeErrors(root, { "paths-proof.ts": program })).toEqual({ "paths-proof.ts": [] });
+});
+
 describe("the operation table", () => {
   test("has a line for each operation, its credentials, streams and lists as bits", async () => {
     const document = testDocument();

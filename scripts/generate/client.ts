@@ -1,4 +1,5 @@
 import { byName, docComment, type GeneratedFile, importTypes, typescriptFile, upperFirst } from "./emit.ts";
+import { pathsFile } from "./paths.ts";
 import { queryOptionsFile } from "./query-options.ts";
 import { CREDENTIALS, type OpenApiDocument, type Operation, type Schema, type Spec } from "./spec.ts";
 import { needsInput, needsQuery, type Surface, surfaceInterfaces } from "./surfaces.ts";
@@ -12,9 +13,9 @@ export function clientFiles(spec: Spec, document: OpenApiDocument, types: Docume
   return [
     tableFile(spec),
     typescriptFile(`${FOLDER}/types.ts`, [...types.schemas.values()].join("\n")),
-    typescriptFile(`${FOLDER}/openapi.ts`, importTypes(["JsonValue"], "./types.ts"), types.openapi),
+    typescriptFile(`${FOLDER}/openapi.ts`, types.schemas.get("JsonValue") ?? "", types.openapi),
     clientTypesFile(spec, types),
-    pathsFile(spec),
+    pathsFile(spec, types, `${FOLDER}/paths.ts`),
     opsFile(spec),
     queryOptionsFile(spec, `${FOLDER}/query-options.ts`),
     zodFile(spec, document, types, `${FOLDER}/schemas.ts`),
@@ -68,17 +69,6 @@ ${importTypes(names, "./client-types.ts")}`,
   );
 }
 
-/** The paths that each credential may call, in the form of openapi-typescript. */
-function pathsFile({ operations }: Spec): GeneratedFile {
-  const aliases = CREDENTIALS.map((credential) => {
-    const own = operations.filter(({ auth }) => auth.length === 0 || auth.includes(credential)).map(({ path }) => path);
-    const names = [...new Set(own)].sort().map((path) => `  | ${JSON.stringify(path)}\n`);
-    const comment = docComment(`The paths that a client with the credential \`${credential}\` can call.`);
-    return `${comment}export type ${upperFirst(credential)}Paths = Pick<\n  paths,\n${names.join("")}>;\n`;
-  });
-  return typescriptFile(`${FOLDER}/paths.ts`, importTypes(["paths"], "./openapi.ts"), ...aliases);
-}
-
 function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
   const names = new Set<string>(["ErrorResponse"]);
   const results = new Map<string, string>();
@@ -101,6 +91,7 @@ function clientTypesFile(spec: Spec, types: DocumentTypes): GeneratedFile {
 import type { ErrorsByStatus, RunTokenExpiredError, ServerError, UnexpectedStatusError } from "../status-errors.ts";
 ${importTypes(names, "./types.ts")}`,
     CALL,
+    ...refusalTypes(spec.operations.filter(({ media }) => media !== "sse")),
     ...own,
     ...surfaces(results).flatMap((surface) => surfaceInterfaces(spec.operations, surface)),
   );
@@ -154,16 +145,38 @@ function eventType({ id, successes }: Operation, names: Set<string>): string {
   return `${docComment(`What each event of \`${id}\` holds.`)}export type ${upperFirst(id)}Event = ${name};\n`;
 }
 
-function errorType({ id, auth, errors }: Operation): string {
-  const statuses = errors.map(({ status }) => status).filter((status) => status < 500);
-  const members = [
-    statuses.length > 0 ? `ErrorsByStatus<ErrorResponse>[${statuses.join(" | ")}]` : "",
-    auth.includes("runToken") ? "RunTokenExpiredError<ErrorResponse>" : "",
-    "ServerError<ErrorResponse>",
-    "UnexpectedStatusError",
-  ].filter((text) => text !== "");
-  const comment = docComment(`How \`${id}\` is refused.`);
-  return `${comment}export type ${upperFirst(id)}Error =\n${members.map((text) => `  | ${text}`).join("\n")};\n`;
+function errorType(operation: Operation): string {
+  const { id } = operation;
+  return `${docComment(`How \`${id}\` is refused.`)}export type ${upperFirst(id)}Error = ${refusalName(operation)};\n`;
+}
+
+/** Operations share their errors by what may be answered: to a compiler each union is work of its own. */
+function refusalTypes(operations: readonly Operation[]): string[] {
+  const types = new Map<string, string>();
+  for (const operation of operations) {
+    const statuses = refusalStatuses(operation);
+    const members = [
+      statuses.length > 0 ? `ErrorsByStatus<ErrorResponse>[${statuses.join(" | ")}]` : "",
+      operation.auth.includes("runToken") ? "RunTokenExpiredError<ErrorResponse>" : "",
+      "ServerError<ErrorResponse>",
+      "UnexpectedStatusError",
+    ].filter((text) => text !== "");
+    const name = refusalName(operation);
+    const comment = docComment("How operations are refused that answer these statuses, and 5xx.");
+    types.set(name, `${comment}export type ${name} =\n${members.map((text) => `  | ${text}`).join("\n")};\n`);
+  }
+  return [...types].sort(([left], [right]) => byName(left, right)).map(([, type]) => type);
+}
+
+/** Such as `Refused_400_401_429`, which an editor shows for the error of an answer. */
+function refusalName(operation: Operation): string {
+  const parts = operation.auth.includes("runToken") ? ["RefusedToRun"] : ["Refused"];
+  return [...parts, ...refusalStatuses(operation)].join("_");
+}
+
+/** Every operation may answer 5xx as well. */
+function refusalStatuses({ errors }: Operation): number[] {
+  return errors.map(({ status }) => status).filter((status) => status < 500);
 }
 
 /**
@@ -182,8 +195,8 @@ function surfaces(results: ReadonlyMap<string, string>): readonly Surface[] {
       name: "Operations",
       what: "operations",
       has: ({ media }) => media !== "sse",
-      signature: (name, optional, { id }) =>
-        `(input${optional}: ${name}Input): Promise<Answer<${results.get(id)}, ${name}Error>>`,
+      signature: (name, optional, operation) =>
+        `(input${optional}: ${name}Input): Promise<Answer<${results.get(operation.id)}, ${refusalName(operation)}>>`,
     },
     {
       name: "Streams",

@@ -12,33 +12,50 @@ export interface Surface {
   signature(name: string, optional: string, operation: Operation): string;
 }
 
-/**
- * An interface per credential. Operations that accept the same credentials stand in one interface, from which those of
- * the credentials extend: each signature is written once, and an editor resolves it without computing a type.
- */
+/** Something that an interface holds, as source, for those who have one of the credentials; for anybody when there is none. */
+export interface Member {
+  readonly auth: readonly Credential[];
+  readonly source: string;
+}
+
+/** An interface of methods per credential. */
 export function surfaceInterfaces(all: readonly Operation[], surface: Surface): string[] {
-  const groups = new Map<string, { auth: readonly Credential[]; operations: Operation[] }>();
-  for (const operation of all.filter(surface.has)) {
-    const name = `${groupName(operation.auth)}${surface.name}`;
-    const group = groups.get(name) ?? { auth: operation.auth, operations: [] };
-    group.operations.push(operation);
-    groups.set(name, group);
+  const members = all.filter(surface.has).map((operation) => ({
+    auth: operation.auth,
+    source: method(operation, surface),
+  }));
+  return interfacesByCredential(surface.name, surface.what, members);
+}
+
+/**
+ * An interface per credential. Members that accept the same credentials stand in one interface, from which those of
+ * the credentials extend: each is written once, and an editor resolves it without computing a type.
+ *
+ * @param name - Ends the names of the interfaces.
+ * @param what - What they hold.
+ */
+export function interfacesByCredential(name: string, what: string, members: readonly Member[]): string[] {
+  const groups = new Map<string, { auth: readonly Credential[]; sources: string[] }>();
+  for (const { auth, source } of members) {
+    const groupOf = `${groupName(auth)}${name}`;
+    const group = groups.get(groupOf) ?? { auth, sources: [] };
+    group.sources.push(source);
+    groups.set(groupOf, group);
   }
   const shared = [...groups].sort(([left], [right]) => byName(left, right));
-  const interfaces = shared.map(([name, { auth, operations }]) => {
+  const interfaces = shared.map(([group, { auth, sources }]) => {
     const comment = docComment(
       auth.length === 0
-        ? `The ${surface.what} that need no credential.`
-        : `The ${surface.what} that accept ${auth.join(" or ")}, and nothing else.`,
+        ? `The ${what} that need no credential.`
+        : `The ${what} that accept ${auth.join(" or ")}, and nothing else.`,
     );
-    const methods = operations.map((operation) => method(operation, surface));
-    return `${comment}export interface ${name} {\n${methods.join("")}}\n`;
+    return `${comment}export interface ${group} {\n${sources.join("")}}\n`;
   });
   const byCredential = CREDENTIALS.map((credential) => {
-    const bases = shared.filter(([, { auth }]) => auth.length === 0 || auth.includes(credential)).map(([name]) => name);
-    const comment = docComment(`The ${surface.what} that a client with the credential \`${credential}\` can call.`);
+    const bases = shared.filter(([, { auth }]) => auth.length === 0 || auth.includes(credential)).map(([base]) => base);
+    const comment = docComment(`The ${what} that a client with the credential \`${credential}\` can call.`);
     const heritage = bases.length === 0 ? "" : ` extends ${bases.join(", ")}`;
-    return `${comment}export interface ${upperFirst(credential)}${surface.name}${heritage} {}\n`;
+    return `${comment}export interface ${upperFirst(credential)}${name}${heritage} {}\n`;
   });
   return [...interfaces, ...byCredential];
 }

@@ -2,15 +2,14 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { median } from "../../src/statistics.ts";
 import type { Workshop } from "./prepare.ts";
 
-/** What loading a client costs a process that has just started. */
+/** What loading a client costs a process that has just started, in each round. */
 export interface StartCosts {
   readonly name: string;
-  readonly millis: number;
+  readonly millis: readonly number[];
   /** Of the heap, after a collection. */
-  readonly megabytes: number;
+  readonly megabytes: readonly number[];
 }
 
 export function measureStart({ folder, ours }: Workshop, rounds: number): StartCosts[] {
@@ -27,16 +26,16 @@ export function measureStart({ folder, ours }: Workshop, rounds: number): StartC
     name,
     id,
     millis: [] as number[],
-    bytes: [] as number[],
+    megabytes: [] as number[],
   }));
   for (let round = 0; round < rounds; round++) {
-    for (const { id, millis, bytes } of costs) {
+    for (const { id, millis, megabytes } of costs) {
       const [time = Number.NaN, size = Number.NaN] = start(folder, id);
       millis.push(time);
-      bytes.push(size);
+      megabytes.push(size / 1e6);
     }
   }
-  return costs.map(({ name, millis, bytes }) => ({ name, millis: median(millis), megabytes: median(bytes) / 1e6 }));
+  return costs;
 }
 
 /** In a file of its own, as a service has it: what is given to `--eval` loads the loader along, for 8 ms. */

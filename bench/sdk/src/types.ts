@@ -1,14 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { median } from "../../src/statistics.ts";
-import { consumerProgram, otherStyles, ourStyle } from "./consumer.ts";
+import { consumerProgram, otherStyles, ourStyle, type Style } from "./consumer.ts";
 import { type EditorCosts, openEditor } from "./editor.ts";
 import type { Workshop } from "./prepare.ts";
 
-/** What a program with two calls of each operation costs a compiler, and an editor. */
+/** What a program with two calls of each operation costs a compiler, and an editor, in one round. */
 export interface TypeCosts extends EditorCosts {
-  readonly name: string;
   readonly checkSeconds: number;
   /** By TypeScript 7. */
   readonly nextCheckSeconds: number;
@@ -19,8 +17,36 @@ export interface TypeCosts extends EditorCosts {
   readonly errors: number;
 }
 
-export async function measureTypes(workshop: Workshop, rounds: number): Promise<TypeCosts[]> {
-  const measureEditor = await openEditor(workshop, compilerOptions);
+interface Candidate {
+  readonly name: string;
+  /** The program, and the settings that compile it. */
+  readonly source: string;
+  readonly project: string;
+  readonly typed: Style["typed"];
+  readonly costs: TypeCosts[];
+}
+
+/** Gives the costs of each round. In each, all take their turn, and another one begins. */
+export async function measureTypes(
+  workshop: Workshop,
+  rounds: number,
+): Promise<{ readonly name: string; readonly costs: readonly TypeCosts[] }[]> {
+  const edit = await openEditor(workshop, compilerOptions);
+  const candidates = writePrograms(workshop);
+  // An editor has opened others before.
+  for (const { source, typed } of candidates) edit(source, typed);
+  for (let round = 0; round < rounds; round++) {
+    for (const turn of candidates.keys()) {
+      const candidate = candidates[(round + turn) % candidates.length];
+      if (candidate === undefined) continue;
+      const { project, source, typed, costs } = candidate;
+      costs.push({ ...check(workshop, project), ...edit(source, typed) });
+    }
+  }
+  return candidates;
+}
+
+function writePrograms(workshop: Workshop): Candidate[] {
   const folder = path.join(workshop.folder, "types");
   mkdirSync(folder, { recursive: true });
   const entry = path.join(workshop.ours, "dist", "index.js");
@@ -35,18 +61,7 @@ export async function measureTypes(workshop: Workshop, rounds: number): Promise<
     writeFileSync(source, consumerProgram(style));
     const project = path.join(folder, `${file}.json`);
     writeFileSync(project, JSON.stringify({ compilerOptions, files: [`${file}.ts`] }));
-    const runs = Array.from({ length: rounds }, () => compile(workshop.tsc, project));
-    const nextRuns = Array.from({ length: rounds }, () => compile(workshop.nextTsc, project));
-    const figure = (name: string): number => median(runs.map((output) => read(output, name)));
-    return {
-      name,
-      checkSeconds: figure("Check time"),
-      nextCheckSeconds: median(nextRuns.map((output) => read(output, "Check time"))),
-      megabytes: figure("Memory used") / 1_000,
-      instantiations: figure("Instantiations"),
-      errors: runs[0]?.match(/error TS/g)?.length ?? 0,
-      ...measureEditor(source, style.typed, rounds),
-    };
+    return { name, source, project, typed: style.typed, costs: [] };
   });
 }
 
@@ -60,6 +75,17 @@ const compilerOptions = {
   lib: ["es2022", "dom", "dom.iterable"],
   types: [],
 };
+
+function check({ tsc, nextTsc }: Workshop, project: string): Omit<TypeCosts, keyof EditorCosts> {
+  const output = compile(tsc, project);
+  return {
+    checkSeconds: read(output, "Check time"),
+    nextCheckSeconds: read(compile(nextTsc, project), "Check time"),
+    megabytes: read(output, "Memory used") / 1_000,
+    instantiations: read(output, "Instantiations"),
+    errors: output.match(/error TS/g)?.length ?? 0,
+  };
+}
 
 function compile(tsc: string, project: string): string {
   try {

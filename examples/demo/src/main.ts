@@ -86,8 +86,30 @@ for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
   });
 }
 
-main().catch((error: unknown) => {
+const HELP = `npm run demo
+
+Plays two approvals on a real server, from end to end, in a few seconds: a workflow that waits for another system, and a
+job that pauses for a reviewer. Starts a server with a PostgreSQL of its own on a free port, and stops it. Exits with 0 only
+when everything that it shows has happened. It takes no arguments.
+
+STRAIT_DATA_DIR   where the data stays, in the folder "demo"; examples/demo/.strait by default
+NO_COLOR          set: no colors
+
+examples/demo/README.md says where the code of each scene is; \`npm start\` leaves a server running.
+`;
+
+const [argument] = process.argv.slice(2);
+if (argument === undefined) {
+  main().catch(end);
+} else if (argument === "--help" || argument === "-h") {
+  process.stdout.write(HELP);
+} else {
+  process.stderr.write(`The demo takes no arguments, not ${argument}. See npm run demo -- --help.\n`);
+  process.exitCode = 2;
+}
+
+function end(error: unknown): void {
   const isExpected = error instanceof Unmet || error instanceof Interrupted;
   process.stderr.write(`\n${isExpected ? `✗ ${error.message}` : String((error as Error).stack)}\n`);
   process.exitCode = error instanceof Interrupted ? error.exitCode : 1;
-});
+}

@@ -14,11 +14,11 @@ interface Demo {
   readonly ended: Promise<{ readonly code: number | null; readonly output: string }>;
 }
 
-async function startDemo(): Promise<Demo> {
+async function startDemo(...options: readonly string[]): Promise<Demo> {
   const dataDir = await mkdtemp(join(tmpdir(), "strait-demo-"));
   // As root, PostgreSQL runs as another user, who has to get in.
   await chmod(dataDir, 0o755);
-  const child = spawn(process.execPath, ["--import", "tsx", MAIN], {
+  const child = spawn(process.execPath, ["--import", "tsx", MAIN, ...options], {
     cwd: fileURLToPath(new URL("..", import.meta.url)),
     env: { PATH: process.env.PATH, STRAIT_DATA_DIR: dataDir },
   });
@@ -70,6 +70,19 @@ describe("the demo", () => {
     expect(output).toMatch(/Done in .*: 10 of 10 checks passed/);
     expect(await isServerUp(output)).toBe(false);
     expect(code).toBe(0);
+  });
+
+  test.each([
+    ["--help", 0, "Plays two approvals on a real server"],
+    ["--fast", 2, "The demo takes no arguments, not --fast."],
+  ])("with %s ends with %i, says why, and starts nothing", async (option, exitCode, says) => {
+    const demo = await startDemo(option);
+
+    const { code, output } = await demo.ended;
+
+    expect(output).toContain(says);
+    expect(output).not.toContain("http://127.0.0.1");
+    expect(code).toBe(exitCode);
   });
 
   test("stops its server when it is interrupted, and exits with 130", { timeout: 60_000 }, async () => {

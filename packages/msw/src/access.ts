@@ -14,6 +14,8 @@ import {
 export interface Caller {
   /** As the server writes it down: `apikey:key_…`, `internal`, `run:run_…`, `anonymous`. */
   readonly actor: string;
+  /** What else the credentials are good for. */
+  readonly scopes: readonly Scope[];
   /** Of a run's own code: which dispatch of it calls. */
   readonly dispatchSeq?: number;
 }
@@ -58,12 +60,12 @@ export function callerOf(
   });
   switch (credential.kind) {
     case "none":
-      return { actor: "anonymous" };
+      return { actor: "anonymous", scopes: [] };
     case "runToken":
       return byRunToken(credential.token, path.runID, keyring);
     case "internalSecret":
       if (credential.needsProject) projectNamed(header("x-project-id"));
-      return { actor: "internal" };
+      return { actor: "internal", scopes: EVERYTHING };
     case "streamToken":
       return byStreamToken(credential.token, path, keyring);
     case "apiKey":
@@ -75,14 +77,14 @@ function byApiKey(key: string, scope: string | null, keyring: Keyring): Caller {
   const owner = keyring.apiKey(key);
   if (!owner) throw unauthorized();
   requireScope(owner.scopes, scope);
-  return { actor: owner.actor };
+  return owner;
 }
 
 function byRunToken(token: string, runId = "", keyring: Keyring): Caller {
   const claims = keyring.runToken(token);
   if (!claims) throw unauthorized();
   if (claims.runId !== ANY && claims.runId !== runId) throw foreignRunToken();
-  return { actor: `run:${runId}`, dispatchSeq: claims.dispatchSeq };
+  return { actor: `run:${runId}`, scopes: [], dispatchSeq: claims.dispatchSeq };
 }
 
 function byStreamToken(token: string, path: Readonly<Record<string, string>>, keyring: Keyring): Caller {
@@ -90,5 +92,5 @@ function byStreamToken(token: string, path: Readonly<Record<string, string>>, ke
   if (subject === undefined) throw unauthorized();
   const isOfStream = subject === ANY || Object.values(path).some((value) => value.normalize("NFC") === subject);
   if (!isOfStream) throw otherStream(subject);
-  return { actor: "stream" };
+  return { actor: "stream", scopes: [] };
 }

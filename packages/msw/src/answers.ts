@@ -38,7 +38,11 @@ export function eventsResponse(status: number, events: Events, signal: AbortSign
   return streamResponse(status, bytesOf(iterator, signal), headers);
 }
 
-export function streamResponse(status: number, body: ReadableStream<Uint8Array>, headers: Headers = {}): Response {
+export function streamResponse(
+  status: number,
+  body: ReadableStream<Uint8Array> | null,
+  headers: Headers = {},
+): Response {
   const all = { ...headersOf(nextRequestId()), ...SSE_HEADERS, ...headers };
   return new HttpResponse(body, { status, headers: all });
 }

@@ -1,9 +1,10 @@
 import type { Scope } from "@strait/contract";
 import { parseDuration } from "@strait/core";
 import { noRoute, type StraitError, tokenExpired } from "@strait/server/pure";
-import { getResponse, type HttpHandler, http } from "msw";
+import { getResponse, type HttpHandler } from "msw";
 import { anyCredentials, type Keyring } from "./access.ts";
 import { refusalResponse } from "./answers.ts";
+import { OperationHandler } from "./operation-handler.ts";
 import { handlers as factories, type OperationId, type Overrides } from "./operations.ts";
 import type { CheckedCall } from "./runtime.ts";
 import type { Executor } from "./state/dispatch.ts";
@@ -73,8 +74,8 @@ export function createMockServer(options: MockServerOptions): MockServer {
   const base = baseUrl.replace(/\/+$/, "");
   const handlers = [
     ...(Object.keys(factories) as OperationId[]).map((id) => make(id)),
-    ...["/v1/*", "/sdk/v1/*"].map((path) =>
-      http.all(base + path, ({ request }) => refusalResponse(refusalOf(request))),
+    ...["/v1/*", "/sdk/v1/*"].map(
+      (path) => new OperationHandler("*", base + path, (request) => refusalResponse(refusalOf(request))),
     ),
   ];
 

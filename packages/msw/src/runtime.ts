@@ -1,8 +1,9 @@
 import { type OperationId, type Operations, operations } from "@strait/contract";
 import { parseBody, queryOf, type RequestChecks, requestChecks, StraitError } from "@strait/server/pure";
-import { type HttpHandler, http } from "msw";
+import type { HttpHandler } from "msw";
 import { anyCredentials, type Caller, callerOf, type Keyring } from "./access.ts";
-import { type Events, eventsResponse, jsonResponse, refusalResponse } from "./answers.ts";
+import { type Events, eventsResponse, jsonResponse, refusalResponse, streamResponse } from "./answers.ts";
+import { decoded, OperationHandler } from "./operation-handler.ts";
 
 /** A call that reached a mock, checked against the contract as the server checks it. */
 export interface MockCall<Id extends OperationId> {
@@ -82,26 +83,26 @@ export interface Backing {
   answer(id: OperationId, call: CheckedCall): Promise<Response> | undefined;
 }
 
-const register = { DELETE: http.delete, GET: http.get, PATCH: http.patch, POST: http.post, PUT: http.put } as const;
-
 /** Makes the factory of one operation from its row in the contract and its examples. */
 export function handlerFactory<Operation extends MockOperation>(
   id: OperationId,
   examples: ExamplesOf<Operation>,
 ): HandlerFactory<Operation> {
-  const { method, path, success } = operations[id];
+  const { media, method, path, success } = operations[id];
   const [first] = success;
   const bodies: Readonly<Record<number, unknown>> = examples;
   const route = path.replaceAll(/\{(\w+)\}/g, ":$1");
 
   return (baseUrl, override, backing) =>
-    register[method](`${baseUrl.replace(/\/+$/, "")}${route}`, ({ request, params }) =>
+    new OperationHandler(method, `${baseUrl.replace(/\/+$/, "")}${route}`, (request, params) =>
       refusing(async () => {
-        const call = await readCall(id, request, params as Record<string, string>, backing?.keyring ?? anyCredentials);
+        const call = await readCall(id, request, decoded(params), backing?.keyring ?? anyCredentials);
         const current = (backing?.overrideOf(id) ?? override) as Override<Operation> | undefined;
         const given = typeof current === "function" ? await current(call) : current;
         if (given instanceof Response) return given;
         if (given !== undefined) return respond(request, given);
+        // Only the headers are asked for: nobody would read the stream to its end.
+        if (media === "sse" && request.method === "HEAD") return streamResponse(first, null);
         return (await backing?.answer(id, call)) ?? respond(request, first);
       }),
     );
@@ -109,7 +110,7 @@ export function handlerFactory<Operation extends MockOperation>(
   function respond(request: Request, reply: LooseReply): Response {
     if (typeof reply === "number") return respond(request, { status: reply, body: bodies[reply] });
     const { status = first, body, headers } = reply;
-    return operations[id].media === "sse" && status === first
+    return media === "sse" && status === first
       ? eventsResponse(status, body as Events, request.signal, headers)
       : jsonResponse(status, body, headers);
   }

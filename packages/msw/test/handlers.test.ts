@@ -172,17 +172,17 @@ describe("an override", () => {
 
   test("sends the headers that go with an answer, and those that it names", async () => {
     mock({
-      getV1EventsByEventKey: 429,
-      getV1Runs: { status: 429, body: failure("rate_limited", { details: { retry_after_secs: 7 } }).body },
+      getV1EventsByEventKey: 503,
+      getV1Runs: { status: 503, body: failure("unavailable", { details: { retry_after_secs: 7 } }).body },
       getV1Events: 401,
       getV1Jobs: { body: { data: [], next_cursor: null, has_more: false }, headers: { "x-request-id": "req_mine" } },
     });
 
-    const [limited, slower, refused, named] = await Promise.all(
+    const [busy, slower, refused, named] = await Promise.all(
       ["events/k", "runs", "events", "jobs"].map((path) => fetch(`${baseUrl}/v1/${path}`, { headers: apiKey })),
     );
 
-    expect(limited?.headers.get("retry-after")).toBe("5");
+    expect(busy?.headers.get("retry-after")).toBe("1");
     expect(slower?.headers.get("retry-after")).toBe("7");
     expect(refused?.headers.get("www-authenticate")).toBe("Bearer");
     expect(named?.headers.get("x-request-id")).toBe("req_mine");
@@ -204,14 +204,14 @@ describe("an override", () => {
   });
 
   test("in turn answers each call with the next reply, and then lets calls pass", async () => {
-    mock({ getV1EventsByEventKey: inTurn(503, failure("rate_limited")) });
+    mock({ getV1EventsByEventKey: inTurn(503, failure("not_found")) });
 
     const statuses = [];
     for (let n = 0; n < 3; n++) {
       statuses.push((await fetch(`${baseUrl}/v1/events/k`, { headers: apiKey })).status);
     }
 
-    expect(statuses).toEqual([503, 429, 200]);
+    expect(statuses).toEqual([503, 404, 200]);
   });
 
   test("that is a function may answer a status", async () => {
@@ -283,6 +283,18 @@ describe("a request that breaks the contract is refused as by the server", () =>
       "validation_error",
       ["/query/page additionalProperties"],
     ]);
+  });
+
+  test.each(["%", "100%", "%zz", "%ff"])("a path with %j, which encodes nothing", async (key) => {
+    const request = new Request(`${baseUrl}/v1/events/${key}/send`, { method: "POST", headers: apiKey });
+
+    expect(await refused(request)).toEqual([400, "validation_error", ["/path percentEncoding"]]);
+  });
+
+  test("a number that is not spelled in digits", async () => {
+    const request = new Request(`${baseUrl}/v1/events?limit=1e1`, { headers: apiKey });
+
+    expect(await refused(request)).toEqual([400, "validation_error", ["/query/limit type"]]);
   });
 
   const guarded = operationIds.filter((id) => operations[id].auth.length > 0);

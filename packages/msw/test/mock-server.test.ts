@@ -42,6 +42,15 @@ async function givenServer(options: Partial<MockServerOptions> = {}) {
   return { strait, client, api, triggerRun, givenRun };
 }
 
+/** The code of the error that a call ends with. */
+async function codeOf(call: Promise<unknown>): Promise<string | undefined> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  return isStraitError(error) && "code" in error ? error.code : undefined;
+}
+
 const headers = { authorization: "Bearer strait_test" };
 
 describe("a mock server", () => {
@@ -172,6 +181,119 @@ describe("a mock server", () => {
       ["gate", "completed"],
       ["deploy", "completed"],
     ]);
+  });
+
+  test("keeps what is changed of jobs and workflows, and forgets what is deleted", async () => {
+    const { api, givenRun } = await givenServer();
+    await api.postV1Jobs({ body: { name: "Other", slug: "other", endpoint_url: "https://app.test/other" } });
+    await api.postV1Workflows({ body: { name: "Gate", slug: "gate" } });
+    const steps = [{ step_ref: "a", type: "sleep", sleep_duration_secs: 60 }] as const;
+    const jobID = { pathParams: { jobID: "review" } };
+    const workflowID = { pathParams: { workflowID: "gate" } };
+
+    await api.patchV1JobsByJobID({ ...jobID, body: { timeout_secs: 60, enabled: false } });
+    await api.patchV1WorkflowsByWorkflowID({ ...workflowID, body: { description: "A gate", steps: [...steps] } });
+    const [job, workflow] = [await api.getV1JobsByJobID(jobID), await api.getV1WorkflowsByWorkflowID(workflowID)];
+    const refusals = await Promise.all([
+      codeOf(api.postV1JobsByJobIDTrigger(jobID)),
+      codeOf(api.patchV1JobsByJobID({ ...jobID, body: { slug: "other" } })),
+    ]);
+    await api.patchV1JobsByJobID({ ...jobID, body: { enabled: true } });
+    const run = await givenRun();
+    const started = await api.postV1WorkflowsByWorkflowIDTrigger(workflowID);
+    const inUse = [
+      await codeOf(api.deleteV1JobsByJobID(jobID)),
+      await codeOf(api.deleteV1WorkflowsByWorkflowID(workflowID)),
+    ];
+    await api.deleteV1RunsByRunID({ pathParams: { runID: run.id } });
+    await api.deleteV1WorkflowRunsByWorkflowRunID({ pathParams: { workflowRunID: started.id } });
+    await api.deleteV1JobsByJobID(jobID);
+    await api.deleteV1WorkflowsByWorkflowID(workflowID);
+
+    expect(job).toMatchObject({ timeout_secs: 60, enabled: false, version: 2, name: "Review" });
+    expect(workflow).toMatchObject({ description: "A gate", version: 2, steps: [{ step_ref: "a" }] });
+    expect([...refusals, ...inUse]).toEqual(["conflict", "conflict", "conflict", "conflict"]);
+    expect(await codeOf(api.getV1JobsByJobID(jobID))).toBe("not_found");
+    expect(await codeOf(api.getV1WorkflowsByWorkflowID(workflowID))).toBe("not_found");
+    expect((await api.getV1Jobs()).data.map(({ slug }) => slug)).toEqual(["other"]);
+  });
+
+  test("starts many runs at once, all or none, and one for each key", async () => {
+    const { api } = await givenServer();
+    const bulk = (...items: { payload: JsonValue; idempotency_key?: string }[]) =>
+      api.postV1JobsByJobIDTriggerBulk({ pathParams: { jobID: "review" }, body: { items } });
+
+    const made = await bulk({ payload: 1 }, { payload: 2, idempotency_key: "k" }, { payload: 2, idempotency_key: "k" });
+    const refused = await codeOf(bulk({ payload: 3 }, { payload: 4, idempotency_key: "k" }));
+
+    expect(made).toMatchObject({ total: 3, created: 2 });
+    expect(made.results.map(({ idempotency_hit }) => idempotency_hit)).toEqual([false, false, true]);
+    expect(made.results[1]?.id).toBe(made.results[2]?.id);
+    expect(refused).toBe("idempotency_mismatch");
+    const { data } = await api.getV1Runs({ query: { batch_id: made.batch_id } });
+    expect(data.map(({ id }) => id)).toEqual([made.results[1]?.id, made.results[0]?.id]);
+    expect((await api.getV1Runs()).data).toHaveLength(2);
+  });
+
+  test("starts the run that a message is for, once, and hands it over once (GR-01, GR-02)", async () => {
+    const { strait, api } = await givenServer({ apiKeys: { strait_test: ["*"], strait_sender: ["events:write"] } });
+    const start_if_missing = { job_id: "review", payload: { document: 7 } };
+    const chat = { pathParams: { runID: "document-7", name: "chat" } };
+    const body = { payload: "hello", start_if_missing };
+    const sender = createClient({
+      baseUrl,
+      auth: { type: "bearer", token: "strait_sender" },
+      fetch: strait.fetch,
+      retries: 0,
+    }).operationsPromise;
+
+    const first = await api.postV1RunsByRunIDInboxByName({ ...chat, body, idempotencyKey: "once" });
+    const again = await api.postV1RunsByRunIDInboxByName({ ...chat, body, idempotencyKey: "once" });
+    const runID = first.run_id;
+    const named = { pathParams: { runID, name: "chat" } };
+    const repeated = await api.postV1RunsByRunIDInboxByName({ ...named, body: { payload: 2 }, idempotencyKey: "two" });
+    const refusals = [
+      await codeOf(api.postV1RunsByRunIDInboxByName({ ...named, body: { payload: 3 }, idempotencyKey: "two" })),
+      await codeOf(sender.postV1RunsByRunIDInboxByName({ ...chat, body })),
+      await codeOf(api.postV1RunsByRunIDInboxByName(chat)),
+    ];
+    const token = `mock.run.${runID}.1`;
+    const code = createClient({ baseUrl, auth: { type: "runToken", token }, fetch: strait.fetch, retries: 0 });
+    const receive = { pathParams: { runID }, body: { max: 10 } };
+    const received = await code.operationsPromise.postSdkV1RunsByRunIDInboxReceive(receive);
+    const unread = await api.getV1RunsByRunIDInbox({ pathParams: { runID }, query: { unread: true } });
+    const waiting = await code.operationsPromise.postSdkV1RunsByRunIDInboxReceive(receive);
+    await api.deleteV1RunsByRunID({ pathParams: { runID } });
+    const late = await codeOf(api.postV1RunsByRunIDInboxByName(named));
+
+    expect(again).toEqual(first);
+    expect((await api.getV1RunsByRunID({ pathParams: { runID } })).payload).toEqual({ document: 7 });
+    expect([first.sequence, repeated.sequence]).toEqual([1, 2]);
+    expect(refusals).toEqual(["idempotency_mismatch", "forbidden", "not_found"]);
+    expect(received).toMatchObject({
+      status: "received",
+      messages: [{ payload: "hello" }, { payload: 2 }],
+      trigger: null,
+    });
+    expect(unread.data).toEqual([]);
+    expect(waiting).toMatchObject({ status: "waiting", messages: [], trigger: { trigger_type: "inbox" } });
+    expect(late).toBe("run_closed");
+    const { data } = await api.getV1RunsByRunIDInbox({ pathParams: { runID } });
+    expect(data.map(({ disposition }) => disposition)).toEqual(["buffered", "buffered", "late"]);
+  });
+
+  test("answers HEAD where it answers GET, and opens no stream for it", async () => {
+    const { strait, triggerRun } = await givenServer();
+    const { id } = await triggerRun();
+    const head = async (path: string) => {
+      const response = await strait.fetch(`${baseUrl}${path}`, { method: "HEAD", headers });
+      return [response.status, response.headers.get("content-type"), await response.text()];
+    };
+
+    expect(await head(`/v1/runs/${id}`)).toEqual([200, "application/json", ""]);
+    expect(await head(`/v1/runs/${id}/stream`)).toEqual([200, "text/event-stream", ""]);
+    expect(await head("/v1/runs/nobody")).toEqual([404, "application/json", ""]);
+    expect(await head("/v1/nothing")).toEqual([404, "application/json", ""]);
   });
 
   test("refuses what an override says, as often as it says so, and goes on with its state", async () => {

@@ -5,6 +5,7 @@ export { actorOf } from "./domain/actor.ts";
 export { bufferedSince } from "./domain/buffered-since.ts";
 export {
   disabled,
+  hasLiveRuns,
   noSteps,
   otherSet,
   otherVersion,
@@ -13,7 +14,7 @@ export {
   tooManyForOne,
 } from "./domain/conflicts.ts";
 export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
-export { DEFAULT_PREFIX_LIMIT, DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
+export { DEFAULT_MAX_UNREAD, DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
 export { classOfStatus } from "./domain/error-class.ts";
 export {
   conflict,
@@ -21,10 +22,12 @@ export {
   foreignRunToken,
   idempotencyMismatch,
   illegalMove,
+  inboxFull,
   noRoute,
   notFound,
   otherStream,
   payloadMismatch,
+  runClosed,
   StraitError,
   tokenExpired,
   unauthorized,
@@ -49,6 +52,7 @@ export {
   waitRejected,
   waitSuperseded,
 } from "./domain/reasons.ts";
+export { type PrefixSendInput, prefixSendOf, type TriggerInput, triggerInputOf } from "./domain/request-defaults.ts";
 export {
   checkNewDeadline,
   checkOneDeadline,
@@ -57,7 +61,6 @@ export {
   foreignCursor,
   foreignPage,
   oneOf,
-  prefixOf,
   unknownJob,
 } from "./domain/request-rules.ts";
 export { checkFence } from "./domain/run-fence.ts";
@@ -72,6 +75,6 @@ export { filters } from "./wire/filter.ts";
 export { idempotencyKeyOf } from "./wire/idempotency-key.ts";
 export { parseBody } from "./wire/json-body.ts";
 export { payloadSchemas } from "./wire/payload-schema.ts";
-export { queryOf } from "./wire/query.ts";
+export { checkEncoding, queryOf } from "./wire/query.ts";
 export { type RequestChecks, requestChecks } from "./wire/request-checks.ts";
 export { END, encodeFrame, KEEPALIVE, RETRY, SSE_HEADERS } from "./wire/sse.ts";

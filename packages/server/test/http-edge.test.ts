@@ -3,20 +3,8 @@ import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createNodeServer } from "../src/http/node-server.ts";
 import { givenJob } from "./given.ts";
-import { startServer, type TestServer } from "./server.ts";
-
-/** The server behind Node's own, on a port. */
-async function listening(strait: TestServer, requestTimeoutMs = 30_000): Promise<number> {
-  const http = createNodeServer({ fetch: (request, env) => strait.server.fetch(request, env), requestTimeoutMs });
-  http.listen(0, "127.0.0.1");
-  await once(http, "listening");
-  onTestFinished(() => {
-    http.closeAllConnections();
-    http.close();
-  });
-  const address = http.address();
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
+import { listening } from "./listening.ts";
+import { startServer } from "./server.ts";
 
 /** Everything that is answered to these bytes until the connection ends. */
 async function say(

@@ -50,8 +50,10 @@ export type {
   EventStream,
   PaginateOptions,
   Paginator,
+  RefusalAnswer,
   StreamEvent,
   StreamOptions,
+  SuccessAnswer,
   ValidateMode,
 } from "./runtime.ts";
 export type { AnyApiError, AnyStraitError, ErrorsByStatus } from "./status-errors.ts";

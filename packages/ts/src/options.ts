@@ -81,7 +81,7 @@ export type Refuse = (field: string, rule: string) => Error;
 // Timers of JavaScript fire at once when they are asked to wait longer than this, 24.8 days.
 const MAX_TIMER_MS = 2_147_483_647;
 
-const leastLimits = { retries: 0, timeoutMs: 1, deadlineMs: 1, maxRetryAfterMs: 0 } as const;
+export type Limit = "retries" | "timeoutMs" | "deadlineMs" | "maxRetryAfterMs" | "stallMs" | "maxEventBytes";
 
 /**
  * Checks the options of a client once, so that no call has to.
@@ -99,7 +99,7 @@ export function toConfig(options: ClientOptions): Config {
   }
   if (validator !== undefined && !isFunction(validator))
     throw refuse("validator", "must be a function, as createValidator gives");
-  const limit = (name: keyof typeof leastLimits, fallback: number): number =>
+  const limit = (name: "retries" | "timeoutMs" | "deadlineMs" | "maxRetryAfterMs", fallback: number): number =>
     checkedLimit(refuse, name, given[name], fallback);
   return {
     baseUrl: checkedBaseUrl(given.baseUrl),
@@ -116,16 +116,14 @@ export function toConfig(options: ClientOptions): Config {
 }
 
 /** The value of a limit, or `fallback` where there is none. */
-export function checkedLimit(
-  refuse: Refuse,
-  name: keyof typeof leastLimits,
-  value: number | undefined,
-  fallback: number,
-): number {
+export function checkedLimit(refuse: Refuse, name: Limit, value: number | undefined, fallback: number): number {
   if (value === undefined) return fallback;
-  const least = leastLimits[name];
-  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) return value;
-  throw refuse(name, `must be a number from ${least} to ${MAX_TIMER_MS}`);
+  const least = name === "retries" || name === "maxRetryAfterMs" ? 0 : 1;
+  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) {
+    // Time has fractions; attempts have none.
+    if (name !== "retries" || value % 1 === 0) return value;
+  }
+  throw refuse(name, `must be a ${name === "retries" ? "whole " : ""}number from ${least} to ${MAX_TIMER_MS}`);
 }
 
 /** Adds headers to others, in lower case; what is undefined or null is left out. */

@@ -1,3 +1,4 @@
+import { refuseInput } from "./call.ts";
 import { ProtocolError } from "./errors.ts";
 import type { CallInput, PaginateOptions, Paginator } from "./runtime.ts";
 
@@ -10,6 +11,7 @@ interface Page {
 /**
  * Follows a list from page to page. Each loop over it starts anew.
  *
+ * @throws {ValidationError} At once, when a limit is no whole number.
  * @throws {ProtocolError} When a cursor comes back, so that the list would never end.
  */
 export function paginate(
@@ -18,6 +20,10 @@ export function paginate(
   input: CallInput = {},
   { maxItems = Number.POSITIVE_INFINITY, maxPages = Number.POSITIVE_INFINITY }: PaginateOptions = {},
 ): Paginator<unknown, unknown> {
+  for (const [name, limit] of Object.entries({ maxItems, maxPages })) {
+    if (!(limit >= 0 && Math.floor(limit) === limit)) throw refuseInput(id)(name, "must be a whole number, 0 or more");
+  }
+
   async function* pages(): AsyncGenerator<Page, void, undefined> {
     const seen = new Set<string>();
     let query = input.query;

@@ -1,4 +1,4 @@
-import { type Call, prepareCall } from "./call.ts";
+import { type Call, prepareCall, refuseInput } from "./call.ts";
 import { createCredentials } from "./credentials.ts";
 import {
   AbortError,
@@ -11,7 +11,7 @@ import {
 } from "./errors.ts";
 import { messageOf } from "./message-of.ts";
 import type { Next } from "./middleware.ts";
-import type { Config } from "./options.ts";
+import { type Config, checkedLimit, type Limit } from "./options.ts";
 import { type Clock, delayBeforeRetry, isRetryable, readRetryAfter } from "./retry.ts";
 import type { Answer, CallInput, Operation } from "./runtime.ts";
 import { toApiError } from "./to-api-error.ts";
@@ -29,6 +29,8 @@ export interface Transport {
   readonly clock: Clock;
   /** What every attempt of a call sends. @throws {ValidationError} When something in the input cannot be sent. */
   prepare(operation: Operation, input: CallInput): Call;
+  /** The value of a limit that only one surface knows. @throws {ValidationError} */
+  limit(operation: Operation, name: Limit, value: number | undefined, fallback: number): number;
   /** Calls an operation. Resolves for every answer, also an error; throws a `StraitError` when there is none. */
   call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>>;
   /** Attempts a prepared call until it has an answer to give or a reason to stop. */
@@ -57,10 +59,14 @@ export function createTransport(config: Config, clock: Clock): Transport {
     },
   );
 
-  return { config, clock, prepare, call, exchange, attempt, failure, redact };
+  return { config, clock, prepare, limit, call, exchange, attempt, failure, redact };
 
   function prepare(operation: Operation, input: CallInput): Call {
     return prepareCall(config, operation, input, clock.now());
+  }
+
+  function limit({ id }: Operation, name: Limit, value: number | undefined, fallback: number): number {
+    return checkedLimit(refuseInput(id), name, value, fallback);
   }
 
   async function call(operation: Operation, input: CallInput): Promise<Answer<unknown, ApiError>> {

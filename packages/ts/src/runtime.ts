@@ -77,10 +77,24 @@ export interface CallInput extends CallOptions {
   readonly body?: unknown;
 }
 
-/** What the server answered. `error` is the same object that `operationsPromise` would have thrown. */
-export type Answer<Data, Failure> =
-  | { readonly ok: true; readonly data: Data; readonly error: undefined; readonly response: Response }
-  | { readonly ok: false; readonly data: undefined; readonly error: Failure; readonly response: Response };
+/** What the server answered. */
+export type Answer<Data, Failure> = SuccessAnswer<Data> | RefusalAnswer<Failure>;
+
+/** The server did what it was asked for. */
+export interface SuccessAnswer<Data> {
+  readonly ok: true;
+  readonly data: Data;
+  readonly error: undefined;
+  readonly response: Response;
+}
+
+/** The server refused, or failed. `error` is the same object that `operationsPromise` would have thrown. */
+export interface RefusalAnswer<Failure> {
+  readonly ok: false;
+  readonly data: undefined;
+  readonly error: Failure;
+  readonly response: Response;
+}
 
 /** What every stream takes beside its parameters and headers. */
 export interface StreamOptions extends Omit<CallOptions, "idempotencyKey"> {

@@ -85,7 +85,7 @@ export class UnprocessableError<Body = unknown> extends ApiError<Body> {
   }
 }
 
-/** 429: a rate, a quota or a budget is used up; `retryAfterMs` is set where waiting helps. */
+/** 429: a rate or a quota is used up; `retryAfterMs` is set where waiting helps. */
 export class RateLimitedError<Body = unknown> extends ApiError<Body> {
   declare readonly status: 429;
   override get _tag(): "RateLimitedError" {

@@ -43,9 +43,14 @@ export async function* followStream(
   input: StreamInput,
 ): AsyncGenerator<StreamEvent<unknown>, void, undefined> {
   const { config, clock } = transport;
-  const { signal, stallMs = STALL_MS, maxEventBytes = MAX_EVENT_BYTES, retries = Number.POSITIVE_INFINITY } = input;
+  const limit = (name: "stallMs" | "maxEventBytes" | "retries" | "deadlineMs", fallback: number): number =>
+    transport.limit(operation, name, input[name], fallback);
+  const stallMs = limit("stallMs", STALL_MS);
+  const maxEventBytes = limit("maxEventBytes", MAX_EVENT_BYTES);
+  const retries = limit("retries", Number.POSITIVE_INFINITY);
+  const deadlineAt = clock.now() + limit("deadlineMs", Number.POSITIVE_INFINITY);
+  const { signal } = input;
   const { id: operationId } = operation;
-  const deadlineAt = clock.now() + (input.deadlineMs ?? Number.POSITIVE_INFINITY);
   let { lastEventId } = input;
   const seen = new Set<string>(lastEventId === undefined ? [] : [lastEventId]);
   let firstDelayMs = FIRST_DELAY_MS;

@@ -60,6 +60,19 @@ describe("a list", () => {
     expect(arrived).toHaveLength(requests);
   });
 
+  test.each([{ maxItems: 1.5 }, { maxItems: Number.NaN }, { maxPages: -1 }, { maxPages: Number.NaN }])(
+    "refuses %j, and asks for nothing",
+    async (options) => {
+      const { list, arrived } = await givenList(page([1], "c1"));
+      const [field] = Object.keys(options);
+
+      expect(() => list?.({}, options)).toThrow(
+        expect.objectContaining({ _tag: "ValidationError", operationId: "getV1Events", field }),
+      );
+      expect(arrived).toHaveLength(0);
+    },
+  );
+
   test("whose cursor comes back is an error, not an endless loop", async () => {
     const { list, arrived } = await givenList(page([1], "c1"), page([2], "c2"), page([3], "c1"));
 

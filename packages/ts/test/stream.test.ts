@@ -46,6 +46,20 @@ async function collect(events: AsyncIterable<StreamEvent<unknown>>): Promise<unk
 }
 
 describe("a stream", () => {
+  test.each([
+    { retries: 1.5 },
+    { retries: -1 },
+    { stallMs: Number.POSITIVE_INFINITY },
+    { maxEventBytes: Number.NaN },
+    { deadlineMs: 0 },
+  ])("refuses %j, and connects to nothing", async (limit) => {
+    const { open, arrived } = await givenStream([sse(frame(1))]);
+    const [field] = Object.keys(limit);
+
+    await expect(collect(open(limit))).rejects.toMatchObject({ _tag: "ValidationError", attempts: 0, field });
+    expect(arrived).toHaveLength(0);
+  });
+
   test("gives each state, hides what keeps it alive, and ends when the server says so (T1)", async () => {
     const { open, arrived } = await givenStream([sse(`retry: 1000\n\n${frame(1)}${keepalive}${frame(2)}${end}`)]);
     const events: StreamEvent<unknown>[] = [];

@@ -137,7 +137,6 @@ describe("the answer of an operation", () => {
         | "UnauthorizedError"
         | "ForbiddenError"
         | "NotFoundError"
-        | "RateLimitedError"
         | "ServerError"
         | "UnexpectedStatusError"
       >();
@@ -215,8 +214,24 @@ test("the paths of openapi-fetch have the same types", () => {
     const { data, error } = await eventClient.paths.GET("/v1/events/{eventKey}", {
       params: { path: { eventKey: "k" } },
     });
-    if (data) expectTypeOf(data.status).toExtend<string>();
-    else expectTypeOf(error.error.message).toEqualTypeOf<string>();
+    if (data) {
+      expectTypeOf(data.status).toEqualTypeOf<string>();
+      expectTypeOf(data).toExtend<EventTrigger>();
+    } else expectTypeOf(error.error.message).toEqualTypeOf<string>();
+    eventClient.paths.POST("/v1/events/{eventKey}/send", {
+      params: { path: { eventKey: "k" }, header: { "Idempotency-Key": "order-1" } },
+      body: { payload: 1 },
+    });
+    // @ts-expect-error: the key is missing
+    eventClient.paths.GET("/v1/events/{eventKey}", { params: {} });
+    // @ts-expect-error: no such filter
+    eventClient.paths.GET("/v1/events/{eventKey}", { params: { path: { eventKey: "k" }, query: { limit: 1 } } });
+    // @ts-expect-error: requests take only the statuses that there are
+    eventClient.paths.GET("/v1/events", { params: { query: { status: "done" } } });
+    // @ts-expect-error: the body is missing
+    eventClient.paths.POST("/v1/jobs", {});
+    // @ts-expect-error: one reads health
+    eventClient.paths.POST("/health");
     // @ts-expect-error: no such path
     eventClient.paths.GET("/v1/event/{eventKey}", { params: { path: { eventKey: "k" } } });
   });

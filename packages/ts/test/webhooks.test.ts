@@ -43,6 +43,7 @@ describe("a webhook", () => {
     ["a time too long ago", {}, { nowMs: nowMs + 301_000 }, "too_old_or_too_new"],
     ["a time to come", {}, { nowMs: nowMs - 301_000 }, "too_old_or_too_new"],
     ["a time beyond a smaller tolerance", {}, { nowMs: nowMs + 11_000, toleranceSecs: 10 }, "too_old_or_too_new"],
+    ["a tolerance that is no number", {}, { nowMs: nowMs + 9e9, toleranceSecs: Number.NaN }, "too_old_or_too_new"],
   ])("with %s is refused", async (_what, { body, ...headers }: Record<string, string | undefined>, options, reason) => {
     const webhook = await givenWebhook();
 

@@ -196,7 +196,6 @@ export const errorCodes = [
   "headers_too_large",
   "rate_limited",
   "quota_exceeded",
-  "budget_exceeded",
   "internal_error",
   "unavailable",
 ] as const satisfies readonly ErrorCode[];
@@ -379,7 +378,6 @@ export const errorStatus = {
   headers_too_large: 431,
   rate_limited: 429,
   quota_exceeded: 429,
-  budget_exceeded: 429,
   internal_error: 500,
   unavailable: 503,
 } as const satisfies Record<ErrorCode, number>;

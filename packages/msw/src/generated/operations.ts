@@ -63,7 +63,7 @@ export interface MockOperations {
     call: MockCall<"deleteSdkV1RunsByRunIDStateByKey">;
     answer:
       | { status: 204; body?: undefined }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 500 | 503; body: ErrorResponse };
     first: 204;
   };
 
@@ -72,7 +72,7 @@ export interface MockOperations {
     call: MockCall<"deleteV1ApiKeysByKeyID">;
     answer:
       | { status: 200; body: ApiKey }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -81,7 +81,7 @@ export interface MockOperations {
     call: MockCall<"deleteV1EventsByEventKey">;
     answer:
       | { status: 200; body: EventTrigger }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -90,7 +90,7 @@ export interface MockOperations {
     call: MockCall<"deleteV1JobsByJobID">;
     answer:
       | { status: 204; body?: undefined }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 500 | 503; body: ErrorResponse };
     first: 204;
   };
 
@@ -99,7 +99,7 @@ export interface MockOperations {
     call: MockCall<"deleteV1RunsByRunID">;
     answer:
       | { status: 200; body: Run }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -108,7 +108,7 @@ export interface MockOperations {
     call: MockCall<"deleteV1WorkflowRunsByWorkflowRunID">;
     answer:
       | { status: 200; body: WorkflowRun }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -117,7 +117,7 @@ export interface MockOperations {
     call: MockCall<"deleteV1WorkflowsByWorkflowID">;
     answer:
       | { status: 204; body?: undefined }
-      | { status: 400 | 401 | 403 | 404 | 409 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 500 | 503; body: ErrorResponse };
     first: 204;
   };
 
@@ -144,7 +144,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDCheckpoint">;
     answer:
       | { status: 200; body: Checkpoint }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -153,7 +153,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDPayload">;
     answer:
       | { status: 200; body: JsonValue }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -162,7 +162,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDState">;
     answer:
       | { status: 200; body: RunStatePage }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -171,7 +171,7 @@ export interface MockOperations {
     call: MockCall<"getSdkV1RunsByRunIDStateByKey">;
     answer:
       | { status: 200; body: RunState }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -180,7 +180,7 @@ export interface MockOperations {
     call: MockCall<"getV1ApiKeys">;
     answer:
       | { status: 200; body: ApiKeyPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -189,7 +189,7 @@ export interface MockOperations {
     call: MockCall<"getV1AuditEvents">;
     answer:
       | { status: 200; body: AuditEventPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -198,7 +198,7 @@ export interface MockOperations {
     call: MockCall<"getV1EventDeadLetters">;
     answer:
       | { status: 200; body: DeadLetterPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -207,7 +207,7 @@ export interface MockOperations {
     call: MockCall<"getV1Events">;
     answer:
       | { status: 200; body: EventTriggerPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -216,7 +216,7 @@ export interface MockOperations {
     call: MockCall<"getV1EventsByEventKey">;
     answer:
       | { status: 200; body: EventTrigger }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -225,7 +225,7 @@ export interface MockOperations {
     call: MockCall<"getV1EventsByEventKeyExplain">;
     answer:
       | { status: 200; body: EventExplanation }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -234,7 +234,7 @@ export interface MockOperations {
     call: MockCall<"getV1EventsByEventKeySends">;
     answer:
       | { status: 200; body: EventRecordPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -253,7 +253,7 @@ export interface MockOperations {
     call: MockCall<"getV1EventsStats">;
     answer:
       | { status: 200; body: EventStats }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -262,7 +262,7 @@ export interface MockOperations {
     call: MockCall<"getV1Jobs">;
     answer:
       | { status: 200; body: JobPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -271,7 +271,7 @@ export interface MockOperations {
     call: MockCall<"getV1JobsByJobID">;
     answer:
       | { status: 200; body: Job }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -280,7 +280,7 @@ export interface MockOperations {
     call: MockCall<"getV1Projects">;
     answer:
       | { status: 200; body: ProjectPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -289,7 +289,7 @@ export interface MockOperations {
     call: MockCall<"getV1ProjectsByProjectID">;
     answer:
       | { status: 200; body: Project }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -298,7 +298,7 @@ export interface MockOperations {
     call: MockCall<"getV1Runs">;
     answer:
       | { status: 200; body: RunPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -307,7 +307,7 @@ export interface MockOperations {
     call: MockCall<"getV1RunsByRunID">;
     answer:
       | { status: 200; body: Run }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -316,7 +316,7 @@ export interface MockOperations {
     call: MockCall<"getV1RunsByRunIDEvents">;
     answer:
       | { status: 200; body: RunEventPage }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -325,7 +325,7 @@ export interface MockOperations {
     call: MockCall<"getV1RunsByRunIDInbox">;
     answer:
       | { status: 200; body: InboxPage }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -344,7 +344,7 @@ export interface MockOperations {
     call: MockCall<"getV1WebhooksDeliveries">;
     answer:
       | { status: 200; body: WebhookDeliveryPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -353,7 +353,7 @@ export interface MockOperations {
     call: MockCall<"getV1WebhooksDeliveriesByDeliveryID">;
     answer:
       | { status: 200; body: WebhookDelivery }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -362,7 +362,7 @@ export interface MockOperations {
     call: MockCall<"getV1WorkflowRuns">;
     answer:
       | { status: 200; body: WorkflowRunPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -371,7 +371,7 @@ export interface MockOperations {
     call: MockCall<"getV1WorkflowRunsByWorkflowRunID">;
     answer:
       | { status: 200; body: WorkflowRun }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -380,7 +380,7 @@ export interface MockOperations {
     call: MockCall<"getV1WorkflowRunsByWorkflowRunIDSteps">;
     answer:
       | { status: 200; body: StepRunPage }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -399,7 +399,7 @@ export interface MockOperations {
     call: MockCall<"getV1Workflows">;
     answer:
       | { status: 200; body: WorkflowPage }
-      | { status: 400 | 401 | 403 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -408,7 +408,7 @@ export interface MockOperations {
     call: MockCall<"getV1WorkflowsByWorkflowID">;
     answer:
       | { status: 200; body: Workflow }
-      | { status: 400 | 401 | 403 | 404 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -417,7 +417,7 @@ export interface MockOperations {
     call: MockCall<"patchV1JobsByJobID">;
     answer:
       | { status: 200; body: Job }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -426,7 +426,7 @@ export interface MockOperations {
     call: MockCall<"patchV1ProjectsByProjectID">;
     answer:
       | { status: 200; body: Project }
-      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 404 | 413 | 415 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -435,7 +435,7 @@ export interface MockOperations {
     call: MockCall<"patchV1WorkflowsByWorkflowID">;
     answer:
       | { status: 200; body: Workflow }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -444,7 +444,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDAnnotate">;
     answer:
       | { status: 200; body: Run }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -453,7 +453,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDCheckpoint">;
     answer:
       | { status: 201; body: Checkpoint }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -462,7 +462,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDComplete">;
     answer:
       | { status: 200; body: Run }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -471,7 +471,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDFail">;
     answer:
       | { status: 200; body: Run }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -480,7 +480,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDHeartbeat">;
     answer:
       | { status: 200; body: Heartbeat }
-      | { status: 400 | 401 | 403 | 404 | 409 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -498,7 +498,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDLog">;
     answer:
       | { status: 201; body: RunEvent }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -507,7 +507,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDOutput">;
     answer:
       | { status: 201; body: RunOutput }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -516,7 +516,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDProgress">;
     answer:
       | { status: 201; body: RunEvent }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -525,7 +525,7 @@ export interface MockOperations {
     call: MockCall<"postSdkV1RunsByRunIDState">;
     answer:
       | { status: 201; body: RunState }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -552,7 +552,7 @@ export interface MockOperations {
     call: MockCall<"postV1ApiKeys">;
     answer:
       | { status: 201; body: CreatedApiKey }
-      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -561,7 +561,7 @@ export interface MockOperations {
     call: MockCall<"postV1ApiKeysByKeyIDRotate">;
     answer:
       | { status: 201; body: CreatedApiKey }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -570,7 +570,7 @@ export interface MockOperations {
     call: MockCall<"postV1EventDeadLettersByEventIDDiscard">;
     answer:
       | { status: 200; body: DeadLetter }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -589,7 +589,7 @@ export interface MockOperations {
     call: MockCall<"postV1EventsByEventKeyExtend">;
     answer:
       | { status: 200; body: EventTrigger }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -598,7 +598,7 @@ export interface MockOperations {
     call: MockCall<"postV1EventsByEventKeyReject">;
     answer:
       | { status: 200; body: SentEvent }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -617,7 +617,7 @@ export interface MockOperations {
     call: MockCall<"postV1EventsPrefixByPrefixSend">;
     answer:
       | { status: 200; body: SentPrefix | PrefixDryRun }
-      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -626,7 +626,7 @@ export interface MockOperations {
     call: MockCall<"postV1EventsPurge">;
     answer:
       | { status: 200; body: PurgedEvents }
-      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -635,7 +635,7 @@ export interface MockOperations {
     call: MockCall<"postV1Jobs">;
     answer:
       | { status: 201; body: Job }
-      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -645,7 +645,7 @@ export interface MockOperations {
     answer:
       | { status: 200; body: TriggeredRun | DryRun }
       | { status: 201; body: TriggeredRun }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -654,7 +654,7 @@ export interface MockOperations {
     call: MockCall<"postV1JobsByJobIDTriggerBulk">;
     answer:
       | { status: 201; body: BulkTriggeredRuns }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -663,7 +663,7 @@ export interface MockOperations {
     call: MockCall<"postV1Projects">;
     answer:
       | { status: 201; body: Project }
-      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -681,7 +681,7 @@ export interface MockOperations {
     call: MockCall<"postV1StreamTokens">;
     answer:
       | { status: 201; body: StreamToken }
-      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -690,7 +690,7 @@ export interface MockOperations {
     call: MockCall<"postV1WebhooksDeliveriesByDeliveryIDReplay">;
     answer:
       | { status: 201; body: WebhookDelivery }
-      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -699,7 +699,7 @@ export interface MockOperations {
     call: MockCall<"postV1WebhooksDeliveriesByDeliveryIDRetry">;
     answer:
       | { status: 200; body: WebhookDelivery }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -708,7 +708,7 @@ export interface MockOperations {
     call: MockCall<"postV1Workflows">;
     answer:
       | { status: 201; body: Workflow }
-      | { status: 400 | 401 | 403 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 
@@ -717,7 +717,7 @@ export interface MockOperations {
     call: MockCall<"postV1WorkflowsByWorkflowIDDryRun">;
     answer:
       | { status: 200; body: WorkflowDryRun }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 200;
   };
 
@@ -726,7 +726,7 @@ export interface MockOperations {
     call: MockCall<"postV1WorkflowsByWorkflowIDTrigger">;
     answer:
       | { status: 201; body: WorkflowRun }
-      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 503; body: ErrorResponse };
+      | { status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 503; body: ErrorResponse };
     first: 201;
   };
 }

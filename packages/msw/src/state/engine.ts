@@ -5,13 +5,21 @@ import { jsonResponse } from "../answers.ts";
 import type { CheckedCall } from "../runtime.ts";
 import { applyOutcome, dispatchRequest, type Executor } from "./dispatch.ts";
 import { eventOperations } from "./operations/events.ts";
+import { inboxOperations } from "./operations/inboxes.ts";
+import { jobOperations } from "./operations/jobs.ts";
 import type { Modeled, StateAnswer, StateCall } from "./operations/model.ts";
 import { runOperations } from "./operations/runs.ts";
 import { workflowOperations } from "./operations/workflows.ts";
 import { createStore, type Store } from "./store.ts";
 import { catchUp, nextDue, wakeOwners } from "./wake-owners.ts";
 
-const modeled: Modeled = { ...runOperations, ...eventOperations, ...workflowOperations };
+const modeled: Modeled = {
+  ...inboxOperations,
+  ...jobOperations,
+  ...runOperations,
+  ...eventOperations,
+  ...workflowOperations,
+};
 
 export interface EngineOptions {
   readonly executor: Executor | undefined;
@@ -27,6 +35,12 @@ export interface Engine {
   advance(ms: number): void;
   close(): void;
 }
+
+/** A trigger looks for the run of its key, and a message for the one that it has brought. */
+const LOOKS_FOR_ITS_KEY: ReadonlySet<OperationId> = new Set([
+  "postV1JobsByJobIDTrigger",
+  "postV1RunsByRunIDInboxByName",
+]);
 
 /** `setTimeout` takes no longer delays. */
 const MAX_DELAY_MS = 2_147_483_647;
@@ -83,8 +97,7 @@ export function createEngine({ executor, keepaliveMs }: EngineOptions): Engine {
   /** One effect and one answer for each idempotency key (S2). What is refused may do better later. */
   async function once(id: OperationId, call: StateCall<OperationId>): Promise<Response> {
     const { idempotencyKey, body, caller, pathParams } = call;
-    // A trigger looks for the run of its key.
-    if (idempotencyKey === null || id === "postV1JobsByJobIDTrigger") return responseOf(await run(id, call));
+    if (idempotencyKey === null || LOOKS_FOR_ITS_KEY.has(id)) return responseOf(await run(id, call));
     const name = JSON.stringify([id, pathParams, caller.actor, idempotencyKey]);
     const known = answers.get(name);
     if (known) {

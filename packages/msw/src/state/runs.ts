@@ -11,6 +11,7 @@ export interface NewRun {
   readonly scheduled_at: string | null;
   readonly priority: number;
   readonly idempotency_key: string | null;
+  readonly batch_id?: string | null;
   readonly triggered_by: Run["triggered_by"];
   readonly workflow?: { readonly workflow_run_id: string; readonly workflow_step_run_id: string };
 }
@@ -45,7 +46,7 @@ export function createRun(store: Store, { job, workflow, ...given }: NewRun): Ru
     error_class: null,
     triggered_by: given.triggered_by,
     resume_reason: null,
-    batch_id: null,
+    batch_id: given.batch_id ?? null,
     idempotency_key: given.idempotency_key,
     workflow_run_id: workflow?.workflow_run_id ?? null,
     workflow_step_run_id: workflow?.workflow_step_run_id ?? null,

@@ -1,18 +1,18 @@
-import type { EventTrigger, ExpectedSet, PrefixDryRun, PrefixSendMode, SentPrefix } from "@strait/contract";
-import { foreignPage, isExpected, otherSet, StraitError, tooManyForOne } from "@strait/server/pure";
+import type { EventTrigger, PrefixDryRun, SentPrefix } from "@strait/contract";
+import {
+  foreignPage,
+  isExpected,
+  otherSet,
+  type PrefixSendInput,
+  StraitError,
+  tooManyForOne,
+} from "@strait/server/pure";
 import { refusalOf, type SendEvent, sendEvent } from "./sends.ts";
 import type { Store } from "./store.ts";
 import { digestOf } from "./wire.ts";
 
 /** An event on its way to every wait under a prefix. */
-export interface PrefixSend {
-  readonly prefix: string;
-  readonly payload: EventTrigger["response_payload"];
-  readonly mode: PrefixSendMode;
-  readonly dry_run: boolean;
-  readonly expect: ExpectedSet;
-  readonly limit: number;
-  readonly cursor: string | undefined;
+export interface PrefixSend extends PrefixSendInput {
   readonly actor: string;
   readonly idempotency_key: string | null;
 }

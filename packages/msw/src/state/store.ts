@@ -3,12 +3,14 @@ import type {
   DeadLetter,
   EventRecord,
   EventTrigger,
+  InboxEntry,
   Job,
   Run,
   Workflow,
   WorkflowRunWithSteps,
   WorkflowStep,
 } from "@strait/contract";
+import type { TriggerInput } from "@strait/server/pure";
 import { type Clock, createClock } from "./clock.ts";
 import { Table } from "./table.ts";
 
@@ -23,6 +25,12 @@ export interface KeyRow {
 
 /** An event as it is kept: whose digest is taken when it is shown, and whose actor is a text. */
 export type StoredEvent = Omit<EventRecord, "actor" | "payload_digest"> & { readonly actor: string };
+
+/** A message as it is kept, with the request that has brought it. */
+export interface StoredMessage extends InboxEntry {
+  readonly key: string | null;
+  readonly body: unknown;
+}
 
 /** What has ended, and has an owner who is to be told. */
 export type Ended = { readonly trigger: EventTrigger } | { readonly run: Run };
@@ -39,6 +47,7 @@ export interface Store {
   readonly triggers: Table<EventTrigger>;
   readonly events: Table<StoredEvent>;
   readonly deadLetters: Table<DeadLetter>;
+  readonly messages: Table<StoredMessage>;
   readonly workflows: Table<Workflow>;
   /** With their steps, as their streams show them. */
   readonly workflowRuns: Table<WorkflowRunWithSteps>;
@@ -51,6 +60,8 @@ export interface Store {
   readonly waits: Map<string, string[]>;
   /** The runs that were given an event that was there, since they were dispatched. */
   readonly taken: Set<string>;
+  /** The runs that were triggered with an idempotency key, by job and key. */
+  readonly triggered: Map<string, { readonly runId: string; readonly input: TriggerInput }>;
   /** What `wakeOwners` has to tell. */
   readonly ended: Ended[];
   readonly dispatch: Dispatch;
@@ -66,6 +77,7 @@ export function createStore(dispatch: Dispatch): Store {
     triggers: new Table(),
     events: new Table(),
     deadLetters: new Table(),
+    messages: new Table(),
     workflows: new Table(),
     workflowRuns: new Table(),
     definitions: new Map(),
@@ -73,6 +85,7 @@ export function createStore(dispatch: Dispatch): Store {
     keys: new Map(),
     waits: new Map(),
     taken: new Set(),
+    triggered: new Map(),
     ended: [],
     dispatch,
   };

@@ -30,6 +30,10 @@ export class Table<Row extends { readonly id: string }> {
     return this.put({ ...row, ...changes });
   }
 
+  remove(id: string): void {
+    this.#versions.delete(id);
+  }
+
   /** Calls `tell` after each new version, until the function that is returned is called. */
   watch(id: string, tell: () => void): () => void {
     const watchers = this.#watchers.get(id) ?? new Set();

@@ -10,6 +10,7 @@ import type {
 import { allows, type TriggerMove, triggerMoves } from "@strait/core";
 import { placeBeside, type Standing, WAIT_TIMED_OUT, waitSuperseded } from "@strait/server/pure";
 import { timestampOf } from "./clock.ts";
+import { newTrigger } from "./new-trigger.ts";
 import { type Store, type StoredEvent, SYSTEM } from "./store.ts";
 import { hears, misfits } from "./terms.ts";
 
@@ -65,49 +66,33 @@ export function openWait(store: Store, wait: Wait): EventTrigger {
   if (place === "instead") for (const other of waiting) supersede(store, other, wait, id);
   const generation = (keys.get(event_key)?.generation ?? 0) + (place === "beside" ? 0 : 1);
   const buffered = place === "beside" ? undefined : takeBuffered(store, wait, id, generation);
-  // Of one moment, so that a deadline in seven days is that far off.
-  const moment = clock.now();
-  const now = timestampOf(moment);
-  const answered_at = buffered === undefined ? null : now;
   keys.set(event_key, { generation, latest: id });
   waits.set(event_key, [...(waits.get(event_key) ?? []), id]);
-  if (buffered) events.change(buffered, { disposition: "delivered", trigger_id: id, generation, expires_at: null });
-  return triggers.put({
-    ...store.project,
+  const opened = newTrigger(store, {
     id,
     event_key,
+    trigger_type: "event",
     generation,
     broadcast: wait.broadcast,
-    source_type: "job_run_id" in wait.owner ? "job_run" : "workflow_step",
-    trigger_type: "event",
-    workflow_run_id: null,
-    workflow_step_run_id: null,
-    job_run_id: null,
     ...wait.owner,
-    status: buffered === undefined ? "waiting" : "received",
     request_payload: wait.request_payload,
-    response_payload: buffered?.payload ?? null,
-    timeout_secs: wait.deadline === null ? wait.timeout_secs : null,
-    requested_at: now,
-    received_at: answered_at,
-    finished_at: answered_at,
-    expires_at: wait.deadline ?? (wait.timeout_secs === null ? null : timestampOf(moment + wait.timeout_secs * 1_000)),
+    timeout_secs: wait.timeout_secs,
+    deadline: wait.deadline,
     grace_secs: wait.grace_secs,
-    version: 1,
-    error: null,
-    cancellation: null,
     notify_url: wait.notify_url,
     notify_status: wait.notify_url === null ? null : "pending",
-    sent_by: buffered === undefined ? null : buffered.actor,
     payload_schema: wait.payload_schema,
     filter: wait.filter,
     on_timeout: wait.on_timeout,
     timeout_payload: wait.timeout_payload,
     on_cancel: wait.on_cancel,
     tags: wait.tags,
-    group_id: null,
-    max_payload_bytes: null,
   });
+  if (buffered === undefined) return triggers.put(opened);
+  events.change(buffered, { disposition: "delivered", trigger_id: id, generation, expires_at: null });
+  const at = opened.requested_at;
+  const answer = { response_payload: buffered.payload, sent_by: buffered.actor, received_at: at, finished_at: at };
+  return triggers.put({ ...opened, ...answer, status: triggerMoves.receive.to });
 }
 
 function supersede(store: Store, trigger: EventTrigger, { owner, actor }: Wait, by: string): void {

@@ -28,6 +28,7 @@ import {
   unusableJob,
   WORKFLOW_RUN_FAILED,
 } from "@strait/server/pure";
+import { newTrigger } from "./new-trigger.ts";
 import { createRun, endRun } from "./runs.ts";
 import { sendEvent } from "./sends.ts";
 import { type Store, SYSTEM } from "./store.ts";
@@ -248,43 +249,16 @@ function startWait(store: Store, id: string, step: StepRun, definition: Workflow
 }
 
 function startSleep(store: Store, id: string, step: StepRun, definition: WorkflowStep): void {
-  const { clock, project, triggers } = store;
-  const timeout_secs = sleepSecs(definition.sleep_duration ?? "0s");
-  const trigger = triggers.put({
-    ...project,
-    id: clock.newId("trg"),
+  const trigger = newTrigger(store, {
+    id: store.clock.newId("trg"),
     event_key: `sleep:${id}:${step.step_ref}`,
-    generation: 1,
-    broadcast: false,
-    source_type: "workflow_step",
     trigger_type: "sleep",
     workflow_run_id: id,
     workflow_step_run_id: step.id,
-    job_run_id: null,
-    status: "waiting",
-    request_payload: null,
-    response_payload: null,
-    timeout_secs,
-    requested_at: clock.timestamp(),
-    received_at: null,
-    finished_at: null,
-    expires_at: clock.timestamp(timeout_secs),
-    grace_secs: 0,
-    version: 1,
-    error: null,
-    cancellation: null,
-    notify_url: null,
-    notify_status: null,
-    sent_by: null,
-    payload_schema: null,
-    filter: null,
-    on_timeout: null,
-    timeout_payload: null,
-    on_cancel: null,
-    tags: {},
-    group_id: null,
-    max_payload_bytes: null,
+    timeout_secs: sleepSecs(definition.sleep_duration ?? "0s"),
+    deadline: null,
   });
+  store.triggers.put(trigger);
   moveStep(store, id, step.id, "park", { event_trigger_id: trigger.id });
 }
 

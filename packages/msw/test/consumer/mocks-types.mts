@@ -6,10 +6,10 @@ const strait: MockServer = createMockServer({
   apiKeys: { strait_reader: ["events:read"] },
   executor: async (request) => Response.json(await request.json()),
 });
-setupServer(...strait.handlers).use(handlers.getV1Runs("https://strait.dev", 429));
+setupServer(...strait.handlers).use(handlers.getV1Runs("https://strait.dev", 503));
 strait.use({
   getV1EventsByEventKey: ({ pathParams }) => (pathParams.eventKey === "gone" ? 404 : undefined),
-  postV1EventsByEventKeySend: inTurn(503, failure("rate_limited", { details: { retry_after_secs: 1 } })),
+  postV1EventsByEventKeySend: inTurn(503, failure("unavailable", { details: { retry_after_secs: 1 } })),
   // @ts-expect-error: there is no such operation.
   getV1Event: 404,
 });

@@ -1,9 +1,19 @@
 import { expect, test } from "vitest";
-import { disabled, noSteps, otherSet, otherVersion, severalWait, slugTaken, tooManyForOne } from "./conflicts.ts";
+import {
+  disabled,
+  hasLiveRuns,
+  noSteps,
+  otherSet,
+  otherVersion,
+  severalWait,
+  slugTaken,
+  tooManyForOne,
+} from "./conflicts.ts";
 
 test.each([
   [slugTaken("job", "review"), "conflict", 'the slug "review" is taken by another job', { slug: "review" }],
   [disabled("workflow", "review"), "conflict", 'workflow "review" is disabled', {}],
+  [hasLiveRuns("job", "review"), "conflict", 'job "review" has runs that have not ended', {}],
   [noSteps("review"), "conflict", 'workflow "review" has no steps', {}],
   [severalWait("review:7", 2), "conflict", '2 waits share event key "review:7"', { event_key: "review:7" }],
   [

@@ -16,6 +16,11 @@ export function noSteps(slug: string): StraitError {
   return conflict(`workflow ${quote(slug)} has no steps; add one to run it`);
 }
 
+/** It is to be deleted, and somebody still needs it. */
+export function hasLiveRuns(what: Named, slug: string): StraitError {
+  return conflict(`${what} ${quote(slug)} has runs that have not ended; cancel them or let them end first`);
+}
+
 /** A deadline is to be changed, and `count` waits share the key. */
 export function severalWait(event_key: string, count: number): StraitError {
   const message = `${count} waits share event key ${quote(event_key)}, and each has a deadline of its own; name one by trigger_id`;

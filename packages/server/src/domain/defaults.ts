@@ -11,6 +11,9 @@ export const DEFAULT_TTL_SECS = 604_800;
 /** How many waits a send to a prefix answers at most when it does not say. */
 export const DEFAULT_PREFIX_LIMIT = 1_000;
 
+/** How many messages that a run has not taken its inbox holds when the project does not say. */
+export const DEFAULT_MAX_UNREAD = 1_000;
+
 export const JOB_DEFAULTS = {
   description: null,
   fallback_endpoint_url: null,

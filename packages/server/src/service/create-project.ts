@@ -1,4 +1,5 @@
 import type { CreateProject } from "@strait/contract";
+import { DEFAULT_MAX_UNREAD } from "../domain/defaults.ts";
 import { conflict } from "../domain/errors.ts";
 import * as projects from "../store/projects.ts";
 import { audit } from "./audit.ts";
@@ -24,7 +25,7 @@ export async function createProject(
       default_environment_id: clock.newId("env"),
       max_active_event_triggers: input.max_active_event_triggers ?? null,
       max_buffered_events_per_key: input.max_buffered_events_per_key ?? 1_000,
-      max_unread_messages_per_run: input.max_unread_messages_per_run ?? 1_000,
+      max_unread_messages_per_run: input.max_unread_messages_per_run ?? DEFAULT_MAX_UNREAD,
     });
     if (!project) throw conflict(`the project id ${JSON.stringify(id)} is taken; choose another one, or leave it out`);
     await audit(context, tx, { ...caller, projectId: id }, "project.create", [id], { name: project.name });

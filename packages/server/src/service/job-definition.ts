@@ -1,7 +1,7 @@
 import type { CreateJob, ErrorIssue, Job, UpdateJob } from "@strait/contract";
-import { slugTaken } from "../domain/conflicts.ts";
+import { hasLiveRuns, slugTaken } from "../domain/conflicts.ts";
 import { JOB_DEFAULTS } from "../domain/defaults.ts";
-import { conflict, notFound, validationError } from "../domain/errors.ts";
+import { notFound, validationError } from "../domain/errors.ts";
 import * as jobs from "../store/jobs.ts";
 import * as runs from "../store/runs.ts";
 import { audit } from "./audit.ts";
@@ -64,9 +64,7 @@ export async function deleteJob(context: Context, caller: Caller, reference: str
   await db.transaction(async (tx) => {
     const job = await jobs.lock(tx, caller.projectId, reference);
     if (!job) throw notFound("job", reference);
-    if (await runs.hasLive(tx, caller.projectId, job.id)) {
-      throw conflict(`job ${JSON.stringify(job.slug)} has runs that have not ended; cancel them or let them end first`);
-    }
+    if (await runs.hasLive(tx, caller.projectId, job.id)) throw hasLiveRuns("job", job.slug);
     await jobs.remove(tx, caller.projectId, job.id);
     await audit(context, tx, caller, "job.delete", [job.id], { slug: job.slug });
     tx.afterCommit(() => cache.forget());

@@ -1,8 +1,9 @@
-import type { ExpectedSet, PrefixDryRun, PrefixSendMode, SentEvent, SentPrefix } from "@strait/contract";
+import type { PrefixDryRun, SentEvent, SentPrefix } from "@strait/contract";
 import { otherSet, tooManyForOne } from "../domain/conflicts.ts";
 import type { SendDecision } from "../domain/decide-send.ts";
 import { StraitError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
+import type { PrefixSendInput } from "../domain/request-defaults.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import { settleQueued } from "../store/prefix-settlements.ts";
@@ -19,15 +20,7 @@ import { digestOf, prepared, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 
 /** An event on its way to every wait under a prefix. */
-export interface PrefixSend {
-  /** In NFC. */
-  readonly prefix: string;
-  readonly payload: unknown;
-  readonly mode: PrefixSendMode;
-  readonly dry_run: boolean;
-  readonly expect: ExpectedSet;
-  readonly limit: number;
-  readonly cursor: string | undefined;
+export interface PrefixSend extends PrefixSendInput {
   readonly idempotency_key: string | null;
 }
 

@@ -1,22 +1,13 @@
 import type { DryRun, Job, TriggeredRun } from "@strait/contract";
 import { disabled } from "../domain/conflicts.ts";
 import { notFound, payloadMismatch } from "../domain/errors.ts";
+import type { TriggerInput } from "../domain/request-defaults.ts";
 import { sql } from "../store/sql.ts";
 import type { Caller, Context } from "./context.ts";
 import { type EnqueuedRun, enqueueRuns, payloadHash, type RunRequest } from "./enqueue-run.ts";
 import type { Batched } from "./lane.ts";
 import { schemasOf } from "./payload-schema.ts";
 import { type RunTokens, TOKEN_GRACE_SECS } from "./run-token.ts";
-
-/** What a caller says about one run. */
-export interface TriggerInput {
-  readonly payload: unknown;
-  readonly tags: Record<string, string>;
-  readonly scheduled_at: string | null;
-  readonly priority: number;
-  readonly ttl_secs: number | null;
-  readonly idempotency_key: string | null;
-}
 
 interface Deps {
   readonly context: Context;

@@ -1,7 +1,7 @@
 import type { ErrorIssue, Workflow, WorkflowStep } from "@strait/contract";
 import { rootSteps, topologicalOrder } from "@strait/core";
-import { slugTaken } from "../domain/conflicts.ts";
-import { conflict, notFound, validationError } from "../domain/errors.ts";
+import { hasLiveRuns, slugTaken } from "../domain/conflicts.ts";
+import { notFound, validationError } from "../domain/errors.ts";
 import { normalizeSteps } from "../domain/normalize-steps.ts";
 import { unknownJob } from "../domain/request-rules.ts";
 import * as jobs from "../store/jobs.ts";
@@ -137,11 +137,7 @@ export async function deleteWorkflow(context: Context, caller: Caller, reference
   await context.db.transaction(async (tx) => {
     const workflow = await workflows.lock(tx, caller.projectId, reference);
     if (!workflow) throw notFound("workflow", reference);
-    if (await workflowRuns.hasLive(tx, caller.projectId, workflow.id)) {
-      throw conflict(
-        `workflow ${JSON.stringify(workflow.slug)} has runs that have not ended; cancel them or let them end first`,
-      );
-    }
+    if (await workflowRuns.hasLive(tx, caller.projectId, workflow.id)) throw hasLiveRuns("workflow", workflow.slug);
     await workflows.remove(tx, caller.projectId, workflow.id);
     await audit(context, tx, caller, "workflow.delete", [workflow.id], { slug: workflow.slug });
   });

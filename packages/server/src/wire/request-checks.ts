@@ -18,25 +18,24 @@ export interface RequestChecks {
 const MAX_ISSUES = 20;
 
 const options = { allErrors: true, useDefaults: true, strict: false, ownProperties: true } as const;
-const bodies = new Ajv2020({ ...options, schemas: [schemas] });
-const parameters = new Ajv2020({ ...options, coerceTypes: true, schemas: [schemas] });
-for (const ajv of [bodies, parameters]) {
-  formats.default(ajv);
-  ajv.addFormat("date-time", isTimestamp);
-}
+const ajv = new Ajv2020({ ...options, schemas: [schemas] });
+formats.default(ajv);
+ajv.addFormat("date-time", isTimestamp);
 
 /** Compiles the checks of one operation, which takes milliseconds. */
 export function requestChecks(id: OperationId): RequestChecks {
   const { path, query, body, bodyRequired } = requestSchemas[id];
-  const checkPath = path && parameters.compile(path);
-  const checkQuery = parameters.compile({ type: "object", ...query, additionalProperties: false });
-  const checkBody = body && bodies.compile(body);
+  const checkPath = path && ajv.compile(path);
+  const checkQuery = ajv.compile({ type: "object", ...query, additionalProperties: false });
+  const checkBody = body && ajv.compile(body);
+  const fields = (query?.properties ?? {}) as Readonly<Record<string, { readonly type?: string }>>;
   return {
     bodyRequired,
     path: (value) => check(checkPath, value, "/path"),
     query(value) {
       refuseImpossible(value, "/query");
       refuseRepeated(value);
+      for (const name of Object.keys(value)) value[name] = meaning(value[name], fields[name]?.type);
       check(checkQuery, value, "/query");
     },
     body(value) {
@@ -44,6 +43,13 @@ export function requestChecks(id: OperationId): RequestChecks {
       check(checkBody, value, "");
     },
   };
+}
+
+/** What a text of a query means. A number is digits: `1e1` and ` 10` stay texts, which no number takes. */
+function meaning(text: unknown, type: string | undefined): unknown {
+  if (type === "integer") return /^-?\d+$/.test(String(text)) ? Number(text) : text;
+  if (type === "boolean") return text === "true" || (text === "false" ? false : text);
+  return text;
 }
 
 function refuseImpossible(value: unknown, base: string): void {

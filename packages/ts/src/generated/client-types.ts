@@ -114,6 +114,106 @@ export interface Subscription extends StreamOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused =
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_409 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_409_413_415_422 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type RefusedToRun_400_401_403_404_409_413_415_422_429 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | RunTokenExpiredError<ErrorResponse>
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409_413_415 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409_413_415_422 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_409_413_415_422_429 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_403_404_413_415_422 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_404 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 404]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_404_413_415 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 404 | 413 | 415]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
+/** How operations are refused that answer these statuses, and 5xx. */
+export type Refused_400_401_409_413_415_422 =
+  | ErrorsByStatus<ErrorResponse>[400 | 401 | 409 | 413 | 415 | 422]
+  | ServerError<ErrorResponse>
+  | UnexpectedStatusError;
+
 /** What `deleteSdkV1RunsByRunIDStateByKey` takes. */
 export interface DeleteSdkV1RunsByRunIDStateByKeyInput extends Call {
   readonly pathParams: {
@@ -134,11 +234,7 @@ export interface DeleteSdkV1RunsByRunIDStateByKeyInput extends Call {
 export type DeleteSdkV1RunsByRunIDStateByKeyResult = undefined;
 
 /** How `deleteSdkV1RunsByRunIDStateByKey` is refused. */
-export type DeleteSdkV1RunsByRunIDStateByKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteSdkV1RunsByRunIDStateByKeyError = RefusedToRun_400_401_403_404_409;
 
 /** What `deleteV1ApiKeysByKeyID` takes. */
 export interface DeleteV1ApiKeysByKeyIDInput extends Call {
@@ -155,10 +251,7 @@ export interface DeleteV1ApiKeysByKeyIDInput extends Call {
 export type DeleteV1ApiKeysByKeyIDResult = ApiKey;
 
 /** How `deleteV1ApiKeysByKeyID` is refused. */
-export type DeleteV1ApiKeysByKeyIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteV1ApiKeysByKeyIDError = Refused_400_401_403_404;
 
 /** What `deleteV1EventsByEventKey` takes. */
 export interface DeleteV1EventsByEventKeyInput extends Call {
@@ -187,10 +280,7 @@ export interface DeleteV1EventsByEventKeyInput extends Call {
 export type DeleteV1EventsByEventKeyResult = EventTrigger;
 
 /** How `deleteV1EventsByEventKey` is refused. */
-export type DeleteV1EventsByEventKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteV1EventsByEventKeyError = Refused_400_401_403_404_409;
 
 /** What `deleteV1JobsByJobID` takes. */
 export interface DeleteV1JobsByJobIDInput extends Call {
@@ -207,10 +297,7 @@ export interface DeleteV1JobsByJobIDInput extends Call {
 export type DeleteV1JobsByJobIDResult = undefined;
 
 /** How `deleteV1JobsByJobID` is refused. */
-export type DeleteV1JobsByJobIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteV1JobsByJobIDError = Refused_400_401_403_404_409;
 
 /** What `deleteV1RunsByRunID` takes. */
 export interface DeleteV1RunsByRunIDInput extends Call {
@@ -234,10 +321,7 @@ export interface DeleteV1RunsByRunIDInput extends Call {
 export type DeleteV1RunsByRunIDResult = Run;
 
 /** How `deleteV1RunsByRunID` is refused. */
-export type DeleteV1RunsByRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteV1RunsByRunIDError = Refused_400_401_403_404_409;
 
 /** What `deleteV1WorkflowRunsByWorkflowRunID` takes. */
 export interface DeleteV1WorkflowRunsByWorkflowRunIDInput extends Call {
@@ -261,10 +345,7 @@ export interface DeleteV1WorkflowRunsByWorkflowRunIDInput extends Call {
 export type DeleteV1WorkflowRunsByWorkflowRunIDResult = WorkflowRun;
 
 /** How `deleteV1WorkflowRunsByWorkflowRunID` is refused. */
-export type DeleteV1WorkflowRunsByWorkflowRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteV1WorkflowRunsByWorkflowRunIDError = Refused_400_401_403_404_409;
 
 /** What `deleteV1WorkflowsByWorkflowID` takes. */
 export interface DeleteV1WorkflowsByWorkflowIDInput extends Call {
@@ -281,10 +362,7 @@ export interface DeleteV1WorkflowsByWorkflowIDInput extends Call {
 export type DeleteV1WorkflowsByWorkflowIDResult = undefined;
 
 /** How `deleteV1WorkflowsByWorkflowID` is refused. */
-export type DeleteV1WorkflowsByWorkflowIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type DeleteV1WorkflowsByWorkflowIDError = Refused_400_401_403_404_409;
 
 /** What `getHealth` takes. */
 export type GetHealthInput = Call;
@@ -293,9 +371,7 @@ export type GetHealthInput = Call;
 export type GetHealthResult = Health;
 
 /** How `getHealth` is refused. */
-export type GetHealthError =
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetHealthError = Refused;
 
 /** What `getHealthReady` takes. */
 export type GetHealthReadyInput = Call;
@@ -304,9 +380,7 @@ export type GetHealthReadyInput = Call;
 export type GetHealthReadyResult = Readiness;
 
 /** How `getHealthReady` is refused. */
-export type GetHealthReadyError =
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetHealthReadyError = Refused;
 
 /** What `getSdkV1RunsByRunIDCheckpoint` takes. */
 export interface GetSdkV1RunsByRunIDCheckpointInput extends Call {
@@ -323,11 +397,7 @@ export interface GetSdkV1RunsByRunIDCheckpointInput extends Call {
 export type GetSdkV1RunsByRunIDCheckpointResult = Checkpoint;
 
 /** How `getSdkV1RunsByRunIDCheckpoint` is refused. */
-export type GetSdkV1RunsByRunIDCheckpointError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetSdkV1RunsByRunIDCheckpointError = RefusedToRun_400_401_403_404;
 
 /** What `getSdkV1RunsByRunIDPayload` takes. */
 export interface GetSdkV1RunsByRunIDPayloadInput extends Call {
@@ -344,11 +414,7 @@ export interface GetSdkV1RunsByRunIDPayloadInput extends Call {
 export type GetSdkV1RunsByRunIDPayloadResult = JsonValue;
 
 /** How `getSdkV1RunsByRunIDPayload` is refused. */
-export type GetSdkV1RunsByRunIDPayloadError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetSdkV1RunsByRunIDPayloadError = RefusedToRun_400_401_403_404;
 
 /** What `getSdkV1RunsByRunIDState` takes. */
 export interface GetSdkV1RunsByRunIDStateInput extends Call {
@@ -374,11 +440,7 @@ export interface GetSdkV1RunsByRunIDStateInput extends Call {
 export type GetSdkV1RunsByRunIDStateResult = RunStatePage;
 
 /** How `getSdkV1RunsByRunIDState` is refused. */
-export type GetSdkV1RunsByRunIDStateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetSdkV1RunsByRunIDStateError = RefusedToRun_400_401_403;
 
 /** What `getSdkV1RunsByRunIDStateByKey` takes. */
 export interface GetSdkV1RunsByRunIDStateByKeyInput extends Call {
@@ -400,11 +462,7 @@ export interface GetSdkV1RunsByRunIDStateByKeyInput extends Call {
 export type GetSdkV1RunsByRunIDStateByKeyResult = RunState;
 
 /** How `getSdkV1RunsByRunIDStateByKey` is refused. */
-export type GetSdkV1RunsByRunIDStateByKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetSdkV1RunsByRunIDStateByKeyError = RefusedToRun_400_401_403_404;
 
 /** What `getV1ApiKeys` takes. */
 export interface GetV1ApiKeysInput extends Call {
@@ -423,10 +481,7 @@ export interface GetV1ApiKeysInput extends Call {
 export type GetV1ApiKeysResult = ApiKeyPage;
 
 /** How `getV1ApiKeys` is refused. */
-export type GetV1ApiKeysError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1ApiKeysError = Refused_400_401_403_404;
 
 /** What `getV1AuditEvents` takes. */
 export interface GetV1AuditEventsInput extends Call {
@@ -480,10 +535,7 @@ export interface GetV1AuditEventsInput extends Call {
 export type GetV1AuditEventsResult = AuditEventPage;
 
 /** How `getV1AuditEvents` is refused. */
-export type GetV1AuditEventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1AuditEventsError = Refused_400_401_403_404;
 
 /** What `getV1EventDeadLetters` takes. */
 export interface GetV1EventDeadLettersInput extends Call {
@@ -512,10 +564,7 @@ export interface GetV1EventDeadLettersInput extends Call {
 export type GetV1EventDeadLettersResult = DeadLetterPage;
 
 /** How `getV1EventDeadLetters` is refused. */
-export type GetV1EventDeadLettersError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1EventDeadLettersError = Refused_400_401_403_404;
 
 /** What `getV1Events` takes. */
 export interface GetV1EventsInput extends Call {
@@ -558,10 +607,7 @@ export interface GetV1EventsInput extends Call {
 export type GetV1EventsResult = EventTriggerPage;
 
 /** How `getV1Events` is refused. */
-export type GetV1EventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1EventsError = Refused_400_401_403_404;
 
 /** What `getV1EventsByEventKey` takes. */
 export interface GetV1EventsByEventKeyInput extends Call {
@@ -585,10 +631,7 @@ export interface GetV1EventsByEventKeyInput extends Call {
 export type GetV1EventsByEventKeyResult = EventTrigger;
 
 /** How `getV1EventsByEventKey` is refused. */
-export type GetV1EventsByEventKeyError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1EventsByEventKeyError = Refused_400_401_403_404;
 
 /** What `getV1EventsByEventKeyExplain` takes. */
 export interface GetV1EventsByEventKeyExplainInput extends Call {
@@ -611,10 +654,7 @@ export interface GetV1EventsByEventKeyExplainInput extends Call {
 export type GetV1EventsByEventKeyExplainResult = EventExplanation;
 
 /** How `getV1EventsByEventKeyExplain` is refused. */
-export type GetV1EventsByEventKeyExplainError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1EventsByEventKeyExplainError = Refused_400_401_403_404;
 
 /** What `getV1EventsByEventKeySends` takes. */
 export interface GetV1EventsByEventKeySendsInput extends Call {
@@ -650,10 +690,7 @@ export interface GetV1EventsByEventKeySendsInput extends Call {
 export type GetV1EventsByEventKeySendsResult = EventRecordPage;
 
 /** How `getV1EventsByEventKeySends` is refused. */
-export type GetV1EventsByEventKeySendsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1EventsByEventKeySendsError = Refused_400_401_403_404;
 
 /** What `getV1EventsByEventKeyStream` takes. */
 export interface GetV1EventsByEventKeyStreamInput extends Subscription {
@@ -699,10 +736,7 @@ export interface GetV1EventsStatsInput extends Call {
 export type GetV1EventsStatsResult = EventStats;
 
 /** How `getV1EventsStats` is refused. */
-export type GetV1EventsStatsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1EventsStatsError = Refused_400_401_403_404;
 
 /** What `getV1Jobs` takes. */
 export interface GetV1JobsInput extends Call {
@@ -721,10 +755,7 @@ export interface GetV1JobsInput extends Call {
 export type GetV1JobsResult = JobPage;
 
 /** How `getV1Jobs` is refused. */
-export type GetV1JobsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1JobsError = Refused_400_401_403_404;
 
 /** What `getV1JobsByJobID` takes. */
 export interface GetV1JobsByJobIDInput extends Call {
@@ -741,10 +772,7 @@ export interface GetV1JobsByJobIDInput extends Call {
 export type GetV1JobsByJobIDResult = Job;
 
 /** How `getV1JobsByJobID` is refused. */
-export type GetV1JobsByJobIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1JobsByJobIDError = Refused_400_401_403_404;
 
 /** What `getV1Projects` takes. */
 export interface GetV1ProjectsInput extends Call {
@@ -763,10 +791,7 @@ export interface GetV1ProjectsInput extends Call {
 export type GetV1ProjectsResult = ProjectPage;
 
 /** How `getV1Projects` is refused. */
-export type GetV1ProjectsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1ProjectsError = Refused_400_401;
 
 /** What `getV1ProjectsByProjectID` takes. */
 export interface GetV1ProjectsByProjectIDInput extends Call {
@@ -783,10 +808,7 @@ export interface GetV1ProjectsByProjectIDInput extends Call {
 export type GetV1ProjectsByProjectIDResult = Project;
 
 /** How `getV1ProjectsByProjectID` is refused. */
-export type GetV1ProjectsByProjectIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1ProjectsByProjectIDError = Refused_400_401_404;
 
 /** What `getV1Runs` takes. */
 export interface GetV1RunsInput extends Call {
@@ -819,10 +841,7 @@ export interface GetV1RunsInput extends Call {
 export type GetV1RunsResult = RunPage;
 
 /** How `getV1Runs` is refused. */
-export type GetV1RunsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1RunsError = Refused_400_401_403_404;
 
 /** What `getV1RunsByRunID` takes. */
 export interface GetV1RunsByRunIDInput extends Call {
@@ -839,10 +858,7 @@ export interface GetV1RunsByRunIDInput extends Call {
 export type GetV1RunsByRunIDResult = Run;
 
 /** How `getV1RunsByRunID` is refused. */
-export type GetV1RunsByRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1RunsByRunIDError = Refused_400_401_403_404;
 
 /** What `getV1RunsByRunIDEvents` takes. */
 export interface GetV1RunsByRunIDEventsInput extends Call {
@@ -868,10 +884,7 @@ export interface GetV1RunsByRunIDEventsInput extends Call {
 export type GetV1RunsByRunIDEventsResult = RunEventPage;
 
 /** How `getV1RunsByRunIDEvents` is refused. */
-export type GetV1RunsByRunIDEventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1RunsByRunIDEventsError = Refused_400_401_403_404;
 
 /** What `getV1RunsByRunIDInbox` takes. */
 export interface GetV1RunsByRunIDInboxInput extends Call {
@@ -904,10 +917,7 @@ export interface GetV1RunsByRunIDInboxInput extends Call {
 export type GetV1RunsByRunIDInboxResult = InboxPage;
 
 /** How `getV1RunsByRunIDInbox` is refused. */
-export type GetV1RunsByRunIDInboxError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1RunsByRunIDInboxError = Refused_400_401_403_404;
 
 /** What `getV1RunsByRunIDStream` takes. */
 export interface GetV1RunsByRunIDStreamInput extends Subscription {
@@ -960,10 +970,7 @@ export interface GetV1WebhooksDeliveriesInput extends Call {
 export type GetV1WebhooksDeliveriesResult = WebhookDeliveryPage;
 
 /** How `getV1WebhooksDeliveries` is refused. */
-export type GetV1WebhooksDeliveriesError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WebhooksDeliveriesError = Refused_400_401_403_404;
 
 /** What `getV1WebhooksDeliveriesByDeliveryID` takes. */
 export interface GetV1WebhooksDeliveriesByDeliveryIDInput extends Call {
@@ -980,10 +987,7 @@ export interface GetV1WebhooksDeliveriesByDeliveryIDInput extends Call {
 export type GetV1WebhooksDeliveriesByDeliveryIDResult = WebhookDelivery;
 
 /** How `getV1WebhooksDeliveriesByDeliveryID` is refused. */
-export type GetV1WebhooksDeliveriesByDeliveryIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WebhooksDeliveriesByDeliveryIDError = Refused_400_401_403_404;
 
 /** What `getV1WorkflowRuns` takes. */
 export interface GetV1WorkflowRunsInput extends Call {
@@ -1012,10 +1016,7 @@ export interface GetV1WorkflowRunsInput extends Call {
 export type GetV1WorkflowRunsResult = WorkflowRunPage;
 
 /** How `getV1WorkflowRuns` is refused. */
-export type GetV1WorkflowRunsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WorkflowRunsError = Refused_400_401_403_404;
 
 /** What `getV1WorkflowRunsByWorkflowRunID` takes. */
 export interface GetV1WorkflowRunsByWorkflowRunIDInput extends Call {
@@ -1032,10 +1033,7 @@ export interface GetV1WorkflowRunsByWorkflowRunIDInput extends Call {
 export type GetV1WorkflowRunsByWorkflowRunIDResult = WorkflowRun;
 
 /** How `getV1WorkflowRunsByWorkflowRunID` is refused. */
-export type GetV1WorkflowRunsByWorkflowRunIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WorkflowRunsByWorkflowRunIDError = Refused_400_401_403_404;
 
 /** What `getV1WorkflowRunsByWorkflowRunIDSteps` takes. */
 export interface GetV1WorkflowRunsByWorkflowRunIDStepsInput extends Call {
@@ -1061,10 +1059,7 @@ export interface GetV1WorkflowRunsByWorkflowRunIDStepsInput extends Call {
 export type GetV1WorkflowRunsByWorkflowRunIDStepsResult = StepRunPage;
 
 /** How `getV1WorkflowRunsByWorkflowRunIDSteps` is refused. */
-export type GetV1WorkflowRunsByWorkflowRunIDStepsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WorkflowRunsByWorkflowRunIDStepsError = Refused_400_401_403_404;
 
 /** What `getV1WorkflowRunsByWorkflowRunIDStream` takes. */
 export interface GetV1WorkflowRunsByWorkflowRunIDStreamInput extends Subscription {
@@ -1107,10 +1102,7 @@ export interface GetV1WorkflowsInput extends Call {
 export type GetV1WorkflowsResult = WorkflowPage;
 
 /** How `getV1Workflows` is refused. */
-export type GetV1WorkflowsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WorkflowsError = Refused_400_401_403_404;
 
 /** What `getV1WorkflowsByWorkflowID` takes. */
 export interface GetV1WorkflowsByWorkflowIDInput extends Call {
@@ -1127,10 +1119,7 @@ export interface GetV1WorkflowsByWorkflowIDInput extends Call {
 export type GetV1WorkflowsByWorkflowIDResult = Workflow;
 
 /** How `getV1WorkflowsByWorkflowID` is refused. */
-export type GetV1WorkflowsByWorkflowIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type GetV1WorkflowsByWorkflowIDError = Refused_400_401_403_404;
 
 /** What `patchV1JobsByJobID` takes. */
 export interface PatchV1JobsByJobIDInput extends Call {
@@ -1148,10 +1137,7 @@ export interface PatchV1JobsByJobIDInput extends Call {
 export type PatchV1JobsByJobIDResult = Job;
 
 /** How `patchV1JobsByJobID` is refused. */
-export type PatchV1JobsByJobIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PatchV1JobsByJobIDError = Refused_400_401_403_404_409_413_415;
 
 /** What `patchV1ProjectsByProjectID` takes. */
 export interface PatchV1ProjectsByProjectIDInput extends Call {
@@ -1169,10 +1155,7 @@ export interface PatchV1ProjectsByProjectIDInput extends Call {
 export type PatchV1ProjectsByProjectIDResult = Project;
 
 /** How `patchV1ProjectsByProjectID` is refused. */
-export type PatchV1ProjectsByProjectIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PatchV1ProjectsByProjectIDError = Refused_400_401_404_413_415;
 
 /** What `patchV1WorkflowsByWorkflowID` takes. */
 export interface PatchV1WorkflowsByWorkflowIDInput extends Call {
@@ -1190,10 +1173,7 @@ export interface PatchV1WorkflowsByWorkflowIDInput extends Call {
 export type PatchV1WorkflowsByWorkflowIDResult = Workflow;
 
 /** How `patchV1WorkflowsByWorkflowID` is refused. */
-export type PatchV1WorkflowsByWorkflowIDError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PatchV1WorkflowsByWorkflowIDError = Refused_400_401_403_404_409_413_415;
 
 /** What `postSdkV1RunsByRunIDAnnotate` takes. */
 export interface PostSdkV1RunsByRunIDAnnotateInput extends Call {
@@ -1211,11 +1191,7 @@ export interface PostSdkV1RunsByRunIDAnnotateInput extends Call {
 export type PostSdkV1RunsByRunIDAnnotateResult = Run;
 
 /** How `postSdkV1RunsByRunIDAnnotate` is refused. */
-export type PostSdkV1RunsByRunIDAnnotateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDAnnotateError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDCheckpoint` takes. */
 export interface PostSdkV1RunsByRunIDCheckpointInput extends Call {
@@ -1233,11 +1209,7 @@ export interface PostSdkV1RunsByRunIDCheckpointInput extends Call {
 export type PostSdkV1RunsByRunIDCheckpointResult = Checkpoint;
 
 /** How `postSdkV1RunsByRunIDCheckpoint` is refused. */
-export type PostSdkV1RunsByRunIDCheckpointError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDCheckpointError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDComplete` takes. */
 export interface PostSdkV1RunsByRunIDCompleteInput extends Call {
@@ -1255,11 +1227,7 @@ export interface PostSdkV1RunsByRunIDCompleteInput extends Call {
 export type PostSdkV1RunsByRunIDCompleteResult = Run;
 
 /** How `postSdkV1RunsByRunIDComplete` is refused. */
-export type PostSdkV1RunsByRunIDCompleteError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDCompleteError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDFail` takes. */
 export interface PostSdkV1RunsByRunIDFailInput extends Call {
@@ -1277,11 +1245,7 @@ export interface PostSdkV1RunsByRunIDFailInput extends Call {
 export type PostSdkV1RunsByRunIDFailResult = Run;
 
 /** How `postSdkV1RunsByRunIDFail` is refused. */
-export type PostSdkV1RunsByRunIDFailError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDFailError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDHeartbeat` takes. */
 export interface PostSdkV1RunsByRunIDHeartbeatInput extends Call {
@@ -1298,11 +1262,7 @@ export interface PostSdkV1RunsByRunIDHeartbeatInput extends Call {
 export type PostSdkV1RunsByRunIDHeartbeatResult = Heartbeat;
 
 /** How `postSdkV1RunsByRunIDHeartbeat` is refused. */
-export type PostSdkV1RunsByRunIDHeartbeatError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDHeartbeatError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDInboxReceive` takes. */
 export interface PostSdkV1RunsByRunIDInboxReceiveInput extends Call {
@@ -1320,11 +1280,7 @@ export interface PostSdkV1RunsByRunIDInboxReceiveInput extends Call {
 export type PostSdkV1RunsByRunIDInboxReceiveResult = ReceivedMessages;
 
 /** How `postSdkV1RunsByRunIDInboxReceive` is refused. */
-export type PostSdkV1RunsByRunIDInboxReceiveError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDInboxReceiveError = RefusedToRun_400_401_403_404_409_413_415_422_429;
 
 /** What `postSdkV1RunsByRunIDLog` takes. */
 export interface PostSdkV1RunsByRunIDLogInput extends Call {
@@ -1342,11 +1298,7 @@ export interface PostSdkV1RunsByRunIDLogInput extends Call {
 export type PostSdkV1RunsByRunIDLogResult = RunEvent;
 
 /** How `postSdkV1RunsByRunIDLog` is refused. */
-export type PostSdkV1RunsByRunIDLogError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDLogError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDOutput` takes. */
 export interface PostSdkV1RunsByRunIDOutputInput extends Call {
@@ -1364,11 +1316,7 @@ export interface PostSdkV1RunsByRunIDOutputInput extends Call {
 export type PostSdkV1RunsByRunIDOutputResult = RunOutput;
 
 /** How `postSdkV1RunsByRunIDOutput` is refused. */
-export type PostSdkV1RunsByRunIDOutputError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDOutputError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDProgress` takes. */
 export interface PostSdkV1RunsByRunIDProgressInput extends Call {
@@ -1386,11 +1334,7 @@ export interface PostSdkV1RunsByRunIDProgressInput extends Call {
 export type PostSdkV1RunsByRunIDProgressResult = RunEvent;
 
 /** How `postSdkV1RunsByRunIDProgress` is refused. */
-export type PostSdkV1RunsByRunIDProgressError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDProgressError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDState` takes. */
 export interface PostSdkV1RunsByRunIDStateInput extends Call {
@@ -1408,11 +1352,7 @@ export interface PostSdkV1RunsByRunIDStateInput extends Call {
 export type PostSdkV1RunsByRunIDStateResult = RunState;
 
 /** How `postSdkV1RunsByRunIDState` is refused. */
-export type PostSdkV1RunsByRunIDStateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDStateError = RefusedToRun_400_401_403_404_409_413_415_422;
 
 /** What `postSdkV1RunsByRunIDWaitForEvent` takes. */
 export interface PostSdkV1RunsByRunIDWaitForEventInput extends Call {
@@ -1430,11 +1370,7 @@ export interface PostSdkV1RunsByRunIDWaitForEventInput extends Call {
 export type PostSdkV1RunsByRunIDWaitForEventResult = OpenedEventTrigger;
 
 /** How `postSdkV1RunsByRunIDWaitForEvent` is refused. */
-export type PostSdkV1RunsByRunIDWaitForEventError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDWaitForEventError = RefusedToRun_400_401_403_404_409_413_415_422_429;
 
 /** What `postSdkV1RunsByRunIDWaitForEvents` takes. */
 export interface PostSdkV1RunsByRunIDWaitForEventsInput extends Call {
@@ -1452,11 +1388,7 @@ export interface PostSdkV1RunsByRunIDWaitForEventsInput extends Call {
 export type PostSdkV1RunsByRunIDWaitForEventsResult = OpenedWaitGroup;
 
 /** How `postSdkV1RunsByRunIDWaitForEvents` is refused. */
-export type PostSdkV1RunsByRunIDWaitForEventsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | RunTokenExpiredError<ErrorResponse>
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostSdkV1RunsByRunIDWaitForEventsError = RefusedToRun_400_401_403_404_409_413_415_422_429;
 
 /** What `postV1ApiKeys` takes. */
 export interface PostV1ApiKeysInput extends Call {
@@ -1467,10 +1399,7 @@ export interface PostV1ApiKeysInput extends Call {
 export type PostV1ApiKeysResult = CreatedApiKey;
 
 /** How `postV1ApiKeys` is refused. */
-export type PostV1ApiKeysError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1ApiKeysError = Refused_400_401_403_404_413_415_422;
 
 /** What `postV1ApiKeysByKeyIDRotate` takes. */
 export interface PostV1ApiKeysByKeyIDRotateInput extends Call {
@@ -1488,10 +1417,7 @@ export interface PostV1ApiKeysByKeyIDRotateInput extends Call {
 export type PostV1ApiKeysByKeyIDRotateResult = CreatedApiKey;
 
 /** How `postV1ApiKeysByKeyIDRotate` is refused. */
-export type PostV1ApiKeysByKeyIDRotateError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1ApiKeysByKeyIDRotateError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1EventDeadLettersByEventIDDiscard` takes. */
 export interface PostV1EventDeadLettersByEventIDDiscardInput extends Call {
@@ -1508,10 +1434,7 @@ export interface PostV1EventDeadLettersByEventIDDiscardInput extends Call {
 export type PostV1EventDeadLettersByEventIDDiscardResult = DeadLetter;
 
 /** How `postV1EventDeadLettersByEventIDDiscard` is refused. */
-export type PostV1EventDeadLettersByEventIDDiscardError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventDeadLettersByEventIDDiscardError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1EventDeadLettersByEventIDRetarget` takes. */
 export interface PostV1EventDeadLettersByEventIDRetargetInput extends Call {
@@ -1529,10 +1452,7 @@ export interface PostV1EventDeadLettersByEventIDRetargetInput extends Call {
 export type PostV1EventDeadLettersByEventIDRetargetResult = SentEvent | BufferedEvent;
 
 /** How `postV1EventDeadLettersByEventIDRetarget` is refused. */
-export type PostV1EventDeadLettersByEventIDRetargetError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventDeadLettersByEventIDRetargetError = Refused_400_401_403_404_409_413_415_422_429;
 
 /** What `postV1EventsByEventKeyExtend` takes. */
 export interface PostV1EventsByEventKeyExtendInput extends Call {
@@ -1550,10 +1470,7 @@ export interface PostV1EventsByEventKeyExtendInput extends Call {
 export type PostV1EventsByEventKeyExtendResult = EventTrigger;
 
 /** How `postV1EventsByEventKeyExtend` is refused. */
-export type PostV1EventsByEventKeyExtendError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventsByEventKeyExtendError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1EventsByEventKeyReject` takes. */
 export interface PostV1EventsByEventKeyRejectInput extends Call {
@@ -1571,10 +1488,7 @@ export interface PostV1EventsByEventKeyRejectInput extends Call {
 export type PostV1EventsByEventKeyRejectResult = SentEvent;
 
 /** How `postV1EventsByEventKeyReject` is refused. */
-export type PostV1EventsByEventKeyRejectError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventsByEventKeyRejectError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1EventsByEventKeySend` takes. */
 export interface PostV1EventsByEventKeySendInput extends Call {
@@ -1592,10 +1506,7 @@ export interface PostV1EventsByEventKeySendInput extends Call {
 export type PostV1EventsByEventKeySendResult = SentEvent | BufferedEvent;
 
 /** How `postV1EventsByEventKeySend` is refused. */
-export type PostV1EventsByEventKeySendError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventsByEventKeySendError = Refused_400_401_403_404_409_413_415_422_429;
 
 /** What `postV1EventsPrefixByPrefixSend` takes. */
 export interface PostV1EventsPrefixByPrefixSendInput extends Call {
@@ -1614,10 +1525,7 @@ export interface PostV1EventsPrefixByPrefixSendInput extends Call {
 export type PostV1EventsPrefixByPrefixSendResult = SentPrefix | PrefixDryRun;
 
 /** How `postV1EventsPrefixByPrefixSend` is refused. */
-export type PostV1EventsPrefixByPrefixSendError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventsPrefixByPrefixSendError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1EventsPurge` takes. */
 export interface PostV1EventsPurgeInput extends Call {
@@ -1628,10 +1536,7 @@ export interface PostV1EventsPurgeInput extends Call {
 export type PostV1EventsPurgeResult = PurgedEvents;
 
 /** How `postV1EventsPurge` is refused. */
-export type PostV1EventsPurgeError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1EventsPurgeError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1Jobs` takes. */
 export interface PostV1JobsInput extends Call {
@@ -1642,10 +1547,7 @@ export interface PostV1JobsInput extends Call {
 export type PostV1JobsResult = Job;
 
 /** How `postV1Jobs` is refused. */
-export type PostV1JobsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1JobsError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1JobsByJobIDTrigger` takes. */
 export interface PostV1JobsByJobIDTriggerInput extends Call {
@@ -1663,10 +1565,7 @@ export interface PostV1JobsByJobIDTriggerInput extends Call {
 export type PostV1JobsByJobIDTriggerResult = TriggeredRun | DryRun | TriggeredRun;
 
 /** How `postV1JobsByJobIDTrigger` is refused. */
-export type PostV1JobsByJobIDTriggerError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1JobsByJobIDTriggerError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1JobsByJobIDTriggerBulk` takes. */
 export interface PostV1JobsByJobIDTriggerBulkInput extends Call {
@@ -1684,10 +1583,7 @@ export interface PostV1JobsByJobIDTriggerBulkInput extends Call {
 export type PostV1JobsByJobIDTriggerBulkResult = BulkTriggeredRuns;
 
 /** How `postV1JobsByJobIDTriggerBulk` is refused. */
-export type PostV1JobsByJobIDTriggerBulkError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1JobsByJobIDTriggerBulkError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1Projects` takes. */
 export interface PostV1ProjectsInput extends Call {
@@ -1698,10 +1594,7 @@ export interface PostV1ProjectsInput extends Call {
 export type PostV1ProjectsResult = Project;
 
 /** How `postV1Projects` is refused. */
-export type PostV1ProjectsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1ProjectsError = Refused_400_401_409_413_415_422;
 
 /** What `postV1RunsByRunIDInboxByName` takes. */
 export interface PostV1RunsByRunIDInboxByNameInput extends Call {
@@ -1724,10 +1617,7 @@ export interface PostV1RunsByRunIDInboxByNameInput extends Call {
 export type PostV1RunsByRunIDInboxByNameResult = InboxMessage;
 
 /** How `postV1RunsByRunIDInboxByName` is refused. */
-export type PostV1RunsByRunIDInboxByNameError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1RunsByRunIDInboxByNameError = Refused_400_401_403_404_409_413_415_422_429;
 
 /** What `postV1StreamTokens` takes. */
 export interface PostV1StreamTokensInput extends Call {
@@ -1738,10 +1628,7 @@ export interface PostV1StreamTokensInput extends Call {
 export type PostV1StreamTokensResult = StreamToken;
 
 /** How `postV1StreamTokens` is refused. */
-export type PostV1StreamTokensError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1StreamTokensError = Refused_400_401_403_404_413_415_422;
 
 /** What `postV1WebhooksDeliveriesByDeliveryIDReplay` takes. */
 export interface PostV1WebhooksDeliveriesByDeliveryIDReplayInput extends Call {
@@ -1758,10 +1645,7 @@ export interface PostV1WebhooksDeliveriesByDeliveryIDReplayInput extends Call {
 export type PostV1WebhooksDeliveriesByDeliveryIDReplayResult = WebhookDelivery;
 
 /** How `postV1WebhooksDeliveriesByDeliveryIDReplay` is refused. */
-export type PostV1WebhooksDeliveriesByDeliveryIDReplayError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1WebhooksDeliveriesByDeliveryIDReplayError = Refused_400_401_403_404_413_415_422;
 
 /** What `postV1WebhooksDeliveriesByDeliveryIDRetry` takes. */
 export interface PostV1WebhooksDeliveriesByDeliveryIDRetryInput extends Call {
@@ -1778,10 +1662,7 @@ export interface PostV1WebhooksDeliveriesByDeliveryIDRetryInput extends Call {
 export type PostV1WebhooksDeliveriesByDeliveryIDRetryResult = WebhookDelivery;
 
 /** How `postV1WebhooksDeliveriesByDeliveryIDRetry` is refused. */
-export type PostV1WebhooksDeliveriesByDeliveryIDRetryError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1WebhooksDeliveriesByDeliveryIDRetryError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1Workflows` takes. */
 export interface PostV1WorkflowsInput extends Call {
@@ -1792,10 +1673,7 @@ export interface PostV1WorkflowsInput extends Call {
 export type PostV1WorkflowsResult = Workflow;
 
 /** How `postV1Workflows` is refused. */
-export type PostV1WorkflowsError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1WorkflowsError = Refused_400_401_403_404_409_413_415_422;
 
 /** What `postV1WorkflowsByWorkflowIDDryRun` takes. */
 export interface PostV1WorkflowsByWorkflowIDDryRunInput extends Call {
@@ -1813,10 +1691,7 @@ export interface PostV1WorkflowsByWorkflowIDDryRunInput extends Call {
 export type PostV1WorkflowsByWorkflowIDDryRunResult = WorkflowDryRun;
 
 /** How `postV1WorkflowsByWorkflowIDDryRun` is refused. */
-export type PostV1WorkflowsByWorkflowIDDryRunError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1WorkflowsByWorkflowIDDryRunError = Refused_400_401_403_404_413_415_422;
 
 /** What `postV1WorkflowsByWorkflowIDTrigger` takes. */
 export interface PostV1WorkflowsByWorkflowIDTriggerInput extends Call {
@@ -1834,10 +1709,7 @@ export interface PostV1WorkflowsByWorkflowIDTriggerInput extends Call {
 export type PostV1WorkflowsByWorkflowIDTriggerResult = WorkflowRun;
 
 /** How `postV1WorkflowsByWorkflowIDTrigger` is refused. */
-export type PostV1WorkflowsByWorkflowIDTriggerError =
-  | ErrorsByStatus<ErrorResponse>[400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429]
-  | ServerError<ErrorResponse>
-  | UnexpectedStatusError;
+export type PostV1WorkflowsByWorkflowIDTriggerError = Refused_400_401_403_404_409_413_415_422;
 
 /** The operations that accept bearer or internalSecret, and nothing else. */
 export interface OnlyBearerOrInternalSecretOperationsPromise {
@@ -2150,7 +2022,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * With an idempotency key that already has a run, the answer is 200 with that run and `idempotency_hit: true`; with another body it is 422
    * `idempotency_mismatch`. A key counts for one job, until 24 hours after its run has ended. With `dry_run` the answer is 200 and nothing is made.
    *
-   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
+   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<TriggeredRun | DryRun | TriggeredRun>;
   /**
@@ -2431,7 +2303,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * The key stops working at once, on every server within the time for which keys are cached. Revoking a revoked key changes nothing and answers the same.
    */
-  deleteV1ApiKeysByKeyID(input: DeleteV1ApiKeysByKeyIDInput): Promise<Answer<ApiKey, DeleteV1ApiKeysByKeyIDError>>;
+  deleteV1ApiKeysByKeyID(input: DeleteV1ApiKeysByKeyIDInput): Promise<Answer<ApiKey, Refused_400_401_403_404>>;
   /**
    * Cancel an event trigger.
    *
@@ -2439,66 +2311,66 @@ export interface OnlyBearerOrInternalSecretOperations {
    * applies; a run follows the wait's `on_cancel`. A trigger that has ended is 409 `wait_closed`, with its status in `details.status`. Of several waits that
    * share the key all end, or the one that `trigger_id` names.
    */
-  deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<EventTrigger, DeleteV1EventsByEventKeyError>>;
+  deleteV1EventsByEventKey(input: DeleteV1EventsByEventKeyInput): Promise<Answer<EventTrigger, Refused_400_401_403_404_409>>;
   /**
    * Delete a job.
    *
    * A job with runs that have not ended is 409 `conflict`. Finished runs stay readable; a workflow step that names the job fails when it starts.
    */
-  deleteV1JobsByJobID(input: DeleteV1JobsByJobIDInput): Promise<Answer<undefined, DeleteV1JobsByJobIDError>>;
+  deleteV1JobsByJobID(input: DeleteV1JobsByJobIDInput): Promise<Answer<undefined, Refused_400_401_403_404_409>>;
   /**
    * Cancel a run.
    *
    * Ends the run as `canceled`, and with it the waits that it has open, in one transaction. Its executor learns of it with its next call. A run that
    * has ended is 409 `illegal_move`, with its status in `details.status`.
    */
-  deleteV1RunsByRunID(input: DeleteV1RunsByRunIDInput): Promise<Answer<Run, DeleteV1RunsByRunIDError>>;
+  deleteV1RunsByRunID(input: DeleteV1RunsByRunIDInput): Promise<Answer<Run, Refused_400_401_403_404_409>>;
   /**
    * Cancel a workflow run.
    *
    * Ends the workflow run as `canceled`, with the steps, runs and waits that are still open. A workflow run that has ended is 409 `illegal_move`, with its
    * status in `details.status`.
    */
-  deleteV1WorkflowRunsByWorkflowRunID(input: DeleteV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<WorkflowRun, DeleteV1WorkflowRunsByWorkflowRunIDError>>;
+  deleteV1WorkflowRunsByWorkflowRunID(input: DeleteV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<WorkflowRun, Refused_400_401_403_404_409>>;
   /**
    * Delete a workflow.
    *
    * A workflow with runs that have not ended is 409 `conflict`. Finished workflow runs stay readable.
    */
-  deleteV1WorkflowsByWorkflowID(input: DeleteV1WorkflowsByWorkflowIDInput): Promise<Answer<undefined, DeleteV1WorkflowsByWorkflowIDError>>;
+  deleteV1WorkflowsByWorkflowID(input: DeleteV1WorkflowsByWorkflowIDInput): Promise<Answer<undefined, Refused_400_401_403_404_409>>;
   /**
    * List API keys.
    *
    * The keys of the project without their texts, newest first. Revoked and expired keys are included.
    */
-  getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<ApiKeyPage, GetV1ApiKeysError>>;
+  getV1ApiKeys(input?: GetV1ApiKeysInput): Promise<Answer<ApiKeyPage, Refused_400_401_403_404>>;
   /**
    * List audit events.
    *
    * Who has done what in this project, newest first. Filters are combined with "and".
    */
-  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<AuditEventPage, GetV1AuditEventsError>>;
+  getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<AuditEventPage, Refused_400_401_403_404>>;
   /**
    * List dead letters.
    *
    * The events of this project and environment that nobody got, whose senders were not told, and that nobody has handled yet; the latest event first. Filters are
    * combined with "and".
    */
-  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<Answer<DeadLetterPage, GetV1EventDeadLettersError>>;
+  getV1EventDeadLetters(input?: GetV1EventDeadLettersInput): Promise<Answer<DeadLetterPage, Refused_400_401_403_404>>;
   /**
    * List event triggers.
    *
    * The event triggers of the project. Filters are combined with "and". The list is newest first; with `prefix` in the order of keys, and with
    * `expires_after` or `expires_before` the nearest deadline first. A cursor is good for the order that gave it.
    */
-  getV1Events(input?: GetV1EventsInput): Promise<Answer<EventTriggerPage, GetV1EventsError>>;
+  getV1Events(input?: GetV1EventsInput): Promise<Answer<EventTriggerPage, Refused_400_401_403_404>>;
   /**
    * Get an event trigger.
    *
    * The trigger that waits on this key or, when none does, the latest one that did; of several that wait, the one that opened last. With `trigger_id` that
    * one, of any generation. A key that nobody ever waited on is 404, also while an event is buffered for it.
    */
-  getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<EventTrigger, GetV1EventsByEventKeyError>>;
+  getV1EventsByEventKey(input: GetV1EventsByEventKeyInput): Promise<Answer<EventTrigger, Refused_400_401_403_404>>;
   /**
    * Explain what becomes of events.
    *
@@ -2508,7 +2380,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * `rule` names a rule of the guide on events; the text says it in words.
    */
-  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<Answer<EventExplanation, GetV1EventsByEventKeyExplainError>>;
+  getV1EventsByEventKeyExplain(input: GetV1EventsByEventKeyExplainInput): Promise<Answer<EventExplanation, Refused_400_401_403_404>>;
   /**
    * List what was sent to a key.
    *
@@ -2516,132 +2388,132 @@ export interface OnlyBearerOrInternalSecretOperations {
    * came twice or too late, and those that are kept for a wait to come. Nobody needs to have waited on the key. Sends that named another generation, or
    * that did not want to be buffered, leave nothing behind.
    */
-  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<Answer<EventRecordPage, GetV1EventsByEventKeySendsError>>;
+  getV1EventsByEventKeySends(input: GetV1EventsByEventKeySendsInput): Promise<Answer<EventRecordPage, Refused_400_401_403_404>>;
   /**
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
    * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
    */
-  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<EventStats, GetV1EventsStatsError>>;
+  getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<EventStats, Refused_400_401_403_404>>;
   /**
    * List jobs.
    *
    * The jobs of the project, newest first.
    */
-  getV1Jobs(input?: GetV1JobsInput): Promise<Answer<JobPage, GetV1JobsError>>;
+  getV1Jobs(input?: GetV1JobsInput): Promise<Answer<JobPage, Refused_400_401_403_404>>;
   /**
    * Get a job.
    *
    * The current version of the job.
    */
-  getV1JobsByJobID(input: GetV1JobsByJobIDInput): Promise<Answer<Job, GetV1JobsByJobIDError>>;
+  getV1JobsByJobID(input: GetV1JobsByJobIDInput): Promise<Answer<Job, Refused_400_401_403_404>>;
   /**
    * List runs.
    *
    * The runs of the project without payload, result and checkpoint, newest first. Filters are combined with "and".
    */
-  getV1Runs(input?: GetV1RunsInput): Promise<Answer<RunPage, GetV1RunsError>>;
+  getV1Runs(input?: GetV1RunsInput): Promise<Answer<RunPage, Refused_400_401_403_404>>;
   /**
    * Get a run.
    *
    * The run with its payload, result and latest checkpoint.
    */
-  getV1RunsByRunID(input: GetV1RunsByRunIDInput): Promise<Answer<Run, GetV1RunsByRunIDError>>;
+  getV1RunsByRunID(input: GetV1RunsByRunIDInput): Promise<Answer<Run, Refused_400_401_403_404>>;
   /**
    * List the log of a run.
    *
    * What happened to the run and what its code reported, oldest first.
    */
-  getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<Answer<RunEventPage, GetV1RunsByRunIDEventsError>>;
+  getV1RunsByRunIDEvents(input: GetV1RunsByRunIDEventsInput): Promise<Answer<RunEventPage, Refused_400_401_403_404>>;
   /**
    * List the inbox of a run.
    *
    * The messages that were sent to the run, read and unread, oldest first. They stay readable when the run has ended.
    */
-  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<Answer<InboxPage, GetV1RunsByRunIDInboxError>>;
+  getV1RunsByRunIDInbox(input: GetV1RunsByRunIDInboxInput): Promise<Answer<InboxPage, Refused_400_401_403_404>>;
   /**
    * List webhook deliveries.
    *
    * The webhook deliveries of the project, newest first. Filters are combined with "and".
    */
-  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<Answer<WebhookDeliveryPage, GetV1WebhooksDeliveriesError>>;
+  getV1WebhooksDeliveries(input?: GetV1WebhooksDeliveriesInput): Promise<Answer<WebhookDeliveryPage, Refused_400_401_403_404>>;
   /**
    * Get a webhook delivery.
    *
    * The delivery, with what became of its last attempt.
    */
-  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<Answer<WebhookDelivery, GetV1WebhooksDeliveriesByDeliveryIDError>>;
+  getV1WebhooksDeliveriesByDeliveryID(input: GetV1WebhooksDeliveriesByDeliveryIDInput): Promise<Answer<WebhookDelivery, Refused_400_401_403_404>>;
   /**
    * List workflow runs.
    *
    * The workflow runs of the project, newest first. Filters are combined with "and".
    */
-  getV1WorkflowRuns(input?: GetV1WorkflowRunsInput): Promise<Answer<WorkflowRunPage, GetV1WorkflowRunsError>>;
+  getV1WorkflowRuns(input?: GetV1WorkflowRunsInput): Promise<Answer<WorkflowRunPage, Refused_400_401_403_404>>;
   /**
    * Get a workflow run.
    *
    * The workflow run; its steps are a list of their own.
    */
-  getV1WorkflowRunsByWorkflowRunID(input: GetV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<WorkflowRun, GetV1WorkflowRunsByWorkflowRunIDError>>;
+  getV1WorkflowRunsByWorkflowRunID(input: GetV1WorkflowRunsByWorkflowRunIDInput): Promise<Answer<WorkflowRun, Refused_400_401_403_404>>;
   /**
    * List the steps of a workflow run.
    *
    * One entry for each step, in the order of the definition.
    */
-  getV1WorkflowRunsByWorkflowRunIDSteps(input: GetV1WorkflowRunsByWorkflowRunIDStepsInput): Promise<Answer<StepRunPage, GetV1WorkflowRunsByWorkflowRunIDStepsError>>;
+  getV1WorkflowRunsByWorkflowRunIDSteps(input: GetV1WorkflowRunsByWorkflowRunIDStepsInput): Promise<Answer<StepRunPage, Refused_400_401_403_404>>;
   /**
    * List workflows.
    *
    * The workflows of the project with their steps, newest first.
    */
-  getV1Workflows(input?: GetV1WorkflowsInput): Promise<Answer<WorkflowPage, GetV1WorkflowsError>>;
+  getV1Workflows(input?: GetV1WorkflowsInput): Promise<Answer<WorkflowPage, Refused_400_401_403_404>>;
   /**
    * Get a workflow.
    *
    * The current version of the workflow with its steps.
    */
-  getV1WorkflowsByWorkflowID(input: GetV1WorkflowsByWorkflowIDInput): Promise<Answer<Workflow, GetV1WorkflowsByWorkflowIDError>>;
+  getV1WorkflowsByWorkflowID(input: GetV1WorkflowsByWorkflowIDInput): Promise<Answer<Workflow, Refused_400_401_403_404>>;
   /**
    * Change a job.
    *
    * Changes the fields that are given and adds one to `version`. Runs that are not yet dispatched use the new endpoint and timeout; `max_attempts` is
    * fixed when a run is made. A slug that is taken is 409 `conflict`.
    */
-  patchV1JobsByJobID(input: PatchV1JobsByJobIDInput): Promise<Answer<Job, PatchV1JobsByJobIDError>>;
+  patchV1JobsByJobID(input: PatchV1JobsByJobIDInput): Promise<Answer<Job, Refused_400_401_403_404_409_413_415>>;
   /**
    * Change a workflow.
    *
    * Changes the fields that are given and adds one to `version`. `steps` replaces all steps, under the rules of creation. Workflow runs that have started
    * keep their version. A slug that is taken is 409 `conflict`.
    */
-  patchV1WorkflowsByWorkflowID(input: PatchV1WorkflowsByWorkflowIDInput): Promise<Answer<Workflow, PatchV1WorkflowsByWorkflowIDError>>;
+  patchV1WorkflowsByWorkflowID(input: PatchV1WorkflowsByWorkflowIDInput): Promise<Answer<Workflow, Refused_400_401_403_404_409_413_415>>;
   /**
    * Create an API key.
    *
    * Creates a key for the caller's project. The answer holds the key's text, which cannot be read again. Scopes that the caller lacks are 403 `forbidden`.
    */
-  postV1ApiKeys(input: PostV1ApiKeysInput): Promise<Answer<CreatedApiKey, PostV1ApiKeysError>>;
+  postV1ApiKeys(input: PostV1ApiKeysInput): Promise<Answer<CreatedApiKey, Refused_400_401_403_404_413_415_422>>;
   /**
    * Replace an API key.
    *
    * Creates a key with the name, scopes, environment and expiry of the old one. The old key works for `grace_period_minutes` (60 by default) more. A
    * revoked or expired key, or one that was rotated before, is 409 `conflict`.
    */
-  postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<CreatedApiKey, PostV1ApiKeysByKeyIDRotateError>>;
+  postV1ApiKeysByKeyIDRotate(input: PostV1ApiKeysByKeyIDRotateInput): Promise<Answer<CreatedApiKey, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Discard a dead letter.
    *
    * Takes a dead letter off the list; who did it is kept with the event. One that was handled already is 409 `illegal_move`.
    */
-  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<Answer<DeadLetter, PostV1EventDeadLettersByEventIDDiscardError>>;
+  postV1EventDeadLettersByEventIDDiscard(input: PostV1EventDeadLettersByEventIDDiscardInput): Promise<Answer<DeadLetter, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Send a dead letter again.
    *
    * Sends the payload of a dead letter to another key, or to the same one, as a new event by the caller. Every rule of a send applies, and so do its answers; a
    * refusal changes nothing. One that was handled already is 409 `illegal_move`.
    */
-  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<Answer<SentEvent | BufferedEvent, PostV1EventDeadLettersByEventIDRetargetError>>;
+  postV1EventDeadLettersByEventIDRetarget(input: PostV1EventDeadLettersByEventIDRetargetInput): Promise<Answer<SentEvent | BufferedEvent, Refused_400_401_403_404_409_413_415_422_429>>;
   /**
    * Change the deadline of an event trigger.
    *
@@ -2651,7 +2523,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * times the wait out at once, as its `on_timeout` says; to end it as canceled, cancel it. Sleeps have no key, and keep their time. Waits that share a key have a deadline each: name one by
    * `trigger_id`, or it is 409 `conflict`.
    */
-  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<EventTrigger, PostV1EventsByEventKeyExtendError>>;
+  postV1EventsByEventKeyExtend(input: PostV1EventsByEventKeyExtendInput): Promise<Answer<EventTrigger, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Reject an event trigger.
    *
@@ -2670,7 +2542,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Waits that share the key are rejected together.
    */
-  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<SentEvent, PostV1EventsByEventKeyRejectError>>;
+  postV1EventsByEventKeyReject(input: PostV1EventsByEventKeyRejectInput): Promise<Answer<SentEvent, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Send an event.
    *
@@ -2693,7 +2565,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Waits that share a key, since they joined or are broadcast, are answered together, or none of them is; the answer shows the one that `trigger_id` names
    * or that opened last.
    */
-  postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<Answer<SentEvent | BufferedEvent, PostV1EventsByEventKeySendError>>;
+  postV1EventsByEventKeySend(input: PostV1EventsByEventKeySendInput): Promise<Answer<SentEvent | BufferedEvent, Refused_400_401_403_404_409_413_415_422_429>>;
   /**
    * Send an event to every wait under a prefix.
    *
@@ -2710,7 +2582,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * `dry_run` tells what waits and changes nothing. Its `count` and `digest`, given back as `expect`, refuse the send with 409 `expectation_failed` when
    * the set has changed in between.
    */
-  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<Answer<SentPrefix | PrefixDryRun, PostV1EventsPrefixByPrefixSendError>>;
+  postV1EventsPrefixByPrefixSend(input: PostV1EventsPrefixByPrefixSendInput): Promise<Answer<SentPrefix | PrefixDryRun, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Delete old event triggers.
    *
@@ -2720,13 +2592,13 @@ export interface OnlyBearerOrInternalSecretOperations {
    * A call deletes at most `limit` triggers; while `has_more`, call again. `dry_run` tells what the same call would delete, and deletes nothing. Its
    * `count` and `digest`, given back as `expect`, refuse the call with 409 `expectation_failed` when it would delete anything else.
    */
-  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<Answer<PurgedEvents, PostV1EventsPurgeError>>;
+  postV1EventsPurge(input: PostV1EventsPurgeInput): Promise<Answer<PurgedEvents, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Create a job.
    *
    * A slug that is taken is 409 `conflict`. An endpoint that the server must not call (a private address, a port that is not allowed) is 400.
    */
-  postV1Jobs(input: PostV1JobsInput): Promise<Answer<Job, PostV1JobsError>>;
+  postV1Jobs(input: PostV1JobsInput): Promise<Answer<Job, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Start a run.
    *
@@ -2735,9 +2607,9 @@ export interface OnlyBearerOrInternalSecretOperations {
    * With an idempotency key that already has a run, the answer is 200 with that run and `idempotency_hit: true`; with another body it is 422
    * `idempotency_mismatch`. A key counts for one job, until 24 hours after its run has ended. With `dry_run` the answer is 200 and nothing is made.
    *
-   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
+   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
-  postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<Answer<TriggeredRun | DryRun | TriggeredRun, PostV1JobsByJobIDTriggerError>>;
+  postV1JobsByJobIDTrigger(input: PostV1JobsByJobIDTriggerInput): Promise<Answer<TriggeredRun | DryRun | TriggeredRun, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Start many runs.
    *
@@ -2746,7 +2618,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
-  postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<Answer<BulkTriggeredRuns, PostV1JobsByJobIDTriggerBulkError>>;
+  postV1JobsByJobIDTriggerBulk(input: PostV1JobsByJobIDTriggerBulkInput): Promise<Answer<BulkTriggeredRuns, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Send a message to a run.
    *
@@ -2766,7 +2638,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    *
    * Each request is a message of its own. With an `Idempotency-Key` a repeat gets the first answer for as long as the message is kept.
    */
-  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<Answer<InboxMessage, PostV1RunsByRunIDInboxByNameError>>;
+  postV1RunsByRunIDInboxByName(input: PostV1RunsByRunIDInboxByNameInput): Promise<Answer<InboxMessage, Refused_400_401_403_404_409_413_415_422_429>>;
   /**
    * Create a stream token.
    *
@@ -2777,40 +2649,40 @@ export interface OnlyBearerOrInternalSecretOperations {
    * The token is looked at when a stream is opened. A stream that is open goes on after `expires_at`; a browser that reconnects later is answered with 401
    * `token_expired`, and goes on with a new token and the last `id` as `cursor`.
    */
-  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<Answer<StreamToken, PostV1StreamTokensError>>;
+  postV1StreamTokens(input: PostV1StreamTokensInput): Promise<Answer<StreamToken, Refused_400_401_403_404_413_415_422>>;
   /**
    * Replay a webhook delivery.
    *
    * Sends the same bytes to the same URL once more, as a new delivery with a `webhook-id` of its own, whatever became of the old one. To a receiver it is
    * a new message.
    */
-  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<Answer<WebhookDelivery, PostV1WebhooksDeliveriesByDeliveryIDReplayError>>;
+  postV1WebhooksDeliveriesByDeliveryIDReplay(input: PostV1WebhooksDeliveriesByDeliveryIDReplayInput): Promise<Answer<WebhookDelivery, Refused_400_401_403_404_413_415_422>>;
   /**
    * Retry a webhook delivery.
    *
    * Sends a delivery again that was given up: it is `pending`, due now, and has all its attempts. Its `webhook-id` stays, so a receiver that has seen it
    * knows. Only a `failed` or `dead` delivery can be retried; any other is 409 `illegal_move`, with its status in `details.status`.
    */
-  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<Answer<WebhookDelivery, PostV1WebhooksDeliveriesByDeliveryIDRetryError>>;
+  postV1WebhooksDeliveriesByDeliveryIDRetry(input: PostV1WebhooksDeliveriesByDeliveryIDRetryInput): Promise<Answer<WebhookDelivery, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Create a workflow.
    *
    * Saves a graph of up to 1,000 steps as version 1. A step reference that is unknown or repeated, a cycle, and a job that does not exist are 400, each
    * with its place in `details.issues`. A slug that is taken is 409 `conflict`.
    */
-  postV1Workflows(input: PostV1WorkflowsInput): Promise<Answer<Workflow, PostV1WorkflowsError>>;
+  postV1Workflows(input: PostV1WorkflowsInput): Promise<Answer<Workflow, Refused_400_401_403_404_409_413_415_422>>;
   /**
    * Check a workflow.
    *
    * Checks the saved steps, or those given, under the rules of creation, and changes nothing. A graph that breaks them is 400 with `details.issues`.
    */
-  postV1WorkflowsByWorkflowIDDryRun(input: PostV1WorkflowsByWorkflowIDDryRunInput): Promise<Answer<WorkflowDryRun, PostV1WorkflowsByWorkflowIDDryRunError>>;
+  postV1WorkflowsByWorkflowIDDryRun(input: PostV1WorkflowsByWorkflowIDDryRunInput): Promise<Answer<WorkflowDryRun, Refused_400_401_403_404_413_415_422>>;
   /**
    * Start a workflow run.
    *
    * Starts a run of the current version; its first steps start in the same transaction. A workflow that is disabled or has no steps is 409 `conflict`.
    */
-  postV1WorkflowsByWorkflowIDTrigger(input: PostV1WorkflowsByWorkflowIDTriggerInput): Promise<Answer<WorkflowRun, PostV1WorkflowsByWorkflowIDTriggerError>>;
+  postV1WorkflowsByWorkflowIDTrigger(input: PostV1WorkflowsByWorkflowIDTriggerInput): Promise<Answer<WorkflowRun, Refused_400_401_403_404_409_413_415_422>>;
 }
 
 /** The operations that accept internalSecret, and nothing else. */
@@ -2820,25 +2692,25 @@ export interface OnlyInternalSecretOperations {
    *
    * All projects of this installation, newest first.
    */
-  getV1Projects(input?: GetV1ProjectsInput): Promise<Answer<ProjectPage, GetV1ProjectsError>>;
+  getV1Projects(input?: GetV1ProjectsInput): Promise<Answer<ProjectPage, Refused_400_401>>;
   /**
    * Get a project.
    *
    * The project with its signing secret.
    */
-  getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Answer<Project, GetV1ProjectsByProjectIDError>>;
+  getV1ProjectsByProjectID(input: GetV1ProjectsByProjectIDInput): Promise<Answer<Project, Refused_400_401_404>>;
   /**
    * Change a project.
    *
    * Changes the fields that are given. Waits that are open stay open, also when a limit is now below their number.
    */
-  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Answer<Project, PatchV1ProjectsByProjectIDError>>;
+  patchV1ProjectsByProjectID(input: PatchV1ProjectsByProjectIDInput): Promise<Answer<Project, Refused_400_401_404_413_415>>;
   /**
    * Create a project.
    *
    * Creates a project with its default environment and signing secret. An `id` that is taken is 409 `conflict`; the project that has it is not changed.
    */
-  postV1Projects(input: PostV1ProjectsInput): Promise<Answer<Project, PostV1ProjectsError>>;
+  postV1Projects(input: PostV1ProjectsInput): Promise<Answer<Project, Refused_400_401_409_413_415_422>>;
 }
 
 /** The operations that accept runToken, and nothing else. */
@@ -2848,65 +2720,65 @@ export interface OnlyRunTokenOperations {
    *
    * A value that does not exist is 404. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  deleteSdkV1RunsByRunIDStateByKey(input: DeleteSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<undefined, DeleteSdkV1RunsByRunIDStateByKeyError>>;
+  deleteSdkV1RunsByRunIDStateByKey(input: DeleteSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<undefined, RefusedToRun_400_401_403_404_409>>;
   /**
    * Get the latest checkpoint.
    *
    * What the code saved last or, after a wait, the payload of the event with the source `event_trigger`. A run without checkpoints is 404.
    */
-  getSdkV1RunsByRunIDCheckpoint(input: GetSdkV1RunsByRunIDCheckpointInput): Promise<Answer<Checkpoint, GetSdkV1RunsByRunIDCheckpointError>>;
+  getSdkV1RunsByRunIDCheckpoint(input: GetSdkV1RunsByRunIDCheckpointInput): Promise<Answer<Checkpoint, RefusedToRun_400_401_403_404>>;
   /**
    * Get the payload.
    *
    * The input of the run, as it was given; null when there was none.
    */
-  getSdkV1RunsByRunIDPayload(input: GetSdkV1RunsByRunIDPayloadInput): Promise<Answer<JsonValue, GetSdkV1RunsByRunIDPayloadError>>;
+  getSdkV1RunsByRunIDPayload(input: GetSdkV1RunsByRunIDPayloadInput): Promise<Answer<JsonValue, RefusedToRun_400_401_403_404>>;
   /**
    * List values.
    *
    * The values of the run, ordered by key.
    */
-  getSdkV1RunsByRunIDState(input: GetSdkV1RunsByRunIDStateInput): Promise<Answer<RunStatePage, GetSdkV1RunsByRunIDStateError>>;
+  getSdkV1RunsByRunIDState(input: GetSdkV1RunsByRunIDStateInput): Promise<Answer<RunStatePage, RefusedToRun_400_401_403>>;
   /**
    * Get a value.
    *
    * One named value of the run.
    */
-  getSdkV1RunsByRunIDStateByKey(input: GetSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<RunState, GetSdkV1RunsByRunIDStateByKeyError>>;
+  getSdkV1RunsByRunIDStateByKey(input: GetSdkV1RunsByRunIDStateByKeyInput): Promise<Answer<RunState, RefusedToRun_400_401_403_404>>;
   /**
    * Add metadata.
    *
    * Merges 1 to 50 annotations into the run's `metadata`. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDAnnotate(input: PostSdkV1RunsByRunIDAnnotateInput): Promise<Answer<Run, PostSdkV1RunsByRunIDAnnotateError>>;
+  postSdkV1RunsByRunIDAnnotate(input: PostSdkV1RunsByRunIDAnnotateInput): Promise<Answer<Run, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Save a checkpoint.
    *
    * Saves state that later dispatches of this run receive. Allowed while the run is executing or waiting; an ended run is 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDCheckpoint(input: PostSdkV1RunsByRunIDCheckpointInput): Promise<Answer<Checkpoint, PostSdkV1RunsByRunIDCheckpointError>>;
+  postSdkV1RunsByRunIDCheckpoint(input: PostSdkV1RunsByRunIDCheckpointInput): Promise<Answer<Checkpoint, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Complete the run.
    *
    * Ends the run as `completed`. A repeat by the same dispatch answers the same. A run that has ended otherwise is 409 `run_closed`; a token of an older
    * dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDComplete(input: PostSdkV1RunsByRunIDCompleteInput): Promise<Answer<Run, PostSdkV1RunsByRunIDCompleteError>>;
+  postSdkV1RunsByRunIDComplete(input: PostSdkV1RunsByRunIDCompleteInput): Promise<Answer<Run, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Fail the run.
    *
    * Reports a failure. By default another attempt follows while there is one left, and after the last the run is `dead_letter`; with
    * `retryable: false` the run ends as `failed` at once. A run that has ended is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDFail(input: PostSdkV1RunsByRunIDFailInput): Promise<Answer<Run, PostSdkV1RunsByRunIDFailError>>;
+  postSdkV1RunsByRunIDFail(input: PostSdkV1RunsByRunIDFailInput): Promise<Answer<Run, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Stay alive.
    *
    * Says that the code still works on the run. The first one, like an answer of 202 to the dispatch, tells the server that the code goes on by itself and
    * will call complete or fail. 409 `run_closed` (the run was canceled, or has ended) and 409 `stale_dispatch` (somebody else has it) mean: stop.
    */
-  postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<Answer<Heartbeat, PostSdkV1RunsByRunIDHeartbeatError>>;
+  postSdkV1RunsByRunIDHeartbeat(input: PostSdkV1RunsByRunIDHeartbeatInput): Promise<Answer<Heartbeat, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Receive messages.
    *
@@ -2922,33 +2794,33 @@ export interface OnlyRunTokenOperations {
    * A run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an older dispatch 409 `stale_dispatch`; too many open waits are
    * 429 `quota_exceeded`.
    */
-  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<Answer<ReceivedMessages, PostSdkV1RunsByRunIDInboxReceiveError>>;
+  postSdkV1RunsByRunIDInboxReceive(input: PostSdkV1RunsByRunIDInboxReceiveInput): Promise<Answer<ReceivedMessages, RefusedToRun_400_401_403_404_409_413_415_422_429>>;
   /**
    * Write to the log.
    *
    * Adds an entry to the run's log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDLog(input: PostSdkV1RunsByRunIDLogInput): Promise<Answer<RunEvent, PostSdkV1RunsByRunIDLogError>>;
+  postSdkV1RunsByRunIDLog(input: PostSdkV1RunsByRunIDLogInput): Promise<Answer<RunEvent, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Set an output.
    *
    * Sets a named output of the run, beside its result. An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch is 409
    * `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDOutput(input: PostSdkV1RunsByRunIDOutputInput): Promise<Answer<RunOutput, PostSdkV1RunsByRunIDOutputError>>;
+  postSdkV1RunsByRunIDOutput(input: PostSdkV1RunsByRunIDOutputInput): Promise<Answer<RunOutput, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Report progress.
    *
    * Replaces the run's `progress` and adds an entry to its log. An ended run is 409 `run_closed`; a token of an older dispatch is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDProgress(input: PostSdkV1RunsByRunIDProgressInput): Promise<Answer<RunEvent, PostSdkV1RunsByRunIDProgressError>>;
+  postSdkV1RunsByRunIDProgress(input: PostSdkV1RunsByRunIDProgressInput): Promise<Answer<RunEvent, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Set a value.
    *
    * Sets a named value of the run, up to 64 KiB (413 beyond). An existing one is replaced. An ended run is 409 `run_closed`; a token of an older dispatch
    * is 409 `stale_dispatch`.
    */
-  postSdkV1RunsByRunIDState(input: PostSdkV1RunsByRunIDStateInput): Promise<Answer<RunState, PostSdkV1RunsByRunIDStateError>>;
+  postSdkV1RunsByRunIDState(input: PostSdkV1RunsByRunIDStateInput): Promise<Answer<RunState, RefusedToRun_400_401_403_404_409_413_415_422>>;
   /**
    * Wait for an event.
    *
@@ -2962,7 +2834,7 @@ export interface OnlyRunTokenOperations {
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`; too many open waits are 429 `quota_exceeded`.
    */
-  postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<Answer<OpenedEventTrigger, PostSdkV1RunsByRunIDWaitForEventError>>;
+  postSdkV1RunsByRunIDWaitForEvent(input: PostSdkV1RunsByRunIDWaitForEventInput): Promise<Answer<OpenedEventTrigger, RefusedToRun_400_401_403_404_409_413_415_422_429>>;
   /**
    * Wait for several events.
    *
@@ -2981,7 +2853,7 @@ export interface OnlyRunTokenOperations {
    * A key that another open wait holds is 409 `key_in_use`; a run that is not executing is 409 `illegal_move`, an ended one 409 `run_closed`, a token of an
    * older dispatch 409 `stale_dispatch`. Then no wait is opened.
    */
-  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<Answer<OpenedWaitGroup, PostSdkV1RunsByRunIDWaitForEventsError>>;
+  postSdkV1RunsByRunIDWaitForEvents(input: PostSdkV1RunsByRunIDWaitForEventsInput): Promise<Answer<OpenedWaitGroup, RefusedToRun_400_401_403_404_409_413_415_422_429>>;
 }
 
 /** The operations that need no credential. */
@@ -2991,13 +2863,13 @@ export interface PublicOperations {
    *
    * Answers without touching any dependency. For liveness probes.
    */
-  getHealth(input?: GetHealthInput): Promise<Answer<Health, GetHealthError>>;
+  getHealth(input?: GetHealthInput): Promise<Answer<Health, Refused>>;
   /**
    * Can the process serve?
    *
    * Checks what the process depends on. For readiness probes and load balancers.
    */
-  getHealthReady(input?: GetHealthReadyInput): Promise<Answer<Readiness, GetHealthReadyError>>;
+  getHealthReady(input?: GetHealthReadyInput): Promise<Answer<Readiness, Refused>>;
 }
 
 /** The operations that a client with the credential `bearer` can call. */

@@ -645,7 +645,7 @@ export interface OnlyBearerOrInternalSecretMutationOptions {
    * With an idempotency key that already has a run, the answer is 200 with that run and `idempotency_hit: true`; with another body it is 422
    * `idempotency_mismatch`. A key counts for one job, until 24 hours after its run has ended. With `dry_run` the answer is 200 and nothing is made.
    *
-   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`; a full quota is 429.
+   * A disabled job is 409 `conflict`; a payload that breaks the job's `payload_schema` is 422 `payload_mismatch`.
    */
   postV1JobsByJobIDTrigger(): Mutation<PostV1JobsByJobIDTriggerInput, PostV1JobsByJobIDTriggerResult>;
   /**

@@ -451,7 +451,7 @@ export type EndpointUrl = string;
 export type ErrorClass = "rate_limited" | "auth" | "client" | "server" | "transient" | "connection" | "timeout" | "budget" | "reported" | "lost" | "unknown" | (string & {});
 
 /** What went wrong, for code. The list is closed; `x-strait-status` gives the HTTP status of each code. */
-export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "headers_too_large" | "rate_limited" | "quota_exceeded" | "budget_exceeded" | "internal_error" | "unavailable" | (string & {});
+export type ErrorCode = "validation_error" | "unauthorized" | "token_expired" | "forbidden" | "not_found" | "conflict" | "illegal_move" | "already_resolved" | "wait_closed" | "stale_generation" | "stale_dispatch" | "run_closed" | "key_in_use" | "expectation_failed" | "request_timeout" | "payload_too_large" | "unsupported_media_type" | "payload_mismatch" | "idempotency_mismatch" | "headers_too_large" | "rate_limited" | "quota_exceeded" | "internal_error" | "unavailable" | (string & {});
 
 /** Facts about the error. Empty when there is nothing to add; some codes carry further members. */
 export type ErrorDetails = {

@@ -3,11 +3,10 @@ import { isTerminalTriggerStatus } from "@strait/core";
 import {
   checkNewDeadline,
   checkWindow,
-  DEFAULT_PREFIX_LIMIT,
   DEFAULT_TTL_SECS,
   eventKeyOf,
   notFound,
-  prefixOf,
+  prefixSendOf,
 } from "@strait/server/pure";
 import { sendPrefix } from "../send-prefix.ts";
 import { cancelEvent, extendEvent, rejectEvent, sendEvent } from "../sends.ts";
@@ -91,17 +90,8 @@ export const eventOperations: Modeled = {
     }),
 
   async postV1EventsPrefixByPrefixSend(store, { pathParams, body, caller, idempotencyKey }) {
-    const send = {
-      prefix: prefixOf(pathParams.prefix, body?.allow_short ?? false),
-      payload: body?.payload ?? null,
-      mode: body?.mode ?? "each",
-      dry_run: body?.dry_run ?? false,
-      expect: body?.expect ?? {},
-      limit: body?.limit ?? DEFAULT_PREFIX_LIMIT,
-      cursor: body?.cursor,
-      actor: caller.actor,
-      idempotency_key: idempotencyKey,
-    };
+    const input = prefixSendOf(pathParams.prefix, body);
+    const send = { ...input, actor: caller.actor, idempotency_key: idempotencyKey };
     return { status: 200, body: await sendPrefix(store, send) };
   },
 

@@ -1,9 +1,10 @@
-import type { OperationId } from "@strait/contract";
-import { checkOneDeadline, DEFAULT_TIMEOUT_SECS, notFound, slugTaken } from "@strait/server/pure";
+import type { OperationId, Run } from "@strait/contract";
+import { checkOneDeadline, DEFAULT_TIMEOUT_SECS, illegalMove, notFound, slugTaken } from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
 import type { MockOperations } from "../../operations.ts";
 import type { MockCall } from "../../runtime.ts";
 import { timestampOf } from "../clock.ts";
+import { callingRun } from "../runs.ts";
 import type { Store } from "../store.ts";
 import type { StreamOptions } from "../streams.ts";
 
@@ -57,4 +58,11 @@ export function deadlineOf(body: { readonly timeout_secs?: number | null; readon
   checkOneDeadline(body);
   const { timeout_secs = DEFAULT_TIMEOUT_SECS, deadline = null } = body;
   return { timeout_secs, deadline: deadline === null ? null : timestampOf(deadline) };
+}
+
+/** The calling run, which executes. */
+export function executing(store: Store, call: Caller, runID: string, move: "report" | "wait"): Run {
+  const run = callingRun(store, runID, call.dispatchSeq ?? 0);
+  if (run.status !== "executing") throw illegalMove("run", run.id, run.status, move);
+  return run;
 }

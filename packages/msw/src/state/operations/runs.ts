@@ -1,65 +1,17 @@
-import type { CreateJob, Job, JsonValue, Run, RunSummary } from "@strait/contract";
-import { isTerminalRunStatus, jsonEquals } from "@strait/core";
-import {
-  bufferedSince,
-  disabled,
-  eventKeyOf,
-  idempotencyMismatch,
-  illegalMove,
-  JOB_DEFAULTS,
-  payloadMismatch,
-  validationError,
-} from "@strait/server/pure";
+import type { Run, RunSummary } from "@strait/contract";
+import { isTerminalRunStatus } from "@strait/core";
+import { bufferedSince, eventKeyOf, validationError } from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
-import {
-  callingRun,
-  cancelRun,
-  createRun,
-  endRun,
-  failAttempt,
-  parkRun,
-  saveCheckpoint,
-  takeEvent,
-  tokenOf,
-} from "../runs.ts";
+import { callingRun, cancelRun, endRun, failAttempt, parkRun, saveCheckpoint, takeEvent } from "../runs.ts";
 import type { Store } from "../store.ts";
 import { openStream } from "../streams.ts";
-import { payloadIssues, termIssues } from "../terms.ts";
+import { termIssues } from "../terms.ts";
 import { openWait } from "../waits.ts";
-import { digestOf, pageOf } from "../wire.ts";
-import { deadlineOf, found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
+import { pageOf } from "../wire.ts";
+import { deadlineOf, executing, found, type Modeled, newestFirst } from "./model.ts";
 
 function summaryOf({ payload: _, result: _result, checkpoint: _checkpoint, ...summary }: Run): RunSummary {
   return summary;
-}
-
-function createJob({ clock, jobs, project }: Store, body: CreateJob): Job {
-  refuseTaken(jobs.all(), "job", body.slug);
-  const now = clock.timestamp();
-  return jobs.put({
-    ...JOB_DEFAULTS,
-    ...body,
-    ...project,
-    id: clock.newId("job"),
-    version: 1,
-    created_at: now,
-    updated_at: now,
-  });
-}
-
-/** The calling run, which executes. */
-function executing(store: Store, call: Caller, runID: string, move: "report" | "wait"): Run {
-  const run = callingRun(store, runID, call.dispatchSeq ?? 0);
-  if (run.status !== "executing") throw illegalMove("run", run.id, run.status, move);
-  return run;
-}
-
-/** The first run of a job with this key; a repeat has to ask for the same. */
-function runOfKey({ runs }: Store, job: Job, key: string | null, payload: JsonValue): Run | undefined {
-  if (key === null) return undefined;
-  const run = runs.all().find(({ job_id, idempotency_key }) => job_id === job.id && idempotency_key === key);
-  if (run && !jsonEquals(run.payload, payload)) throw idempotencyMismatch(key);
-  return run;
 }
 
 /** A repeat by the same dispatch answers with the run as it is. */
@@ -75,36 +27,6 @@ function endOnce(
 }
 
 export const runOperations: Modeled = {
-  postV1Jobs: (store, { body }) => ({ status: 201, body: createJob(store, body) }),
-
-  getV1Jobs: ({ jobs }, { query }) => ({ status: 200, body: pageOf(newestFirst(jobs.all()), query) }),
-
-  getV1JobsByJobID: ({ jobs }, { pathParams }) => ({ status: 200, body: named(jobs.all(), "job", pathParams.jobID) }),
-
-  async postV1JobsByJobIDTrigger(store, { pathParams, body, idempotencyKey }) {
-    const job = named(store.jobs.all(), "job", pathParams.jobID);
-    if (!job.enabled) throw disabled("job", job.slug);
-    const { payload = null, tags = {}, scheduled_at = null, priority = 0 } = body ?? {};
-    const [first, ...others] =
-      job.payload_schema === null ? [] : payloadIssues(job.payload_schema, payload, "/payload");
-    if (first) throw payloadMismatch([first, ...others]);
-    const payload_hash = await digestOf(payload);
-    if (body?.dry_run) {
-      const dryRun = { dry_run: true, job_id: job.id, payload_hash, payload, scheduled_at, expires_at: null } as const;
-      return { status: 200, body: dryRun };
-    }
-    const known = runOfKey(store, job, idempotencyKey, payload);
-    if (known) {
-      const { id, status } = known;
-      const body = { id, status, payload_hash, run_token: null, idempotency_hit: true };
-      return { status: 200, body, replayed: true };
-    }
-    const options = { tags, scheduled_at, priority, idempotency_key: idempotencyKey, triggered_by: "manual" } as const;
-    const run = createRun(store, { ...options, job, payload });
-    const run_token = tokenOf(run);
-    return { status: 201, body: { id: run.id, status: run.status, payload_hash, run_token, idempotency_hit: false } };
-  },
-
   getV1Runs(store, { query }) {
     const jobs = store.jobs.all();
     const jobId = query.job_id && (jobs.find(({ slug }) => slug === query.job_id)?.id ?? query.job_id);

@@ -11,6 +11,7 @@ import { isTerminalWorkflowRunStatus } from "@strait/core";
 import {
   disabled,
   eventKeyOf,
+  hasLiveRuns,
   normalizeSteps,
   noSteps,
   notFound,
@@ -52,6 +53,8 @@ function createWorkflow(store: Store, { steps = [], ...body }: CreateWorkflow): 
   });
 }
 
+const workflowOf = ({ workflows }: Store, reference: string): Workflow => named(workflows.all(), "workflow", reference);
+
 function withoutSteps({ steps: _, ...run }: WorkflowRunWithSteps): WorkflowRun {
   return run;
 }
@@ -77,13 +80,34 @@ export const workflowOperations: Modeled = {
 
   getV1Workflows: ({ workflows }, { query }) => ({ status: 200, body: pageOf(newestFirst(workflows.all()), query) }),
 
-  getV1WorkflowsByWorkflowID: ({ workflows }, { pathParams }) => ({
+  getV1WorkflowsByWorkflowID: (store, { pathParams }) => ({
     status: 200,
-    body: named(workflows.all(), "workflow", pathParams.workflowID),
+    body: workflowOf(store, pathParams.workflowID),
   }),
 
+  patchV1WorkflowsByWorkflowID(store, { pathParams, body: { steps, ...changes } = {} }) {
+    const { clock, workflows } = store;
+    const workflow = workflowOf(store, pathParams.workflowID);
+    const next = { ...changes, ...(steps && { steps: stepsOf(store, steps) }) };
+    if (changes.slug !== undefined && changes.slug !== workflow.slug) {
+      refuseTaken(workflows.all(), "workflow", changes.slug);
+    }
+    const version = workflow.version + 1;
+    return { status: 200, body: workflows.change(workflow, { ...next, version, updated_at: clock.timestamp() }) };
+  },
+
+  deleteV1WorkflowsByWorkflowID(store, { pathParams }) {
+    const { id, slug } = workflowOf(store, pathParams.workflowID);
+    const isLive = store.workflowRuns
+      .all()
+      .some(({ workflow_id, status }) => workflow_id === id && !isTerminalWorkflowRunStatus(status));
+    if (isLive) throw hasLiveRuns("workflow", slug);
+    store.workflows.remove(id);
+    return { status: 204 };
+  },
+
   postV1WorkflowsByWorkflowIDTrigger(store, { pathParams, body }) {
-    const workflow = named(store.workflows.all(), "workflow", pathParams.workflowID);
+    const workflow = workflowOf(store, pathParams.workflowID);
     if (!workflow.enabled) throw disabled("workflow", workflow.slug);
     if (workflow.steps.length === 0) throw noSteps(workflow.slug);
     const run = startWorkflowRun(store, workflow, { payload: body?.payload ?? null, tags: body?.tags ?? {} });

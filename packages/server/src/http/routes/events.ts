@@ -1,9 +1,10 @@
 import type { EventTrigger, TriggerStatus } from "@strait/contract";
 import { isTerminalTriggerStatus } from "@strait/core";
 import { asOf } from "../../domain/as-of.ts";
-import { DEFAULT_PREFIX_LIMIT, DEFAULT_TTL_SECS } from "../../domain/defaults.ts";
+import { DEFAULT_TTL_SECS } from "../../domain/defaults.ts";
 import { notFound } from "../../domain/errors.ts";
-import { checkNewDeadline, checkWindow, eventKeyOf, prefixOf } from "../../domain/request-rules.ts";
+import { prefixSendOf } from "../../domain/request-defaults.ts";
+import { checkNewDeadline, checkWindow, eventKeyOf } from "../../domain/request-rules.ts";
 import { cancelEvent } from "../../service/cancel-event.ts";
 import type { Caller, Context } from "../../service/context.ts";
 import { explainEvent } from "../../service/explain-event.ts";
@@ -119,16 +120,8 @@ export const eventsRoutes: HandlersOf<"events"> = {
   },
 
   async postV1EventsPrefixByPrefixSend({ context, caller, path, body, idempotency }) {
-    return sendPrefix(context, caller, {
-      prefix: prefixOf(path.prefix, body?.allow_short ?? false),
-      payload: body?.payload ?? null,
-      mode: body?.mode ?? "each",
-      dry_run: body?.dry_run ?? false,
-      expect: body?.expect ?? {},
-      limit: body?.limit ?? DEFAULT_PREFIX_LIMIT,
-      cursor: body?.cursor,
-      idempotency_key: idempotency?.key ?? null,
-    });
+    const send = prefixSendOf(path.prefix, body);
+    return sendPrefix(context, caller, { ...send, idempotency_key: idempotency?.key ?? null });
   },
 
   async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {

@@ -1,28 +1,10 @@
 import { notFound } from "../../domain/errors.ts";
+import { triggerInputOf } from "../../domain/request-defaults.ts";
 import { createJob, deleteJob, updateJob } from "../../service/job-definition.ts";
-import { dryRunTrigger, type TriggerInput, triggerJob, triggerJobInBulk } from "../../service/trigger-job.ts";
+import { dryRunTrigger, triggerJob, triggerJobInBulk } from "../../service/trigger-job.ts";
 import * as jobs from "../../store/jobs.ts";
 import type { HandlersOf } from "../handlers.ts";
 import { pageOf } from "../page.ts";
-
-interface TriggerBody {
-  readonly payload?: unknown;
-  readonly tags?: Record<string, string>;
-  readonly scheduled_at?: string;
-  readonly priority?: number;
-  readonly ttl_secs?: number;
-}
-
-function inputOf(body: TriggerBody | undefined, idempotencyKey: string | undefined): TriggerInput {
-  return {
-    payload: body?.payload ?? null,
-    tags: body?.tags ?? {},
-    scheduled_at: body?.scheduled_at ?? null,
-    priority: body?.priority ?? 0,
-    ttl_secs: body?.ttl_secs ?? null,
-    idempotency_key: idempotencyKey ?? null,
-  };
-}
 
 /** Tells that the effect is that of an earlier request. */
 const REPLAYED = { replayed: true };
@@ -47,7 +29,7 @@ export const jobsRoutes: HandlersOf<"jobs"> = {
 
   async postV1JobsByJobIDTrigger({ context, tokens, lanes, caller, path, body, idempotency }) {
     const deps = { context, tokens };
-    const input = inputOf(body, idempotency?.key);
+    const input = triggerInputOf(body, idempotency?.key);
     if (body?.dry_run) return { status: 200, body: await dryRunTrigger(deps, caller, path.jobID, input) };
     const run = await triggerJob(deps, lanes.enqueue, caller, path.jobID, input);
     return run.idempotency_hit ? { status: 200, body: run, ...REPLAYED } : { status: 201, body: run };
@@ -58,6 +40,6 @@ export const jobsRoutes: HandlersOf<"jobs"> = {
       deps,
       caller,
       path.jobID,
-      body.items.map((item) => inputOf(item, item.idempotency_key)),
+      body.items.map((item) => triggerInputOf(item, item.idempotency_key)),
     ),
 };
