@@ -10,12 +10,12 @@ ALTER TABLE run_queue ALTER COLUMN seq SET CACHE 32;
 -- counts as unknown, as a new table does. (In the transaction that wrote it anew, TRUNCATE would leave the estimate.)
 DO $$
 DECLARE
-  name regclass;
+  name text;
   is_empty boolean;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['runs', 'event_triggers', 'events']::regclass[] LOOP
-    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %s)', name) INTO is_empty;
-    IF is_empty THEN EXECUTE format('TRUNCATE %s', name); END IF;
+  FOREACH name IN ARRAY ARRAY['runs', 'event_triggers', 'events'] LOOP
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', name) INTO is_empty;
+    IF is_empty THEN EXECUTE format('TRUNCATE %I', name); END IF;
   END LOOP;
 END $$;
 
