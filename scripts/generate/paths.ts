@@ -83,9 +83,9 @@ function takesParameters({ pathParameters, queryParameters }: Operation): boolea
   return pathParameters.length + queryParameters.length > 0;
 }
 
-/** Operations that take the same headers share their type, which is called after the first. */
+/** Operations that take the same headers share their type, which is called after them. */
 function headersName({ headers }: Operation): string {
-  return `${upperFirst(headers[0]?.name.replaceAll("-", "") ?? "")}Headers`;
+  return `${headers.map(({ name }) => upperFirst(name.replaceAll("-", ""))).join("And")}Headers`;
 }
 
 /** Those of the names that the sources have. */

@@ -23,11 +23,18 @@ export class OperationHandler extends HttpHandler {
 
   override async parse({ request, resolutionContext }: Parsing): ReturnType<HttpHandler["parse"]> {
     const url = new URL(request.url);
-    // Decoding leads back to what was sent.
-    url.pathname = url.pathname.replaceAll("%", "%25");
-    return { match: matchRequestUrl(url, String(this.info.path), resolutionContext?.baseUrl), cookies: {} };
+    const path = String(this.info.path);
+    // MSW takes a path for the same with a slash behind it; the server does not.
+    if (url.pathname.length > 1 && url.pathname.endsWith("/") && !/[/*]$/.test(path)) return NO_MATCH;
+    // Decoding leads back to what was sent; so the escapes of a base URL are kept, too.
+    url.pathname = kept(url.pathname);
+    return { match: matchRequestUrl(url, kept(path), resolutionContext?.baseUrl), cookies: {} };
   }
 }
+
+const NO_MATCH = { match: { matches: false, params: {} }, cookies: {} };
+
+const kept = (path: string): string => path.replaceAll("%", "%25");
 
 function withoutBody(response: Response): Response {
   void response.body?.cancel();

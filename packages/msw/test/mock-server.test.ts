@@ -360,3 +360,28 @@ describe("a mock server", () => {
     await expect(asked).rejects.toThrow("gave up");
   });
 });
+
+describe("a path", () => {
+  const headers = { authorization: "Bearer strait_test" };
+
+  test("is another one with a slash behind it", async () => {
+    const strait = createMockServer({ baseUrl });
+    onTestFinished(() => strait.close());
+
+    const answers = await Promise.all(
+      ["/v1/jobs", "/v1/jobs/"].map((path) => strait.fetch(`${baseUrl}${path}`, { headers })),
+    );
+
+    expect(answers.map(({ status }) => status)).toEqual([200, 404]);
+  });
+
+  test("is found below a base that has escapes", async () => {
+    const below = `${baseUrl}/a%20b`;
+    const strait = createMockServer({ baseUrl: below });
+    onTestFinished(() => strait.close());
+
+    const answer = await strait.fetch(`${below}/v1/events/100%25`, { headers });
+
+    expect(await answer.json()).toMatchObject({ error: { details: { id: "100%" } } });
+  });
+});

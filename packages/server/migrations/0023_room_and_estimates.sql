@@ -7,15 +7,17 @@ ALTER TABLE changes ALTER COLUMN seq SET CACHE 32;
 ALTER TABLE run_queue ALTER COLUMN seq SET CACHE 32;
 
 -- What 0022 wrote anew while it was empty is planned for as if it stayed empty: by reading all of it. After TRUNCATE it
--- counts as unknown, as a new table does. (In the transaction that wrote it anew, TRUNCATE would leave the estimate.)
+-- counts as unknown, as a new table does. (In the transaction that wrote it anew, TRUNCATE would leave the estimate.) Where
+-- there are rows, what was known of the columns is gone.
 DO $$
 DECLARE
   name text;
   is_empty boolean;
 BEGIN
   FOREACH name IN ARRAY ARRAY['runs', 'event_triggers', 'events'] LOOP
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', name);
     EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', name) INTO is_empty;
-    IF is_empty THEN EXECUTE format('TRUNCATE %I', name); END IF;
+    EXECUTE format(CASE WHEN is_empty THEN 'TRUNCATE %I' ELSE 'ANALYZE %I' END, name);
   END LOOP;
 END $$;
 

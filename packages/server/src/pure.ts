@@ -14,7 +14,13 @@ export {
   tooManyForOne,
 } from "./domain/conflicts.ts";
 export { decideReject, type MeantWait, mismatch, type Rejection, type Send } from "./domain/decide-send.ts";
-export { DEFAULT_MAX_UNREAD, DEFAULT_TIMEOUT_SECS, DEFAULT_TTL_SECS, JOB_DEFAULTS } from "./domain/defaults.ts";
+export {
+  DEFAULT_MAX_UNREAD,
+  DEFAULT_TIMEOUT_SECS,
+  DEFAULT_TTL_SECS,
+  JOB_DEFAULTS,
+  MAX_TAKEN_BYTES,
+} from "./domain/defaults.ts";
 export { classOfStatus } from "./domain/error-class.ts";
 export {
   conflict,

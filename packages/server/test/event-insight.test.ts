@@ -132,7 +132,10 @@ describe("D1 explaining events", () => {
     await strait.tick("dispatch-runs");
     const stage = await startStage(strait);
     await stage.parked("review:2", { timeout_secs: 60 });
-    await strait.db.query({ text: "UPDATE event_triggers SET closes_at = strait_now()", values: [] });
+    await strait.db.query({
+      text: "UPDATE event_triggers SET expires_at = strait_now(), closes_at = strait_now()",
+      values: [],
+    });
     const contents = await contentsOf(strait.db);
 
     const { body } = await get(strait, "review:2", "explain");

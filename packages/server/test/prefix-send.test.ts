@@ -122,7 +122,8 @@ describe("sending to a prefix", () => {
     await strait.db.query(sql`
       UPDATE event_triggers SET payload_schema = '{"type":"object","required":["amount"]}' WHERE event_key = 'order:1'`);
     await strait.db.query(sql`
-      UPDATE event_triggers SET closes_at = strait_now() - interval '1 s' WHERE event_key = 'order:2'`);
+      UPDATE event_triggers SET expires_at = past, closes_at = past
+      FROM (SELECT strait_now() - interval '1 s' AS past) WHERE event_key = 'order:2'`);
 
     const sent = await sendPrefix(strait, "order:", { payload: { result: "clear" } });
 

@@ -3,7 +3,8 @@ import { settleQueued } from "../src/store/prefix-settlements.ts";
 import { settleAlone } from "../src/store/settlements.ts";
 import type { Queryable } from "../src/store/sql.ts";
 import { sql } from "../src/store/sql.ts";
-import { startServer } from "./server.ts";
+import { blockedSessions } from "./given.ts";
+import { eventually, startServer } from "./server.ts";
 import { hold, startStage } from "./stage.ts";
 
 const payload = '{"approved":true}';
@@ -46,6 +47,9 @@ async function storedOf(db: Queryable, runId: string, triggerId: string) {
     events: await rows("events", `trigger_id = '${triggerId}'`),
     changes: await rows("changes", `subject_id IN ('${triggerId}', '${runId}')`),
     queue: await rows("run_queue", `run_id = '${runId}'`),
+    wakes: await rows("run_wakes", `run_id = '${runId}'`),
+    bodies: await rows("run_bodies", `run_id = '${runId}'`),
+    deliveries: await rows("webhook_deliveries", `event_trigger_id = '${triggerId}'`),
   };
 }
 
@@ -72,7 +76,9 @@ test("R7 waits that others hold, that are due or that tell somebody, and long an
   const { strait, runs, told } = await givenWaits({}, {}, {}, { notify_url: "https://example.com/hook" }, {});
   const { db } = strait;
   const [heldRun, heldWait, due] = runs;
-  await db.query(sql`UPDATE event_triggers SET closes_at = strait_now() WHERE id = ${due?.trigger.id}`);
+  await db.query(
+    sql`UPDATE event_triggers SET expires_at = strait_now(), closes_at = strait_now() WHERE id = ${due?.trigger.id}`,
+  );
   const locks = [
     await hold(strait, sql`SELECT 1 FROM runs WHERE id = ${heldRun?.id} FOR UPDATE`),
     await hold(strait, sql`SELECT 1 FROM event_triggers WHERE id = ${heldWait?.trigger.id} FOR UPDATE`),
@@ -88,4 +94,26 @@ test("R7 waits that others hold, that are due or that tell somebody, and long an
   expect(await db.query(sql`SELECT count(*)::int4 AS waiting FROM event_triggers WHERE status = 'waiting'`)).toEqual([
     { waiting: 4 },
   ]);
+});
+
+test("R1 R4 a deadline that is changed after the statement has begun, and before it has the lock, ends with the wait", async () => {
+  const { strait, runs, told } = await givenWaits({});
+  const { db } = strait;
+  const [wait] = runs.map(({ trigger }) => trigger);
+  // The clock is read for each row, before its lock: whoever waits for it has begun.
+  await db.query(sql`
+    CREATE OR REPLACE FUNCTION strait_now() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN statement_timestamp(); END $$`);
+  const gate = await hold(strait, sql`SELECT pg_advisory_xact_lock(4711)`);
+
+  const settling = settleQueued(db, told, [{ id: wait.id, event_id: "evt_1" }]);
+  await eventually(async () => (await blockedSessions(strait)) >= 1);
+  await db.query(sql`
+    UPDATE event_triggers SET expires_at = expires_at + interval '1 hour', closes_at = closes_at + interval '1 hour',
+      change_seq = change_seq + 1 WHERE id = ${wait.id}`);
+  await gate.release();
+
+  expect(await settling).toMatchObject([{ id: wait.id, status: "received" }]);
+  expect(await db.query(sql`SELECT status FROM runs`)).toEqual([{ status: "queued" }]);
+  expect(await db.query(sql`SELECT disposition FROM events`)).toEqual([{ disposition: "delivered" }]);
 });

@@ -115,9 +115,9 @@ export function toConfig(options: ClientOptions): Config {
   };
 }
 
-/** The value of a limit, or `fallback` where there is none. */
+/** The value of a limit, or `fallback` where there is none. Some fall back to no limit, which may be written out. */
 export function checkedLimit(refuse: Refuse, name: Limit, value: number | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
+  if (value === undefined || value === fallback) return fallback;
   const least = name === "retries" || name === "maxRetryAfterMs" ? 0 : 1;
   if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) {
     // Time has fractions; attempts have none.

@@ -45,6 +45,11 @@ async function collect(events: AsyncIterable<StreamEvent<unknown>>): Promise<unk
   return all;
 }
 
+async function firstOf(events: AsyncIterable<StreamEvent<unknown>>): Promise<unknown> {
+  for await (const { data } of events) return (data as { readonly n: number }).n;
+  return undefined;
+}
+
 describe("a stream", () => {
   test.each([
     { retries: 1.5 },
@@ -58,6 +63,14 @@ describe("a stream", () => {
 
     await expect(collect(open(limit))).rejects.toMatchObject({ _tag: "ValidationError", attempts: 0, field });
     expect(arrived).toHaveLength(0);
+  });
+
+  test("takes no limit at all where it has none by itself", async () => {
+    const { open } = await givenStream([sse(frame(1))]);
+
+    const first = await firstOf(open({ retries: Number.POSITIVE_INFINITY, deadlineMs: Number.POSITIVE_INFINITY }));
+
+    expect(first).toBe(1);
   });
 
   test("gives each state, hides what keeps it alive, and ends when the server says so (T1)", async () => {

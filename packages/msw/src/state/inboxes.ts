@@ -1,6 +1,6 @@
 import type { EventTrigger, InboxDisposition, InboxMessage, Run } from "@strait/contract";
 import { isTerminalRunStatus, jsonEquals } from "@strait/core";
-import { DEFAULT_MAX_UNREAD, idempotencyMismatch, inboxFull, runClosed } from "@strait/server/pure";
+import { DEFAULT_MAX_UNREAD, idempotencyMismatch, inboxFull, MAX_TAKEN_BYTES, runClosed } from "@strait/server/pure";
 import { newTrigger } from "./new-trigger.ts";
 import { parkRun, takeEvent } from "./runs.ts";
 import type { Store, StoredMessage } from "./store.ts";
@@ -93,9 +93,6 @@ function waiterOf({ triggers }: Store, runId: string, name: string): EventTrigge
     return names?.includes(name) ?? true;
   });
 }
-
-/** What a run takes at once, at most, unless a single message is larger: it becomes the run's checkpoint. */
-const MAX_TAKEN_BYTES = 1_048_576;
 
 /** Hands the oldest unread messages to a run, those of other names left in their places (O2). */
 export function takeMessages(store: Store, run: Run, names: readonly string[] | null, max: number): InboxMessage[] {

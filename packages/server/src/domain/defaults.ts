@@ -14,6 +14,9 @@ export const DEFAULT_PREFIX_LIMIT = 1_000;
 /** How many messages that a run has not taken its inbox holds when the project does not say. */
 export const DEFAULT_MAX_UNREAD = 1_000;
 
+/** What a run takes of its inbox at once, at most, unless a single message is larger: it becomes the run's checkpoint. */
+export const MAX_TAKEN_BYTES = 1_048_576;
+
 export const JOB_DEFAULTS = {
   description: null,
   fallback_endpoint_url: null,

@@ -32,7 +32,7 @@ const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /**
  * Answers every exclusive wait under a prefix with one payload, a page at a time. Each wait's end and the wake-up of its
- * owner are one statement, which `sendEvent` uses too; groups of waits are transactions of their own, so that others get
+ * owner are one statement; groups of waits are transactions of their own, so that others get
  * their turn. Under `atomic`, or with an idempotency key, whose stored answer tells of all, the page is one transaction.
  *
  * @throws {StraitError} `expectation_failed`; `validation_error` for the cursor; under `atomic` whatever one wait refuses.

@@ -1,9 +1,9 @@
 import type { InboxDisposition, InboxEntry, InboxMessage, RunStatus } from "@strait/contract";
+import { MAX_TAKEN_BYTES } from "../domain/defaults.ts";
 import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
-import { type Queryable, type Statement, sql } from "./sql.ts";
+import { constant, type Queryable, type Statement, sql } from "./sql.ts";
 
-/** What a run takes at once, at most, unless a single message is larger: it becomes the run's checkpoint. */
-const TAKEN_BYTES = sql`1048576`;
+const TAKEN_BYTES = constant(MAX_TAKEN_BYTES);
 
 const columns = sql`
   m.id, m.run_id, m.name, m.sequence, m.payload::json AS payload, m.disposition, m.actor AS sent_by, m.created_at`;

@@ -23,8 +23,8 @@ export interface PrefixMember {
 
 /**
  * Does what `settleAlone` does, for the waits that most prefixes have: those of runs that are free and go on through the
- * queue, and tell nobody else. Others stay as they are. A row is looked up once, when it is locked; its place (`ctid`) cannot
- * change until the statement that holds it has written it.
+ * queue, and tell nobody else. Others stay as they are. The updates find their rows by key, though their places are known
+ * from the locks: a row that somebody changed meanwhile has another place than the one that this statement may see.
  */
 export async function settleQueued(
   db: Queryable,
@@ -36,32 +36,33 @@ export async function settleQueued(
   const trigger = triggerMoves.receive;
   const run = runMoves.resume;
   return db.query(sql`
-    WITH found AS MATERIALIZED (
-      SELECT t.ctid AS place, t.id AS trigger_id, t.job_run_id, i.event_id
+    WITH found AS (
+      SELECT t.id AS trigger_id, t.job_run_id, i.event_id
       FROM ${records("i", { id: "text", event_id: "text" }, members)}
       CROSS JOIN LATERAL (
-        SELECT t.ctid, t.id, t.job_run_id FROM event_triggers t
+        SELECT t.id, t.job_run_id FROM event_triggers t
         WHERE t.project_id = ${project_id} AND t.id = i.id AND t.status = ANY(${trigger.from})
           AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
           AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
         FOR NO KEY UPDATE SKIP LOCKED) t),
-    owner AS MATERIALIZED (
-      SELECT f.*, r.ctid AS run_place, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source
+    owner AS (
+      SELECT f.*, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source
       FROM found f CROSS JOIN LATERAL (
-        SELECT r.ctid FROM runs r WHERE r.project_id = ${project_id} AND r.id = f.job_run_id AND r.status = ANY(${run.from})
+        SELECT FROM runs r WHERE r.project_id = ${project_id} AND r.id = f.job_run_id AND r.status = ANY(${run.from})
         FOR NO KEY UPDATE SKIP LOCKED) r),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = ${resumeReasons.receive}, detached = false, status = ${run.to},
         heartbeat_at = NULL, started_at = NULL, change_seq = r.change_seq + 1
-      FROM owner i WHERE r.ctid = i.run_place AND r.status = ANY(${run.from})
-      RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id, i.place, i.event_id),
+      FROM owner i WHERE r.project_id = ${project_id} AND r.id = i.job_run_id AND r.status = ANY(${run.from})
+      RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id, i.trigger_id, i.event_id),
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)
       SELECT ${project_id}, priority, strait_now(), id FROM moved),
     settled AS (
       UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
         response_payload = ${payload}, sent_by = ${actor}, change_seq = t.change_seq + 1
-      FROM moved g WHERE t.ctid = g.place AND t.status = ANY(${trigger.from})
+      FROM moved g
+      WHERE t.project_id = ${project_id} AND t.id = g.trigger_id AND t.status = ANY(${trigger.from})
       RETURNING t.*, g.event_id),
     event AS (
       INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,

@@ -3332,7 +3332,7 @@ export interface components {
         "application/json": components["schemas"]["ErrorResponse"];
       };
     };
-    /** The project has as many of them as it may (`quota_exceeded`): `details.limit`. */
+    /** A project, a key or a run has as many open waits, buffered events or unread messages as it may (`quota_exceeded`): the message says which, and `details` how many. */
     QuotaExceeded: {
       headers: {
         /** The id of this exchange. Every answer has one. */

@@ -157,7 +157,7 @@ import type {
 export interface Refusal extends JsonAnswer<ErrorResponse> {}
 
 /** What may go along as a header. */
-export interface IdempotencyKeyHeaders {
+export interface IdempotencyKeyAndXIdempotencyKeyHeaders {
   /**
    * Makes the request safe to repeat: the same key with the same body gets the stored answer with `Idempotency-Replayed: true`, with another body 422.
    * Keys count per operation and target, and are kept for at least 24 hours.
@@ -182,7 +182,7 @@ export interface OnlyBearerOrInternalSecretPaths {
       responses: { 200: JsonAnswer<ApiKeyPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateApiKey>;
       responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -196,7 +196,7 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/api-keys/{keyID}/rotate": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1ApiKeysByKeyIDRotateInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1ApiKeysByKeyIDRotateInput["pathParams"]; cookie?: never };
       requestBody?: Content<RotateApiKey>;
       responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -217,14 +217,14 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/event-dead-letters/{eventID}/discard": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDDiscardInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDDiscardInput["pathParams"]; cookie?: never };
       requestBody?: never;
       responses: { 200: JsonAnswer<DeadLetter>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/event-dead-letters/{eventID}/retarget": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDRetargetInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDRetargetInput["pathParams"]; cookie?: never };
       requestBody: Content<RetargetDeadLetter>;
       responses: { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -238,14 +238,14 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/events/prefix/{prefix}/send": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsPrefixByPrefixSendInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsPrefixByPrefixSendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendPrefix>;
       responses: { 200: JsonAnswer<SentPrefix | PrefixDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/purge": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<PurgeEvents>;
       responses: { 200: JsonAnswer<PurgedEvents>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -278,21 +278,21 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/events/{eventKey}/extend": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsByEventKeyExtendInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeyExtendInput["pathParams"]; cookie?: never };
       requestBody: Content<ExtendEvent>;
       responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/reject": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsByEventKeyRejectInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeyRejectInput["pathParams"]; cookie?: never };
       requestBody: Content<RejectEvent>;
       responses: { 200: JsonAnswer<SentEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/events/{eventKey}/send": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1EventsByEventKeySendInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeySendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendEvent>;
       responses: { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -318,7 +318,7 @@ export interface OnlyBearerOrInternalSecretPaths {
       responses: { 200: JsonAnswer<JobPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateJob>;
       responses: { 201: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -342,14 +342,14 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/jobs/{jobID}/trigger": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerJob>;
       responses: { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/jobs/{jobID}/trigger/bulk": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerBulkInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerBulkInput["pathParams"]; cookie?: never };
       requestBody: Content<BulkTriggerJob>;
       responses: { 201: JsonAnswer<BulkTriggeredRuns>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -389,7 +389,7 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/runs/{runID}/inbox/{name}": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1RunsByRunIDInboxByNameInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1RunsByRunIDInboxByNameInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendMessage>;
       responses: { 200: JsonAnswer<InboxMessage>; 202: JsonAnswer<InboxMessage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -403,7 +403,7 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/stream-tokens": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateStreamToken>;
       responses: { 201: JsonAnswer<StreamToken>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -424,14 +424,14 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/webhooks/deliveries/{deliveryID}/replay": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDReplayInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDReplayInput["pathParams"]; cookie?: never };
       requestBody?: never;
       responses: { 201: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/retry": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDRetryInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDRetryInput["pathParams"]; cookie?: never };
       requestBody?: never;
       responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -476,7 +476,7 @@ export interface OnlyBearerOrInternalSecretPaths {
       responses: { 200: JsonAnswer<WorkflowPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateWorkflow>;
       responses: { 201: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -500,14 +500,14 @@ export interface OnlyBearerOrInternalSecretPaths {
   };
   "/v1/workflows/{workflowID}/dry-run": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDDryRunInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDDryRunInput["pathParams"]; cookie?: never };
       requestBody?: Content<DryRunWorkflow>;
       responses: { 200: JsonAnswer<WorkflowDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/v1/workflows/{workflowID}/trigger": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDTriggerInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerWorkflow>;
       responses: { 201: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -523,7 +523,7 @@ export interface OnlyInternalSecretPaths {
       responses: { 200: JsonAnswer<ProjectPage>; 400: Refusal; 401: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path?: never; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateProject>;
       responses: { 201: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -546,7 +546,7 @@ export interface OnlyInternalSecretPaths {
 export interface OnlyRunTokenPaths {
   "/sdk/v1/runs/{runID}/annotate": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDAnnotateInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDAnnotateInput["pathParams"]; cookie?: never };
       requestBody: Content<AnnotateRun>;
       responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -558,49 +558,49 @@ export interface OnlyRunTokenPaths {
       responses: { 200: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody: Content<SaveCheckpoint>;
       responses: { 201: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/complete": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCompleteInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCompleteInput["pathParams"]; cookie?: never };
       requestBody?: Content<CompleteRun>;
       responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/fail": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDFailInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDFailInput["pathParams"]; cookie?: never };
       requestBody: Content<FailRun>;
       responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/heartbeat": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDHeartbeatInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDHeartbeatInput["pathParams"]; cookie?: never };
       requestBody?: never;
       responses: { 200: JsonAnswer<Heartbeat>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/inbox/receive": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDInboxReceiveInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDInboxReceiveInput["pathParams"]; cookie?: never };
       requestBody?: Content<ReceiveMessages>;
       responses: { 200: JsonAnswer<ReceivedMessages>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/log": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDLogInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDLogInput["pathParams"]; cookie?: never };
       requestBody: Content<LogRun>;
       responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/output": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDOutputInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDOutputInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunOutput>;
       responses: { 201: JsonAnswer<RunOutput>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -614,7 +614,7 @@ export interface OnlyRunTokenPaths {
   };
   "/sdk/v1/runs/{runID}/progress": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDProgressInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDProgressInput["pathParams"]; cookie?: never };
       requestBody: Content<ReportProgress>;
       responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -626,7 +626,7 @@ export interface OnlyRunTokenPaths {
       responses: { 200: JsonAnswer<RunStatePage>; 400: Refusal; 401: Refusal; 403: Refusal; 500: Refusal; 503: Refusal };
     };
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunState>;
       responses: { 201: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
     };
@@ -645,14 +645,14 @@ export interface OnlyRunTokenPaths {
   };
   "/sdk/v1/runs/{runID}/wait-for-event": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventInput["pathParams"]; cookie?: never };
       requestBody: Content<WaitForEvent>;
       responses: { 200: JsonAnswer<OpenedEventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
     };
   };
   "/sdk/v1/runs/{runID}/wait-for-events": {
     post: {
-      parameters: { query?: never; header?: IdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventsInput["pathParams"]; cookie?: never };
+      parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventsInput["pathParams"]; cookie?: never };
       requestBody: Content<WaitForEvents>;
       responses: { 200: JsonAnswer<OpenedWaitGroup>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
     };
