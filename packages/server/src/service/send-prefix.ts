@@ -32,8 +32,8 @@ const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 /**
  * Answers every exclusive wait under a prefix with one payload, a page at a time. Each wait's end and the wake-up of its
- * owner are one statement; groups of waits are transactions of their own, so that others get
- * their turn. Under `atomic`, or with an idempotency key, whose stored answer tells of all, the page is one transaction.
+ * owner are one statement; groups of waits are transactions of their own, so that others get their turn. Under `atomic`, or
+ * with an idempotency key, whose stored answer tells of all, the page is one transaction.
  *
  * @throws {StraitError} `expectation_failed`; `validation_error` for the cursor; under `atomic` whatever one wait refuses.
  */
@@ -234,15 +234,12 @@ async function settle(
     channel: "batch",
     idempotency_key: event.idempotency_key,
   };
-  let unused = all.filter(({ lease_id }) => lease_id !== null).length;
+  const withoutLease = all.filter(({ lease_id }) => lease_id === null);
+  let unused = all.length - withoutLease.length;
   try {
-    const queued = await settleQueued(
-      tx,
-      told,
-      all.filter(({ lease_id }) => lease_id === null),
-    );
-    const done = new Set(idsOf(queued));
-    const rest = all.filter(({ id }) => !done.has(id));
+    const queued = await settleQueued(tx, told, withoutLease);
+    const ended = new Set(idsOf(queued));
+    const rest = all.filter(({ id }) => !ended.has(id));
     if (rest.length === 0) return queued;
     const settled = await settlements.settleAlone(
       tx,

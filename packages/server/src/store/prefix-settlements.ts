@@ -12,6 +12,7 @@ export interface PrefixEvent {
   readonly payload: string;
   readonly payload_digest: string;
   readonly actor: string;
+  readonly channel: string;
   readonly idempotency_key: string | null;
 }
 
@@ -32,7 +33,7 @@ export async function settleQueued(
   members: readonly PrefixMember[],
 ): Promise<SettledTrigger[]> {
   if (members.length === 0 || !isInline(event.payload)) return [];
-  const { project_id, payload, payload_digest, actor, idempotency_key } = event;
+  const { project_id, payload, payload_digest, actor, channel, idempotency_key } = event;
   const trigger = triggerMoves.receive;
   const run = runMoves.resume;
   return db.query(sql`
@@ -68,7 +69,7 @@ export async function settleQueued(
       INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
         payload_digest, actor, channel, idempotency_key)
       SELECT ${project_id}, event_id, environment_id, event_key, id, generation, 'delivered', ${payload}, ${payload_digest},
-        ${actor}, 'batch', ${idempotency_key}
+        ${actor}, ${channel}, ${idempotency_key}
       FROM settled),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Bar, type Row, report } from "../bench/sdk/src/report.ts";
+import { type Bar, type Row, report } from "./report.ts";
 
 function judge(rows: readonly Row[], bar: Bar): { readonly lines: readonly string[]; readonly isMet: boolean } {
   const { text, isMet } = report("title", rows, { ours: { ms: bar } });
