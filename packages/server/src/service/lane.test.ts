@@ -57,6 +57,18 @@ describe("L1 a lane commits in batches of what has piled up", () => {
     expect(answer).toBe(1);
   });
 
+  test("what a batch starts leaves before its answers", async () => {
+    const left: string[] = [];
+    const { lane } = laneOf(() => {
+      // As an HTTP client does on a connection that was idle, after a look at the circuit.
+      void Promise.resolve().then(() => setImmediate(() => left.push("dispatch")));
+    });
+
+    await lane.add(1).then(() => left.push("answer"));
+
+    expect(left).toEqual(["dispatch", "answer"]);
+  });
+
   test("is idle when every answer has been given", async () => {
     const { lane, batches } = laneOf();
     let answered = false;

@@ -132,12 +132,12 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
   }
 
   async idle(): Promise<void> {
-    while (this.#running || this.#retries.size > 0) await Promise.all([this.#running, ...this.#retries]);
+    while (this.#items > 0) await Promise.all([this.#running, ...this.#retries, turn()]);
   }
 
   async #drain(): Promise<void> {
     // What arrives in this turn of the event loop belongs to the first batch.
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     while (this.#waiting.length > 0) this.#setAside(await this.#handle(this.#take(this.#waiting), false));
     this.#running = undefined;
   }
@@ -180,15 +180,22 @@ export class Lane<Item, Answer> implements Batched<Item, Answer> {
       .run(items, repeated)
       .catch((error: unknown): Outcome<Answer>[] => items.map(() => refused(error)));
     const failed: Entry<Item, Answer>[] = [];
+    const answers: (() => void)[] = [];
     let last: unknown;
     for (const [index, entry] of batch.entries()) {
       const outcome = outcomes[index] ?? refused(new Error("a batch answered for fewer items than it was given"));
-      if (outcome.ok) entry.resolve(outcome.value);
+      if (outcome.ok) answers.push(() => entry.resolve(outcome.value));
       else if (isWorthAnotherTry(outcome.error)) {
         failed.push(entry);
         last = outcome.error;
       } else entry.reject(outcome.error);
     }
+    // The dispatches that the batch has started leave at the end of this turn of the event loop, and the answers after them:
+    // what waits for an event should not also wait until its sender has been told.
+    if (answers.length > 0)
+      void turn().then(() => {
+        for (const answer of answers) answer();
+      });
     return { failed, error: last };
   }
 
@@ -243,6 +250,9 @@ function isBadValue(error: unknown): boolean {
 function isWorthAnotherTry(error: unknown): boolean {
   return isBadValue(error) || isConnectionLoss(error) || isTransient(error);
 }
+
+/** Resolves at the end of this turn of the event loop. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
