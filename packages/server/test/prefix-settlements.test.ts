@@ -1,9 +1,7 @@
 import { expect, test } from "vitest";
-import { settleQueued } from "../src/store/prefix-settlements.ts";
+import { type PrefixEvent, type PrefixMember, settleQueued } from "../src/store/prefix-settlements.ts";
 import { settleAlone } from "../src/store/settlements.ts";
-import type { Queryable } from "../src/store/sql.ts";
-import { sql } from "../src/store/sql.ts";
-import { blockedSessions } from "./given.ts";
+import { type Queryable, type Statement, sql } from "../src/store/sql.ts";
 import { eventually, startServer } from "./server.ts";
 import { hold, startStage } from "./stage.ts";
 
@@ -24,7 +22,9 @@ async function givenWaits(...waits: { readonly notify_url?: string }[]) {
     channel: "batch",
     idempotency_key: "again",
   };
-  return { strait, runs, told };
+  const settle = (items: readonly PrefixMember[], event: PrefixEvent = told) =>
+    strait.db.transaction((tx) => settleQueued(tx, event, items));
+  return { strait, runs, told, settle };
 }
 
 /** All that is stored of a wait and its run, but for names and times. */
@@ -54,11 +54,11 @@ async function storedOf(db: Queryable, runId: string, triggerId: string) {
 }
 
 test("R1 P6 the statement for many waits writes what the one for each writes", async () => {
-  const { strait, runs, told } = await givenWaits({}, {});
+  const { strait, runs, told, settle } = await givenWaits({}, {});
   const { db } = strait;
   const [first, second] = runs.map(({ trigger }) => trigger.id);
 
-  const many = await settleQueued(db, told, [{ id: first, event_id: "evt_1" }]);
+  const many = await settle([{ id: first, event_id: "evt_1" }]);
   const each = await settleAlone(db, "receive", [
     { ...told, id: second, event_id: "evt_2", delivery_id: "whd_2", error: null, due: false, lease_id: null },
   ]);
@@ -72,46 +72,93 @@ test("R1 P6 the statement for many waits writes what the one for each writes", a
   );
 });
 
-test("R7 waits that others hold, that are due or that tell somebody, and long answers are left to the statement for each", async () => {
-  const { strait, runs, told } = await givenWaits({}, {}, {}, { notify_url: "https://example.com/hook" }, {});
+const waiting = (db: Queryable) =>
+  db.query(sql`SELECT event_key FROM event_triggers WHERE status = 'waiting' ORDER BY event_key`);
+
+test("R2 R7 waits that are due or that tell somebody, and long answers, are left to the statement for each", async () => {
+  const { strait, runs, told, settle } = await givenWaits({}, { notify_url: "https://example.com/hook" }, {});
   const { db } = strait;
-  const [heldRun, heldWait, due] = runs;
   await db.query(
-    sql`UPDATE event_triggers SET expires_at = strait_now(), closes_at = strait_now() WHERE id = ${due?.trigger.id}`,
+    sql`UPDATE event_triggers SET expires_at = strait_now(), closes_at = strait_now() WHERE id = ${runs[0]?.trigger.id}`,
   );
-  const locks = [
-    await hold(strait, sql`SELECT 1 FROM runs WHERE id = ${heldRun?.id} FOR UPDATE`),
-    await hold(strait, sql`SELECT 1 FROM event_triggers WHERE id = ${heldWait?.trigger.id} FOR UPDATE`),
-  ];
   const members = runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` }));
 
-  const long = await settleQueued(db, { ...told, payload: JSON.stringify("x".repeat(600)) }, members);
-  const settled = await settleQueued(db, told, members);
+  const long = await settle(members, { ...told, payload: JSON.stringify("x".repeat(600)) });
+  const settled = await settle(members);
 
-  for (const lock of locks) await lock.release();
   expect(long).toEqual([]);
-  expect(settled.map(({ event_key }) => event_key)).toEqual(["batch:4"]);
-  expect(await db.query(sql`SELECT count(*)::int4 AS waiting FROM event_triggers WHERE status = 'waiting'`)).toEqual([
-    { waiting: 4 },
-  ]);
+  expect(settled.map(({ event_key }) => event_key)).toEqual(["batch:2"]);
+  expect(await waiting(db)).toEqual([{ event_key: "batch:0" }, { event_key: "batch:1" }]);
+});
+
+const obstacles: Readonly<Record<string, (runId: string, triggerId: string) => Statement>> = {
+  "whose run somebody holds": (run) => sql`SELECT 1 FROM runs WHERE id = ${run} FOR UPDATE`,
+  "that somebody holds": (_run, trigger) => sql`SELECT 1 FROM event_triggers WHERE id = ${trigger} FOR UPDATE`,
+};
+
+test.each(Object.entries(obstacles))(
+  "R1 R7 one wait %s leaves all to the statement for each, unchanged",
+  async (_, lock) => {
+    const { strait, runs, settle } = await givenWaits({}, {}, {});
+    const { db } = strait;
+    const [, held] = runs;
+    const holder = await hold(strait, lock(held?.id ?? "", held?.trigger.id ?? ""));
+    const members = runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` }));
+
+    const settled = await settle(members);
+    await holder.release();
+    const afterwards = await settle(members);
+
+    expect(settled).toEqual([]);
+    expect(afterwards).toHaveLength(3);
+    expect(await waiting(db)).toEqual([]);
+    expect(await db.query(sql`SELECT id FROM events ORDER BY id`)).toEqual(
+      members.map(({ event_id }) => ({ id: event_id })),
+    );
+  },
+);
+
+test("R1 R7 one run that has not parked itself leaves all to the statement for each, with the limits of the transaction", async () => {
+  const { strait, runs, told } = await givenWaits({}, {});
+  const { db } = strait;
+  await db.query(sql`UPDATE runs SET status = 'executing', lease_id = 1 WHERE id = ${runs[1]?.id}`);
+  const members = runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` }));
+
+  const { settled, limit } = await db.transaction(async (tx) => {
+    const settled = await settleQueued(tx, told, members);
+    return { settled, limit: await tx.query(sql`SELECT current_setting('lock_timeout') AS value`) };
+  });
+
+  expect(settled).toEqual([]);
+  expect(limit).toEqual([{ value: "0" }]);
+  expect(await waiting(db)).toHaveLength(2);
+  expect(await db.query(sql`SELECT 1 FROM events UNION ALL SELECT 1 FROM run_queue`)).toEqual([]);
 });
 
 test("R1 R4 a deadline that is changed after the statement has begun, and before it has the lock, ends with the wait", async () => {
-  const { strait, runs, told } = await givenWaits({});
+  const { strait, runs, settle } = await givenWaits({});
   const { db } = strait;
   const [wait] = runs.map(({ trigger }) => trigger);
   // The clock is read for each row, before its lock: whoever waits for it has begun.
+  await db.query(sql`CREATE TABLE gate (is_open boolean)`);
   await db.query(sql`
     CREATE OR REPLACE FUNCTION strait_now() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
-    BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN statement_timestamp(); END $$`);
-  const gate = await hold(strait, sql`SELECT pg_advisory_xact_lock(4711)`);
+    BEGIN
+      WHILE NOT EXISTS (SELECT FROM gate) LOOP PERFORM pg_sleep(0.01); END LOOP;
+      RETURN statement_timestamp();
+    END $$`);
 
-  const settling = settleQueued(db, told, [{ id: wait.id, event_id: "evt_1" }]);
-  await eventually(async () => (await blockedSessions(strait)) >= 1);
+  const settling = settle([{ id: wait.id, event_id: "evt_1" }]);
+  await eventually(async () => {
+    const looping = await db.query(
+      sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
+    );
+    return looping.length > 0;
+  });
   await db.query(sql`
     UPDATE event_triggers SET expires_at = expires_at + interval '1 hour', closes_at = closes_at + interval '1 hour',
       change_seq = change_seq + 1 WHERE id = ${wait.id}`);
-  await gate.release();
+  await db.query(sql`INSERT INTO gate VALUES (true)`);
 
   expect(await settling).toMatchObject([{ id: wait.id, status: "received" }]);
   expect(await db.query(sql`SELECT status FROM runs`)).toEqual([{ status: "queued" }]);

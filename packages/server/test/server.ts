@@ -6,7 +6,7 @@ import { createLog } from "../src/log.ts";
 import { insertKey } from "../src/service/api-keys.ts";
 import { SERVER } from "../src/service/context.ts";
 import { createProject } from "../src/service/create-project.ts";
-import type { Queryable } from "../src/store/sql.ts";
+import type { Database } from "../src/store/database.ts";
 import { advanceClock } from "./clock.ts";
 import { freshDatabase } from "./database.ts";
 
@@ -35,7 +35,7 @@ export interface RequestOptions {
 
 export interface TestServer {
   readonly server: Server;
-  readonly db: Queryable;
+  readonly db: Database;
   readonly databaseUrl: string;
   readonly projectId: string;
   readonly apiKey: string;

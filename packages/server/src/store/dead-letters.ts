@@ -1,4 +1,5 @@
 import type { DeadLetter, DeadLetterReason } from "@strait/contract";
+import { UNDELIVERED } from "./events.ts";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
 import { type Queryable, sql } from "./sql.ts";
 
@@ -40,7 +41,7 @@ export async function find(db: Queryable, owner: Owner, id: string): Promise<Dea
   const [letter] = await db.query<DeadLetter>(sql`
     SELECT ${columns} FROM events
     WHERE project_id = ${owner.project_id} AND environment_id = ${owner.environment_id} AND id = ${id}
-      AND dead_letter_status IS NOT NULL`);
+      AND ${UNDELIVERED} AND dead_letter_status IS NOT NULL`);
   return letter;
 }
 
@@ -54,7 +55,7 @@ export async function lockOpen(tx: Queryable, owner: Owner, id: string): Promise
   const [letter] = await tx.query<OpenLetter>(sql`
     SELECT payload FROM events
     WHERE project_id = ${owner.project_id} AND environment_id = ${owner.environment_id} AND id = ${id}
-      AND dead_letter_status || '' = 'open'
+      AND ${UNDELIVERED} AND dead_letter_status || '' = 'open'
     FOR NO KEY UPDATE`);
   return letter;
 }
@@ -70,7 +71,7 @@ export async function close(
     UPDATE events SET dead_letter_status = ${handled.status}, handled_at = strait_now(), handled_by = ${handled.actor},
       retargeted_event_id = ${handled.event_id}
     WHERE project_id = ${owner.project_id} AND environment_id = ${owner.environment_id} AND id = ${id}
-      AND dead_letter_status || '' = 'open'
+      AND ${UNDELIVERED} AND dead_letter_status || '' = 'open'
     RETURNING ${columns}`);
   return letter;
 }

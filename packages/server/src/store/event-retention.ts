@@ -1,9 +1,11 @@
+import { UNDELIVERED } from "./events.ts";
 import { type Queryable, sql } from "./sql.ts";
 
 const olderThan = (secs: number) => sql`strait_now() - ${secs}::float8 * interval '1 second'`;
 
 /**
  * Deletes events that met no trigger, or whose trigger is gone: at most `limit`, those that somebody has at hand left out.
+ * What was delivered goes with its trigger.
  * A dead letter's age counts from when it became one, or was handled.
  *
  * @param endId - No event that is old enough has a larger id.
@@ -20,7 +22,7 @@ export async function removeEvents(
     WITH gone AS (
       DELETE FROM events WHERE ctid = ANY(ARRAY(
         SELECT e.ctid FROM events e
-        WHERE e.project_id = ${projectId} AND e.id < ${endId} AND e.disposition <> 'buffered'
+        WHERE e.project_id = ${projectId} AND e.id < ${endId} AND ${UNDELIVERED} AND e.disposition <> 'buffered'
           AND coalesce(e.handled_at, e.dead_lettered_at, e.created_at) < ${olderThan(secs)}
           AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = e.project_id AND t.id = e.trigger_id)
         ORDER BY e.id LIMIT ${limit} FOR UPDATE SKIP LOCKED))

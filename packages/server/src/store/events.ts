@@ -133,11 +133,15 @@ export function bufferedAfter(
     ORDER BY id ${orders[pick]} LIMIT ${limit}`);
 }
 
+/** How the index of events by id has it: those that are delivered are found by their keys alone. */
+export const UNDELIVERED = sql`disposition <> 'delivered'`;
+
 /** Locks a buffered event; false when it has expired meanwhile. */
 export async function lockBuffered(tx: Queryable, projectId: string, id: string): Promise<boolean> {
   const rows = await tx.query(sql`
     SELECT 1 FROM events
-    WHERE project_id = ${projectId} AND id = ${id} AND disposition || '' = 'buffered' AND expires_at > strait_now()
+    WHERE project_id = ${projectId} AND id = ${id} AND ${UNDELIVERED} AND disposition || '' = 'buffered'
+      AND expires_at > strait_now()
     FOR NO KEY UPDATE`);
   return rows.length > 0;
 }
@@ -159,7 +163,7 @@ export async function rejectBuffered(
       expires_at = NULL, issues = i.issues, dead_letter_reason = 'payload_mismatch', dead_letter_status = 'open',
       dead_lettered_at = strait_now()
     FROM ${records("i", { id: "text", issues: "json" }, rows)}
-    WHERE e.project_id = ${trigger.project_id} AND e.id = i.id AND e.disposition || '' = 'buffered'`);
+    WHERE e.project_id = ${trigger.project_id} AND e.id = i.id AND ${UNDELIVERED} AND e.disposition || '' = 'buffered'`);
 }
 
 export interface RecordedEvent {
@@ -173,14 +177,14 @@ export interface RecordedEvent {
 /** Which of the events stand already: asked after a broken connection, when nobody knows what was committed. */
 export function findRecorded(
   tx: Queryable,
-  sends: readonly { readonly project_id: string; readonly event_id: string }[],
+  sends: readonly (EventKey & { readonly event_id: string })[],
 ): Promise<RecordedEvent[]> {
   return tx.query<RecordedEvent>(sql`
     SELECT e.id, e.trigger_id, e.disposition, e.expires_at, e.issues
     FROM ${records(
       "i",
-      { project_id: "text", event_id: "text" },
-      sends.map(({ project_id, event_id }) => ({ project_id, event_id })),
+      { ...eventKeyTypes, id: "text" },
+      sends.map((send) => ({ ...keyIn(send), id: send.event_id })),
     )}
-    JOIN events e ON e.project_id = i.project_id AND e.id = i.event_id`);
+    JOIN events e USING (project_id, environment_id, event_key, id)`);
 }

@@ -1,8 +1,9 @@
 import { runMoves, triggerMoves } from "@strait/core";
 import { resumeReasons } from "../domain/wait-effect.ts";
+import { isLockTimeout, type Transaction } from "./database.ts";
 import { isInline, savesCheckpoint } from "./run-moves.ts";
 import type { SettledTrigger } from "./settlements.ts";
-import { type Queryable, records, sql } from "./sql.ts";
+import { records, sql } from "./sql.ts";
 import { columns } from "./triggers.ts";
 
 /** What all members of a prefix send are told. */
@@ -22,49 +23,64 @@ export interface PrefixMember {
   readonly event_id: string;
 }
 
+/** How long a lock is waited for: nearly all are free, and who holds one may wait for one of ours. */
+const LOCK_TIMEOUT_MS = 50;
+
 /**
  * Does what `settleAlone` does, for the waits that most prefixes have: those of runs that are free and go on through the
- * queue, and tell nobody else. Others stay as they are. The updates find their rows by key, though their places are known
- * from the locks: a row that somebody changed meanwhile has another place than the one that this statement may see.
+ * queue, and tell nobody else. Others stay as they are.
+ *
+ * To look whether rows are free costs as much as to change them. So this changes them, and where one is held, or a run turns
+ * out not to wait, takes everything back: then nothing is settled, and all are left to the statement for each.
  */
 export async function settleQueued(
-  db: Queryable,
+  tx: Transaction,
   event: PrefixEvent,
   members: readonly PrefixMember[],
 ): Promise<SettledTrigger[]> {
   if (members.length === 0 || !isInline(event.payload)) return [];
-  const { project_id, payload, payload_digest, actor, channel, idempotency_key } = event;
+  await tx.query(sql`SAVEPOINT before_queued`);
+  await tx.query(sql`SELECT set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`);
+  try {
+    const settled = await settleAndQueue(tx, event, members);
+    if (settled.length > 0) {
+      await tx.query(sql`RELEASE before_queued`);
+      await tx.query(sql`SET LOCAL lock_timeout TO DEFAULT`);
+      return settled;
+    }
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+  }
+  await tx.query(sql`ROLLBACK TO before_queued`);
+  return [];
+}
+
+/** Ends the waits, and moves their runs. Where fewer of these are moved it answers with nothing, and is to be taken back. */
+function settleAndQueue(
+  tx: Transaction,
+  { project_id, payload, payload_digest, actor, channel, idempotency_key }: PrefixEvent,
+  members: readonly PrefixMember[],
+): Promise<SettledTrigger[]> {
   const trigger = triggerMoves.receive;
   const run = runMoves.resume;
-  return db.query(sql`
-    WITH found AS (
-      SELECT t.id AS trigger_id, t.job_run_id, i.event_id
+  return tx.query(sql`
+    WITH settled AS (
+      UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
+        response_payload = ${payload}, sent_by = ${actor}, change_seq = t.change_seq + 1
       FROM ${records("i", { id: "text", event_id: "text" }, members)}
-      CROSS JOIN LATERAL (
-        SELECT t.id, t.job_run_id FROM event_triggers t
-        WHERE t.project_id = ${project_id} AND t.id = i.id AND t.status = ANY(${trigger.from})
-          AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
-          AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
-        FOR NO KEY UPDATE SKIP LOCKED) t),
-    owner AS (
-      SELECT f.*, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source
-      FROM found f CROSS JOIN LATERAL (
-        SELECT FROM runs r WHERE r.project_id = ${project_id} AND r.id = f.job_run_id AND r.status = ANY(${run.from})
-        FOR NO KEY UPDATE SKIP LOCKED) r),
+      WHERE t.project_id = ${project_id} AND t.id = i.id AND t.status = ANY(${trigger.from})
+        AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
+        AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
+      RETURNING t.*, i.event_id),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = ${resumeReasons.receive}, detached = false, status = ${run.to},
         heartbeat_at = NULL, started_at = NULL, change_seq = r.change_seq + 1
-      FROM owner i WHERE r.project_id = ${project_id} AND r.id = i.job_run_id AND r.status = ANY(${run.from})
-      RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id, i.trigger_id, i.event_id),
+      FROM (SELECT job_run_id, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source FROM settled) i
+      WHERE r.project_id = ${project_id} AND r.id = i.job_run_id AND r.status = ANY(${run.from})
+      RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id),
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)
       SELECT ${project_id}, priority, strait_now(), id FROM moved),
-    settled AS (
-      UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
-        response_payload = ${payload}, sent_by = ${actor}, change_seq = t.change_seq + 1
-      FROM moved g
-      WHERE t.project_id = ${project_id} AND t.id = g.trigger_id AND t.status = ANY(${trigger.from})
-      RETURNING t.*, g.event_id),
     event AS (
       INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
         payload_digest, actor, channel, idempotency_key)
@@ -76,5 +92,6 @@ export async function settleQueued(
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${trigger.to}, ${actor}, workflow_run_id FROM settled
       UNION ALL
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${run.to}, ${actor}, workflow_run_id FROM moved)
-    SELECT ${columns}, NULL AS claimed, false AS owner_pending, NULL AS disposition FROM settled t`);
+    SELECT ${columns}, NULL AS claimed, false AS owner_pending, NULL AS disposition FROM settled t
+    WHERE (SELECT count(*) FROM moved) = (SELECT count(*) FROM settled)`);
 }

@@ -1,4 +1,5 @@
 import type { EventTrigger, WaitGroupMode } from "@strait/contract";
+import { UNDELIVERED } from "./events.ts";
 import { type Queryable, records, sql } from "./sql.ts";
 import { closesAt, columns, type KeyState } from "./triggers.ts";
 
@@ -100,5 +101,5 @@ export async function statesOf(
 /** Notes that the event was the last one that its group needed. */
 export async function markDecisive(tx: Queryable, projectId: string, eventId: string): Promise<void> {
   await tx.query(sql`
-    UPDATE events SET disposition = 'delivered' WHERE project_id = ${projectId} AND id = ${eventId}`);
+    UPDATE events SET disposition = 'delivered' WHERE project_id = ${projectId} AND id = ${eventId} AND ${UNDELIVERED}`);
 }
