@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { consumerProgram, otherStyles, ourStyle, type Style } from "./consumer.ts";
+import { consumerProgram, exampleCalls, otherStyles, ourStyle, type Style } from "./consumer.ts";
 import { type EditorCosts, openEditor } from "./editor.ts";
 import type { Workshop } from "./prepare.ts";
+import { prepareTwins, type Site } from "./twins.ts";
 
-/** What a program with two calls of each operation costs a compiler, and an editor, in one round. */
+/** What a program with about 150 calls costs a compiler, and an editor, in one round. */
 export interface TypeCosts extends EditorCosts {
   readonly checkSeconds: number;
   /** By TypeScript 7. */
@@ -26,13 +27,16 @@ interface Candidate {
   readonly costs: TypeCosts[];
 }
 
-/** Gives the costs of each round. In each, all take their turn, and another one begins. */
+/**
+ * Gives the costs of each round. In each, all take their turn, and another one begins. The programs call each operation of
+ * a contract as large as the design's; for those that are named as small, each of our own, twice.
+ */
 export async function measureTypes(
   workshop: Workshop,
   rounds: number,
 ): Promise<{ readonly name: string; readonly costs: readonly TypeCosts[] }[]> {
   const edit = await openEditor(workshop, compilerOptions);
-  const candidates = writePrograms(workshop);
+  const candidates = await writePrograms(workshop);
   // An editor has opened others before.
   for (const { source, typed } of candidates) edit(source, typed);
   for (let round = 0; round < rounds; round++) {
@@ -46,22 +50,34 @@ export async function measureTypes(
   return candidates;
 }
 
-function writePrograms(workshop: Workshop): Candidate[] {
-  const folder = path.join(workshop.folder, "types");
-  mkdirSync(folder, { recursive: true });
-  const entry = path.join(workshop.ours, "dist", "index.js");
-  const styles = {
+async function writePrograms(workshop: Workshop): Promise<Candidate[]> {
+  const large = await prepareTwins(workshop);
+  const small: Site = { ...workshop, calls: [...exampleCalls, ...exampleCalls] };
+  const { redocly } = otherStyles;
+  return [
+    ...programsOf(large, { ...ourStyles(large), ...otherStyles }),
+    ...programsOf(small, { ...ourStyles(small), ...(redocly && { redocly }) }, ", small"),
+  ];
+}
+
+function ourStyles({ ours }: Site): Record<string, Style> {
+  const entry = path.join(ours, "dist", "index.js");
+  return {
     "@strait/ts": ourStyle(entry, "operationsPromise"),
     "@strait/ts, operations": ourStyle(entry, "operations"),
-    ...otherStyles,
   };
+}
+
+function programsOf(site: Site, styles: Readonly<Record<string, Style>>, suffix = ""): Candidate[] {
+  const folder = path.join(site.folder, "types");
+  mkdirSync(folder, { recursive: true });
   return Object.entries(styles).map(([name, style]) => {
     const file = name.replaceAll(/\W+/g, "-");
     const source = path.join(folder, `${file}.ts`);
-    writeFileSync(source, consumerProgram(style));
+    writeFileSync(source, consumerProgram(style, site.calls));
     const project = path.join(folder, `${file}.json`);
     writeFileSync(project, JSON.stringify({ compilerOptions, files: [`${file}.ts`] }));
-    return { name, source, project, typed: style.typed, costs: [] };
+    return { name: `${name}${suffix}`, source, project, typed: style.typed, costs: [] };
   });
 }
 

@@ -3,7 +3,7 @@ import type { Middleware } from "./middleware.ts";
 import type { AuthType } from "./runtime.ts";
 import type { AnswerValidator } from "./validation.ts";
 
-/** An API key (`strait_…`), for `/v1`. */
+/** An API key (`strait_...`), for `/v1`. */
 export interface BearerAuth {
   readonly type: "bearer";
   readonly token: string | TokenProvider;

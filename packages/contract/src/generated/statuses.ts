@@ -252,7 +252,7 @@ export const receiveStatuses = ["received", "waiting"] as const satisfies readon
 export const resumeReasons = ["event", "timeout", "canceled", "rejected", "retry", "lost"] as const satisfies readonly ResumeReason[];
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export const retryStrategies = ["exponential", "linear", "fixed", "custom"] as const satisfies readonly RetryStrategy[];

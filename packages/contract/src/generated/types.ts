@@ -97,7 +97,7 @@ export interface BufferedEvent {
   status: "buffered";
   /** @constant */
   disposition: "buffered";
-  /** The id of the event (`evt_…`). */
+  /** The id of the event (`evt_...`). */
   id: string;
   event_key: string;
   /** From this moment on the event is no longer delivered. */
@@ -136,7 +136,7 @@ export interface BulkTriggerJob {
 }
 
 export interface BulkTriggeredRuns {
-  /** Find the runs again with `GET /v1/runs?batch_id=…`. */
+  /** Find the runs again with `GET /v1/runs?batch_id=...`. */
   batch_id: string;
   /** One entry for each item, in the order of the items. */
   results: TriggeredRun[];
@@ -154,7 +154,7 @@ export interface Cancellation {
   kind: CancellationKind;
   /** Why, in the words of whoever did it. */
   reason: string | null;
-  /** Who did it, such as `apikey:key_…`, as the credentials tell. */
+  /** Who did it, such as `apikey:key_...`, as the credentials tell. */
   actor: string;
   /**
    * What a rejection gave for the code that waits. For a group whose waits cannot be enough any more it is the `WaitGroupResult`, with the cancellation of each of
@@ -329,7 +329,7 @@ export interface DeadLetter {
   issues: ErrorIssue[];
   /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
   channel: string;
-  /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+  /** Who sent it, such as `apikey:key_...` or `workflow_run:wfr_...`. */
   sent_by: string;
   sent_at: Timestamp;
   dead_lettered_at: Timestamp;
@@ -624,7 +624,7 @@ export interface EventTrigger {
   /** Called when the wait opens and when it ends. */
   notify_url: string | null;
   notify_status: NotifyStatus | null;
-  /** Who answered, such as `apikey:key_…`. */
+  /** Who answered, such as `apikey:key_...`. */
   sent_by: string | null;
   /** What an answer has to satisfy, as it was when the wait opened; null for any. */
   payload_schema: JsonSchema | null;
@@ -784,7 +784,7 @@ export interface InboxMessage {
   sequence: number;
   payload: JsonValue;
   disposition: InboxDisposition;
-  /** Who sent it, such as `apikey:key_…`. */
+  /** Who sent it, such as `apikey:key_...`. */
   sent_by: string;
   created_at: Timestamp;
 }
@@ -1111,7 +1111,7 @@ export interface RetargetDeadLetter {
 }
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export type RetryStrategy = "exponential" | "linear" | "fixed" | "custom";
@@ -1515,7 +1515,7 @@ export type TriggerType = "event" | "sleep" | "inbox" | "group";
 
 export interface TriggerWorkflow {
   /**
-   * The input, available to the steps as `{{payload.…}}`. Absent is null.
+   * The input, available to the steps as `{{payload....}}`. Absent is null.
    * @default null
    */
   payload?: JsonValue;

@@ -643,9 +643,9 @@ export interface GetV1EventsByEventKeyExplainInput extends Call {
     eventKey: EventKey;
   };
   readonly query?: {
-    /** The event to explain (`evt_…`). One that is not of this key is 404. */
+    /** The event to explain (`evt_...`). One that is not of this key is 404. */
     event_id?: Reference;
-    /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+    /** The wait to explain (`trg_...`). One that is not of this key is 404. */
     trigger_id?: Reference;
   } | undefined;
 }
@@ -1808,7 +1808,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
    */
   getV1EventsStats(input?: GetV1EventsStatsInput): Promise<EventStats>;
   /**
@@ -2393,7 +2393,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
    */
   getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<EventStats, Refused_400_401_403_404>>;
   /**

@@ -611,7 +611,7 @@ export interface paths {
     /**
      * Count event triggers
      * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
      */
     get: operations["getV1EventsStats"];
     put?: never;
@@ -1508,7 +1508,7 @@ export interface components {
       status: "buffered";
       /** @constant */
       disposition: "buffered";
-      /** The id of the event (`evt_…`). */
+      /** The id of the event (`evt_...`). */
       id: string;
       event_key: string;
       /** From this moment on the event is no longer delivered. */
@@ -1549,7 +1549,7 @@ export interface components {
       items: components["schemas"]["BulkTriggerItem"][];
     };
     BulkTriggeredRuns: {
-      /** Find the runs again with `GET /v1/runs?batch_id=…`. */
+      /** Find the runs again with `GET /v1/runs?batch_id=...`. */
       batch_id: string;
       /** One entry for each item, in the order of the items. */
       results: components["schemas"]["TriggeredRun"][];
@@ -1565,7 +1565,7 @@ export interface components {
       kind: components["schemas"]["CancellationKind"];
       /** Why, in the words of whoever did it. */
       reason: string | null;
-      /** Who did it, such as `apikey:key_…`, as the credentials tell. */
+      /** Who did it, such as `apikey:key_...`, as the credentials tell. */
       actor: string;
       /**
        * What a rejection gave for the code that waits. For a group whose waits cannot be enough any more it is the `WaitGroupResult`, with the cancellation of each of
@@ -1729,7 +1729,7 @@ export interface components {
       issues: components["schemas"]["ErrorIssue"][];
       /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
       channel: string;
-      /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+      /** Who sent it, such as `apikey:key_...` or `workflow_run:wfr_...`. */
       sent_by: string;
       sent_at: components["schemas"]["Timestamp"];
       dead_lettered_at: components["schemas"]["Timestamp"];
@@ -2019,7 +2019,7 @@ export interface components {
       /** Called when the wait opens and when it ends. */
       notify_url: string | null;
       notify_status: components["schemas"]["NotifyStatus"] | null;
-      /** Who answered, such as `apikey:key_…`. */
+      /** Who answered, such as `apikey:key_...`. */
       sent_by: string | null;
       /** What an answer has to satisfy, as it was when the wait opened; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
@@ -2165,7 +2165,7 @@ export interface components {
       sequence: number;
       payload: components["schemas"]["JsonValue"];
       disposition: components["schemas"]["InboxDisposition"];
-      /** Who sent it, such as `apikey:key_…`. */
+      /** Who sent it, such as `apikey:key_...`. */
       sent_by: string;
       created_at: components["schemas"]["Timestamp"];
     };
@@ -2489,12 +2489,12 @@ export interface components {
       ttl_secs?: number;
     };
     /**
-     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
      * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
      */
     RetryStrategy: string;
     /**
-     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
      * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
      * @enum {string}
      */
@@ -2897,7 +2897,7 @@ export interface components {
     TriggerType: string;
     TriggerWorkflow: {
       /**
-       * The input, available to the steps as `{{payload.…}}`. Absent is null.
+       * The input, available to the steps as `{{payload....}}`. Absent is null.
        * @default null
        */
       payload?: components["schemas"]["JsonValueInput"];
@@ -4878,9 +4878,9 @@ export interface operations {
   getV1EventsByEventKeyExplain: {
     parameters: {
       query?: {
-        /** The event to explain (`evt_…`). One that is not of this key is 404. */
+        /** The event to explain (`evt_...`). One that is not of this key is 404. */
         event_id?: components["schemas"]["Reference"];
-        /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+        /** The wait to explain (`trg_...`). One that is not of this key is 404. */
         trigger_id?: components["schemas"]["Reference"];
       };
       header?: never;

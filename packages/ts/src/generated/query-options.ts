@@ -203,7 +203,7 @@ export interface OnlyBearerOrInternalSecretQueryOptions {
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
    */
   getV1EventsStats(input?: QueryInput<GetV1EventsStatsInput>): Query<GetV1EventsStatsResult>;
   /**

@@ -1079,13 +1079,13 @@ export const retargetDeadLetterSchema: LazySchema<RetargetDeadLetter> = /* @__PU
 }));
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export const retryStrategySchema: LazySchema<RetryStrategy> = /* @__PURE__ */ lazy(() => z.string());
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export const retryStrategyInputSchema: LazySchema<RetryStrategyInput> = /* @__PURE__ */ lazy(() => z.enum(["exponential","linear","fixed","custom"]));
