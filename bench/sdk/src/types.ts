@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { consumerProgram, exampleCalls, otherStyles, ourStyle, type Style } from "./consumer.ts";
-import { type EditorCosts, openEditor } from "./editor.ts";
+import { type Edited, type EditorCosts, measureEditor } from "./editor.ts";
 import type { Workshop } from "./prepare.ts";
 import { prepareTwins, type Site } from "./twins.ts";
 
@@ -20,10 +20,9 @@ export interface TypeCosts extends EditorCosts {
 
 interface Candidate {
   readonly name: string;
-  /** The program, and the settings that compile it. */
-  readonly source: string;
+  readonly edited: Edited;
+  /** The settings that compile the program. */
   readonly project: string;
-  readonly typed: Style["typed"];
   readonly costs: TypeCosts[];
 }
 
@@ -35,16 +34,19 @@ export async function measureTypes(
   workshop: Workshop,
   rounds: number,
 ): Promise<{ readonly name: string; readonly costs: readonly TypeCosts[] }[]> {
-  const edit = await openEditor(workshop, compilerOptions);
   const candidates = await writePrograms(workshop);
-  // An editor has opened others before.
-  for (const { source, typed } of candidates) edit(source, typed);
+  const before = candidates.find(({ name }) => name === "openapi-fetch")?.edited;
+  if (before === undefined) throw new Error("there is no program to open first");
   for (let round = 0; round < rounds; round++) {
     for (const turn of candidates.keys()) {
       const candidate = candidates[(round + turn) % candidates.length];
       if (candidate === undefined) continue;
-      const { project, source, typed, costs } = candidate;
-      costs.push({ ...check(workshop, project), ...edit(source, typed) });
+      const { project, edited, costs } = candidate;
+      const { folder } = workshop;
+      costs.push({
+        ...check(workshop, project),
+        ...measureEditor({ folder, compilerOptions, before, measured: edited }),
+      });
     }
   }
   return candidates;
@@ -73,11 +75,11 @@ function programsOf(site: Site, styles: Readonly<Record<string, Style>>, suffix 
   mkdirSync(folder, { recursive: true });
   return Object.entries(styles).map(([name, style]) => {
     const file = name.replaceAll(/\W+/g, "-");
-    const source = path.join(folder, `${file}.ts`);
-    writeFileSync(source, consumerProgram(style, site.calls));
+    const edited: Edited = { file: path.join(folder, `${file}.ts`), typed: style.typed };
+    writeFileSync(edited.file, consumerProgram(style, site.calls));
     const project = path.join(folder, `${file}.json`);
     writeFileSync(project, JSON.stringify({ compilerOptions, files: [`${file}.ts`] }));
-    return { name: `${name}${suffix}`, source, project, typed: style.typed, costs: [] };
+    return { name: `${name}${suffix}`, edited, project, costs: [] };
   });
 }
 
