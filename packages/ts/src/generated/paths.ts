@@ -156,151 +156,22 @@ import type {
 /** How a call is refused. */
 export interface Refusal extends JsonAnswer<ErrorResponse> {}
 
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_409_413_415_422_429_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  409: Refusal;
-  413: Refusal;
-  415: Refusal;
-  422: Refusal;
-  429: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_409_413_415_422_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  409: Refusal;
-  413: Refusal;
-  415: Refusal;
-  422: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_409_413_415_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  409: Refusal;
-  413: Refusal;
-  415: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_409_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  409: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_413_415_422_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  413: Refusal;
-  415: Refusal;
-  422: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_429_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  429: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_404_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  404: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_403_500_503 {
-  400: Refusal;
-  401: Refusal;
-  403: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_404_413_415_500_503 {
-  400: Refusal;
-  401: Refusal;
-  404: Refusal;
-  413: Refusal;
-  415: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_404_500_503 {
-  400: Refusal;
-  401: Refusal;
-  404: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_409_413_415_422_500_503 {
-  400: Refusal;
-  401: Refusal;
-  409: Refusal;
-  413: Refusal;
-  415: Refusal;
-  422: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_400_401_500_503 {
-  400: Refusal;
-  401: Refusal;
-  500: Refusal;
-  503: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_500 {
-  500: Refusal;
-}
-
-/** Refusals with these statuses. */
-export interface Refusals_500_503 {
-  500: Refusal;
-  503: Refusal;
+/** How calls are refused, by the statuses that they may be refused with. */
+export interface Refusals {
+  "400_401_403_404_409_413_415_422_429_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_409_413_415_422_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_409_413_415_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_409_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_413_415_422_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_429_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_404_413_415_500_503": { 400: Refusal; 401: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_404_500_503": { 400: Refusal; 401: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_409_413_415_422_500_503": { 400: Refusal; 401: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_500_503": { 400: Refusal; 401: Refusal; 500: Refusal; 503: Refusal };
+  "500": { 500: Refusal };
+  "500_503": { 500: Refusal; 503: Refusal };
 }
 
 /** What may go along as a header. */
@@ -326,337 +197,337 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1ApiKeysInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<ApiKeyPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<ApiKeyPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateApiKey>;
-      responses: Refusals_400_401_403_404_413_415_422_500_503 & { 201: JsonAnswer<CreatedApiKey> };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 201: JsonAnswer<CreatedApiKey> };
     };
   };
   "/v1/api-keys/{keyID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1ApiKeysByKeyIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<ApiKey> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<ApiKey> };
     };
   };
   "/v1/api-keys/{keyID}/rotate": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1ApiKeysByKeyIDRotateInput["pathParams"]; cookie?: never };
       requestBody?: Content<RotateApiKey>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<CreatedApiKey> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<CreatedApiKey> };
     };
   };
   "/v1/audit-events": {
     get: {
       parameters: { query?: NonNullable<GetV1AuditEventsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<AuditEventPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<AuditEventPage> };
     };
   };
   "/v1/event-dead-letters": {
     get: {
       parameters: { query?: NonNullable<GetV1EventDeadLettersInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<DeadLetterPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<DeadLetterPage> };
     };
   };
   "/v1/event-dead-letters/{eventID}/discard": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDDiscardInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<DeadLetter> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<DeadLetter> };
     };
   };
   "/v1/event-dead-letters/{eventID}/retarget": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDRetargetInput["pathParams"]; cookie?: never };
       requestBody: Content<RetargetDeadLetter>;
-      responses: Refusals_400_401_403_404_409_413_415_422_429_500_503 & { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent> };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent> };
     };
   };
   "/v1/events": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<EventTriggerPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventTriggerPage> };
     };
   };
   "/v1/events/prefix/{prefix}/send": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsPrefixByPrefixSendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendPrefix>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<SentPrefix | PrefixDryRun> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<SentPrefix | PrefixDryRun> };
     };
   };
   "/v1/events/purge": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<PurgeEvents>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<PurgedEvents> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<PurgedEvents> };
     };
   };
   "/v1/events/stats": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsStatsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<EventStats> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventStats> };
     };
   };
   "/v1/events/{eventKey}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1EventsByEventKeyInput["query"]>; header?: never; path: DeleteV1EventsByEventKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_500_503 & { 200: JsonAnswer<EventTrigger> };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 200: JsonAnswer<EventTrigger> };
     };
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyInput["query"]>; header?: never; path: GetV1EventsByEventKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<EventTrigger> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventTrigger> };
     };
   };
   "/v1/events/{eventKey}/explain": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyExplainInput["query"]>; header?: never; path: GetV1EventsByEventKeyExplainInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<EventExplanation> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventExplanation> };
     };
   };
   "/v1/events/{eventKey}/extend": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeyExtendInput["pathParams"]; cookie?: never };
       requestBody: Content<ExtendEvent>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<EventTrigger> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<EventTrigger> };
     };
   };
   "/v1/events/{eventKey}/reject": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeyRejectInput["pathParams"]; cookie?: never };
       requestBody: Content<RejectEvent>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<SentEvent> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<SentEvent> };
     };
   };
   "/v1/events/{eventKey}/send": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeySendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendEvent>;
-      responses: Refusals_400_401_403_404_409_413_415_422_429_500_503 & { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent> };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent> };
     };
   };
   "/v1/events/{eventKey}/sends": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeySendsInput["query"]>; header?: never; path: GetV1EventsByEventKeySendsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<EventRecordPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventRecordPage> };
     };
   };
   "/v1/events/{eventKey}/stream": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyStreamInput["query"]>; header?: LastEventIDHeaders; path: GetV1EventsByEventKeyStreamInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_429_500_503 & { 200: EventStreamAnswer; 204: NoContentAnswer };
+      responses: Refusals["400_401_403_404_429_500_503"] & { 200: EventStreamAnswer; 204: NoContentAnswer };
     };
   };
   "/v1/jobs": {
     get: {
       parameters: { query?: NonNullable<GetV1JobsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<JobPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<JobPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateJob>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<Job> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<Job> };
     };
   };
   "/v1/jobs/{jobID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_500_503 & { 204: NoContentAnswer };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 204: NoContentAnswer };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<Job> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Job> };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: Content<UpdateJob>;
-      responses: Refusals_400_401_403_404_409_413_415_500_503 & { 200: JsonAnswer<Job> };
+      responses: Refusals["400_401_403_404_409_413_415_500_503"] & { 200: JsonAnswer<Job> };
     };
   };
   "/v1/jobs/{jobID}/trigger": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerJob>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun> };
     };
   };
   "/v1/jobs/{jobID}/trigger/bulk": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerBulkInput["pathParams"]; cookie?: never };
       requestBody: Content<BulkTriggerJob>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<BulkTriggeredRuns> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<BulkTriggeredRuns> };
     };
   };
   "/v1/runs": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<RunPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<RunPage> };
     };
   };
   "/v1/runs/{runID}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1RunsByRunIDInput["query"]>; header?: never; path: DeleteV1RunsByRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_500_503 & { 200: JsonAnswer<Run> };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 200: JsonAnswer<Run> };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1RunsByRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<Run> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/v1/runs/{runID}/events": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDEventsInput["query"]>; header?: never; path: GetV1RunsByRunIDEventsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<RunEventPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<RunEventPage> };
     };
   };
   "/v1/runs/{runID}/inbox": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDInboxInput["query"]>; header?: never; path: GetV1RunsByRunIDInboxInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<InboxPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<InboxPage> };
     };
   };
   "/v1/runs/{runID}/inbox/{name}": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1RunsByRunIDInboxByNameInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendMessage>;
-      responses: Refusals_400_401_403_404_409_413_415_422_429_500_503 & { 200: JsonAnswer<InboxMessage>; 202: JsonAnswer<InboxMessage> };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<InboxMessage>; 202: JsonAnswer<InboxMessage> };
     };
   };
   "/v1/runs/{runID}/stream": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDStreamInput["query"]>; header?: LastEventIDHeaders; path: GetV1RunsByRunIDStreamInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_429_500_503 & { 200: EventStreamAnswer; 204: NoContentAnswer };
+      responses: Refusals["400_401_403_404_429_500_503"] & { 200: EventStreamAnswer; 204: NoContentAnswer };
     };
   };
   "/v1/stream-tokens": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateStreamToken>;
-      responses: Refusals_400_401_403_404_413_415_422_500_503 & { 201: JsonAnswer<StreamToken> };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 201: JsonAnswer<StreamToken> };
     };
   };
   "/v1/webhooks/deliveries": {
     get: {
       parameters: { query?: NonNullable<GetV1WebhooksDeliveriesInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<WebhookDeliveryPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WebhookDeliveryPage> };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}": {
     get: {
       parameters: { query?: never; header?: never; path: GetV1WebhooksDeliveriesByDeliveryIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<WebhookDelivery> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WebhookDelivery> };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/replay": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDReplayInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_413_415_422_500_503 & { 201: JsonAnswer<WebhookDelivery> };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 201: JsonAnswer<WebhookDelivery> };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/retry": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDRetryInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<WebhookDelivery> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<WebhookDelivery> };
     };
   };
   "/v1/workflow-runs": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<WorkflowRunPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WorkflowRunPage> };
     };
   };
   "/v1/workflow-runs/{workflowRunID}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1WorkflowRunsByWorkflowRunIDInput["query"]>; header?: never; path: DeleteV1WorkflowRunsByWorkflowRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_500_503 & { 200: JsonAnswer<WorkflowRun> };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 200: JsonAnswer<WorkflowRun> };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1WorkflowRunsByWorkflowRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<WorkflowRun> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WorkflowRun> };
     };
   };
   "/v1/workflow-runs/{workflowRunID}/steps": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsByWorkflowRunIDStepsInput["query"]>; header?: never; path: GetV1WorkflowRunsByWorkflowRunIDStepsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<StepRunPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<StepRunPage> };
     };
   };
   "/v1/workflow-runs/{workflowRunID}/stream": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsByWorkflowRunIDStreamInput["query"]>; header?: LastEventIDHeaders; path: GetV1WorkflowRunsByWorkflowRunIDStreamInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_429_500_503 & { 200: EventStreamAnswer; 204: NoContentAnswer };
+      responses: Refusals["400_401_403_404_429_500_503"] & { 200: EventStreamAnswer; 204: NoContentAnswer };
     };
   };
   "/v1/workflows": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<WorkflowPage> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WorkflowPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateWorkflow>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<Workflow> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<Workflow> };
     };
   };
   "/v1/workflows/{workflowID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_500_503 & { 204: NoContentAnswer };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 204: NoContentAnswer };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<Workflow> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Workflow> };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: Content<UpdateWorkflow>;
-      responses: Refusals_400_401_403_404_409_413_415_500_503 & { 200: JsonAnswer<Workflow> };
+      responses: Refusals["400_401_403_404_409_413_415_500_503"] & { 200: JsonAnswer<Workflow> };
     };
   };
   "/v1/workflows/{workflowID}/dry-run": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDDryRunInput["pathParams"]; cookie?: never };
       requestBody?: Content<DryRunWorkflow>;
-      responses: Refusals_400_401_403_404_413_415_422_500_503 & { 200: JsonAnswer<WorkflowDryRun> };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 200: JsonAnswer<WorkflowDryRun> };
     };
   };
   "/v1/workflows/{workflowID}/trigger": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerWorkflow>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<WorkflowRun> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<WorkflowRun> };
     };
   };
 }
@@ -667,24 +538,24 @@ export interface OnlyInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1ProjectsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_500_503 & { 200: JsonAnswer<ProjectPage> };
+      responses: Refusals["400_401_500_503"] & { 200: JsonAnswer<ProjectPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateProject>;
-      responses: Refusals_400_401_409_413_415_422_500_503 & { 201: JsonAnswer<Project> };
+      responses: Refusals["400_401_409_413_415_422_500_503"] & { 201: JsonAnswer<Project> };
     };
   };
   "/v1/projects/{projectID}": {
     get: {
       parameters: { query?: never; header?: never; path: GetV1ProjectsByProjectIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_404_500_503 & { 200: JsonAnswer<Project> };
+      responses: Refusals["400_401_404_500_503"] & { 200: JsonAnswer<Project> };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1ProjectsByProjectIDInput["pathParams"]; cookie?: never };
       requestBody: Content<UpdateProject>;
-      responses: Refusals_400_401_404_413_415_500_503 & { 200: JsonAnswer<Project> };
+      responses: Refusals["400_401_404_413_415_500_503"] & { 200: JsonAnswer<Project> };
     };
   };
 }
@@ -695,113 +566,113 @@ export interface OnlyRunTokenPaths {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDAnnotateInput["pathParams"]; cookie?: never };
       requestBody: Content<AnnotateRun>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<Run> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/sdk/v1/runs/{runID}/checkpoint": {
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<Checkpoint> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Checkpoint> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody: Content<SaveCheckpoint>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<Checkpoint> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<Checkpoint> };
     };
   };
   "/sdk/v1/runs/{runID}/complete": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCompleteInput["pathParams"]; cookie?: never };
       requestBody?: Content<CompleteRun>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<Run> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/sdk/v1/runs/{runID}/fail": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDFailInput["pathParams"]; cookie?: never };
       requestBody: Content<FailRun>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<Run> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/sdk/v1/runs/{runID}/heartbeat": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDHeartbeatInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 200: JsonAnswer<Heartbeat> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Heartbeat> };
     };
   };
   "/sdk/v1/runs/{runID}/inbox/receive": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDInboxReceiveInput["pathParams"]; cookie?: never };
       requestBody?: Content<ReceiveMessages>;
-      responses: Refusals_400_401_403_404_409_413_415_422_429_500_503 & { 200: JsonAnswer<ReceivedMessages> };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<ReceivedMessages> };
     };
   };
   "/sdk/v1/runs/{runID}/log": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDLogInput["pathParams"]; cookie?: never };
       requestBody: Content<LogRun>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<RunEvent> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunEvent> };
     };
   };
   "/sdk/v1/runs/{runID}/output": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDOutputInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunOutput>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<RunOutput> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunOutput> };
     };
   };
   "/sdk/v1/runs/{runID}/payload": {
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDPayloadInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<JsonValue> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<JsonValue> };
     };
   };
   "/sdk/v1/runs/{runID}/progress": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDProgressInput["pathParams"]; cookie?: never };
       requestBody: Content<ReportProgress>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<RunEvent> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunEvent> };
     };
   };
   "/sdk/v1/runs/{runID}/state": {
     get: {
       parameters: { query?: NonNullable<GetSdkV1RunsByRunIDStateInput["query"]>; header?: never; path: GetSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_500_503 & { 200: JsonAnswer<RunStatePage> };
+      responses: Refusals["400_401_403_500_503"] & { 200: JsonAnswer<RunStatePage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunState>;
-      responses: Refusals_400_401_403_404_409_413_415_422_500_503 & { 201: JsonAnswer<RunState> };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunState> };
     };
   };
   "/sdk/v1/runs/{runID}/state/{key}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteSdkV1RunsByRunIDStateByKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_409_500_503 & { 204: NoContentAnswer };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 204: NoContentAnswer };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDStateByKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: Refusals_400_401_403_404_500_503 & { 200: JsonAnswer<RunState> };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<RunState> };
     };
   };
   "/sdk/v1/runs/{runID}/wait-for-event": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventInput["pathParams"]; cookie?: never };
       requestBody: Content<WaitForEvent>;
-      responses: Refusals_400_401_403_404_409_413_415_422_429_500_503 & { 200: JsonAnswer<OpenedEventTrigger> };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<OpenedEventTrigger> };
     };
   };
   "/sdk/v1/runs/{runID}/wait-for-events": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventsInput["pathParams"]; cookie?: never };
       requestBody: Content<WaitForEvents>;
-      responses: Refusals_400_401_403_404_409_413_415_422_429_500_503 & { 200: JsonAnswer<OpenedWaitGroup> };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<OpenedWaitGroup> };
     };
   };
 }
@@ -812,14 +683,14 @@ export interface PublicPaths {
     get: {
       parameters: { query?: never; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_500 & { 200: JsonAnswer<Health> };
+      responses: Refusals["500"] & { 200: JsonAnswer<Health> };
     };
   };
   "/health/ready": {
     get: {
       parameters: { query?: never; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: Refusals_500_503 & { 200: JsonAnswer<Readiness> };
+      responses: Refusals["500_503"] & { 200: JsonAnswer<Readiness> };
     };
   };
 }
