@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
 import { historyOf, startQuiet } from "./given.ts";
 import type { TestServer } from "./server.ts";
-import { hold, type StagedRun, send, startStage, waitForEvent } from "./stage.ts";
+import { hold, type Stage, type StagedRun, send, startStage, waitForEvent } from "./stage.ts";
 import { recordStatements } from "./statements.ts";
 
 /** Says of a run that a wait of its has ended, as only the statement that ends it may. */
@@ -13,13 +13,13 @@ async function claimEnded(strait: TestServer, runId: string, triggerIds: readonl
 }
 
 /** A run that has received `{ first: true }` on a first key, and now waits on a second one. */
-async function onItsSecondWait(strait: TestServer): Promise<{ run: StagedRun; ended: string }> {
+async function onItsSecondWait(strait: TestServer): Promise<{ stage: Stage; run: StagedRun; ended: string }> {
   const stage = await startStage(strait);
   const run = await stage.parked("first");
   await send(strait, "first", { first: true });
   const { runToken } = await run.dispatch(2);
   expect((await waitForEvent(strait, { id: run.id, token: runToken }, "second")).body.status).toBe("waiting");
-  return { run, ended: run.trigger.id };
+  return { stage, run, ended: run.trigger.id };
 }
 
 const checkpointOf = async (run: StagedRun, n: number) =>
@@ -45,17 +45,19 @@ describe("a wake row that is not true", () => {
 
   test("X1 K3 beside a true one says nothing: the run is told how its own wait ended", async () => {
     const strait = await startQuiet();
-    const { run, ended } = await onItsSecondWait(strait);
+    const { stage, run, ended } = await onItsSecondWait(strait);
+    const other = await stage.parked("other");
     const lock = await hold(strait, sql`SELECT FROM runs WHERE id = ${run.id} FOR UPDATE`);
-    await claimEnded(strait, run.id, [ended]);
     await send(strait, "second", { second: true });
+    await send(strait, "other", { other: true });
+    await claimEnded(strait, run.id, [ended, other.trigger.id]);
     const rows = await rowsLeft(strait);
     await lock.release();
 
     await strait.tick("wake-owners");
     await strait.tick("dispatch-runs");
 
-    expect(rows).toHaveLength(2);
+    expect(rows).toHaveLength(3);
     expect(await checkpointOf(run, 3)).toEqual({ second: true });
     expect(await rowsLeft(strait)).toEqual([]);
   });
