@@ -1151,6 +1151,7 @@ export interface RunEvent {
   sequence: number;
   type: RunEventType;
   level: LogLevel;
+  /** What the code says; of a status, why, where that is known. */
   message: string | null;
   data: JsonValue;
   created_at: Timestamp;
@@ -1253,7 +1254,10 @@ export interface RunSummary {
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
   heartbeat_at: Timestamp | null;
-  /** When the next attempt may start. */
+  /**
+   * When the next attempt may start; of a run that was put off because the last calls to its endpoint have all failed, when it is dispatched again: the
+   * log of the run says so.
+   */
   next_retry_at: Timestamp | null;
   /** When the run expires if it has not started. */
   expires_at: Timestamp | null;

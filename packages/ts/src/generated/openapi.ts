@@ -2534,6 +2534,7 @@ export interface components {
       sequence: number;
       type: components["schemas"]["RunEventType"];
       level: components["schemas"]["LogLevel"];
+      /** What the code says; of a status, why, where that is known. */
       message: string | null;
       data: components["schemas"]["JsonValue"];
       created_at: components["schemas"]["Timestamp"];
@@ -2632,7 +2633,10 @@ export interface components {
       started_at: components["schemas"]["Timestamp"] | null;
       finished_at: components["schemas"]["Timestamp"] | null;
       heartbeat_at: components["schemas"]["Timestamp"] | null;
-      /** When the next attempt may start. */
+      /**
+       * When the next attempt may start; of a run that was put off because the last calls to its endpoint have all failed, when it is dispatched again: the
+       * log of the run says so.
+       */
       next_retry_at: components["schemas"]["Timestamp"] | null;
       /** When the run expires if it has not started. */
       expires_at: components["schemas"]["Timestamp"] | null;
