@@ -51,15 +51,20 @@ export interface ApiKeyPage {
   has_more: HasMore;
 }
 
-/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
-export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay";
+/**
+ * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+ * for what was not done: a request that was answered 403. New ones may come.
+ */
+export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "operation.refuse";
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
 export type AuditChannel = "api" | "server";
 
 /**
  * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
- * of their own, `EventRecord`.
+ * of their own, `EventRecord`. The act `operation.refuse` is a request that was answered 403, since its credentials are good but not for that: of one caller
+ * and operation the first is told at once, and those that follow within a minute as one, with their number. When a server is killed it may not have told
+ * of the last minute's repetitions.
  */
 export interface AuditEvent {
   id: string;
@@ -68,11 +73,15 @@ export interface AuditEvent {
   channel: AuditChannel;
   action: AuditAction;
   resource_type: AuditResourceType;
-  /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+  /** What it was done to, by its id; of a refusal the id of the operation, such as `postV1Jobs`. */
   resource_id: string;
   /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
   request_id: string | null;
-  /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+  /**
+   * What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. Of a refusal:
+   * `missing_scope` (null where no scope would help, as with the token of another run), `path` (the path parameters of the latest) and `count` (how many
+   * refusals it stands for).
+   */
   details: {
     [key: string]: unknown;
   };
@@ -85,8 +94,8 @@ export interface AuditEventPage {
   has_more: HasMore;
 }
 
-/** What it was done to. New ones may come. */
-export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery";
+/** What it was done to; an operation is what somebody was refused. New ones may come. */
+export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "operation";
 
 /** How the server knows who it was; null where it acted by itself. */
 export type AuthenticationKind = "api_key" | "internal_secret" | "run_token";
@@ -1142,6 +1151,7 @@ export interface RunEvent {
   sequence: number;
   type: RunEventType;
   level: LogLevel;
+  /** What the code says; of a status, why, where that is known. */
   message: string | null;
   data: JsonValue;
   created_at: Timestamp;
@@ -1244,7 +1254,10 @@ export interface RunSummary {
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
   heartbeat_at: Timestamp | null;
-  /** When the next attempt may start. */
+  /**
+   * When the next attempt may start; of a run that was put off because the last calls to its endpoint have all failed, when it is dispatched again: the
+   * log of the run says so.
+   */
   next_retry_at: Timestamp | null;
   /** When the run expires if it has not started. */
   expires_at: Timestamp | null;

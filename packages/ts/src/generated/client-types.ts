@@ -1762,7 +1762,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<AuditEventPage>;
   /**
@@ -2347,7 +2348,8 @@ export interface OnlyBearerOrInternalSecretOperations {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<AuditEventPage, Refused_400_401_403_404>>;
   /**
@@ -2938,7 +2940,8 @@ export interface OnlyBearerOrInternalSecretPagination {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: GetV1AuditEventsInput, options?: PaginateOptions): Paginator<GetV1AuditEventsResult["data"][number], GetV1AuditEventsResult>;
   /**

@@ -452,7 +452,8 @@ export interface paths {
     };
     /**
      * List audit events
-     * Who has done what in this project, newest first. Filters are combined with "and".
+     * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+     * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
      */
     get: operations["getV1AuditEvents"];
     put?: never;
@@ -1458,18 +1459,24 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
-    /** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+    /**
+     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+     * for what was not done: a request that was answered 403. New ones may come.
+     */
     AuditAction: string;
     /**
-     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come.
+     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+     * for what was not done: a request that was answered 403. New ones may come.
      * @enum {string}
      */
-    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay";
+    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "operation.refuse";
     /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
     AuditChannel: string;
     /**
      * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
-     * of their own, `EventRecord`.
+     * of their own, `EventRecord`. The act `operation.refuse` is a request that was answered 403, since its credentials are good but not for that: of one caller
+     * and operation the first is told at once, and those that follow within a minute as one, with their number. When a server is killed it may not have told
+     * of the last minute's repetitions.
      */
     AuditEvent: {
       id: string;
@@ -1478,11 +1485,15 @@ export interface components {
       channel: components["schemas"]["AuditChannel"];
       action: components["schemas"]["AuditAction"];
       resource_type: components["schemas"]["AuditResourceType"];
-      /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+      /** What it was done to, by its id; of a refusal the id of the operation, such as `postV1Jobs`. */
       resource_id: string;
       /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
       request_id: string | null;
-      /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+      /**
+       * What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. Of a refusal:
+       * `missing_scope` (null where no scope would help, as with the token of another run), `path` (the path parameters of the latest) and `count` (how many
+       * refusals it stands for).
+       */
       details: {
         [key: string]: components["schemas"]["JsonValue"];
       };
@@ -1493,13 +1504,13 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
-    /** What it was done to. New ones may come. */
+    /** What it was done to; an operation is what somebody was refused. New ones may come. */
     AuditResourceType: string;
     /**
-     * What it was done to. New ones may come.
+     * What it was done to; an operation is what somebody was refused. New ones may come.
      * @enum {string}
      */
-    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery";
+    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "operation";
     /** How the server knows who it was; null where it acted by itself. */
     AuthenticationKind: string;
     /** An event that is kept until a wait asks for it. */
@@ -2523,6 +2534,7 @@ export interface components {
       sequence: number;
       type: components["schemas"]["RunEventType"];
       level: components["schemas"]["LogLevel"];
+      /** What the code says; of a status, why, where that is known. */
       message: string | null;
       data: components["schemas"]["JsonValue"];
       created_at: components["schemas"]["Timestamp"];
@@ -2621,7 +2633,10 @@ export interface components {
       started_at: components["schemas"]["Timestamp"] | null;
       finished_at: components["schemas"]["Timestamp"] | null;
       heartbeat_at: components["schemas"]["Timestamp"] | null;
-      /** When the next attempt may start. */
+      /**
+       * When the next attempt may start; of a run that was put off because the last calls to its endpoint have all failed, when it is dispatched again: the
+       * log of the run says so.
+       */
       next_retry_at: components["schemas"]["Timestamp"] | null;
       /** When the run expires if it has not started. */
       expires_at: components["schemas"]["Timestamp"] | null;

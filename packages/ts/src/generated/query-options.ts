@@ -157,7 +157,8 @@ export interface OnlyBearerOrInternalSecretQueryOptions {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: QueryInput<GetV1AuditEventsInput>): Query<GetV1AuditEventsResult>;
   /**
@@ -366,7 +367,8 @@ export interface OnlyBearerOrInternalSecretInfiniteQueryOptions {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: QueryInput<GetV1AuditEventsInput>): InfiniteQuery<GetV1AuditEventsResult>;
   /**
