@@ -1,7 +1,7 @@
 import path from "node:path";
 import ts from "typescript";
 import { expect, test } from "vitest";
-import { consumerProgram, ourStyle } from "../bench/sdk/src/consumer.ts";
+import { consumerProgram, exampleCalls, ourStyle } from "../bench/sdk/src/consumer.ts";
 import { root } from "./workspace.ts";
 
 const file = path.join(root, "consumer.ts");
@@ -20,7 +20,7 @@ function givenConsumer(surface: "operations" | "operationsPromise"): ts.Program 
     lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts"],
     types: [],
   };
-  const text = consumerProgram(ourStyle("./packages/ts/src/index.ts", surface));
+  const text = consumerProgram(ourStyle("./packages/ts/src/index.ts", surface), [...exampleCalls, ...exampleCalls]);
   const host = ts.createCompilerHost(options);
   const { fileExists, getSourceFile } = host;
   host.fileExists = (name) => name === file || fileExists(name);
@@ -40,3 +40,12 @@ test.each(["operations", "operationsPromise"] as const)(
     expect(program.getInstantiationCount()).toBeLessThanOrEqual(2_000);
   },
 );
+
+test("a compiler keeps what a program reads of the client with one byte per character", () => {
+  const read = givenConsumer("operationsPromise").getSourceFiles();
+
+  const ours = read.filter(({ fileName }) => fileName.includes("packages/ts/src/"));
+
+  expect(ours).not.toEqual([]);
+  expect(ours.filter(({ text }) => /[^\0-\xFF]/.test(text)).map(({ fileName }) => fileName)).toEqual([]);
+});

@@ -139,7 +139,7 @@ export const engineRules = [
   { id: "Q9", says: "Calls go over kept connections, and keys are cached for a bounded time." },
   { id: "K1", says: "Locks are taken from the owner to the owned." },
   { id: "K2", says: "Who holds a lower lock only tries an upper one, and leaves a wake row instead." },
-  { id: "K3", says: "Wake rows are appended, and states are read after the rows were taken." },
+  { id: "K3", says: "Wake rows are appended, and states are read no earlier than the rows are taken." },
   { id: "K4", says: "A send tries the waiting row first, and locks the key only after a miss." },
 ] as const satisfies readonly Rule[];
 

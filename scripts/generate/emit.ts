@@ -16,10 +16,17 @@ export function typescriptFile(path: string, ...parts: readonly string[]): Gener
 
 /** A doc comment that ends with a line break, or nothing. `indent` stands before each line. */
 export function docComment(text: string | undefined, indent = ""): string {
-  const lines = (text ?? "").trim().replaceAll("*/", "*\\/").split("\n");
+  const lines = withoutEllipses((text ?? "").trim())
+    .replaceAll("*/", "*\\/")
+    .split("\n");
   if (lines.length === 1 && lines[0] === "") return "";
   if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`;
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}`.trimEnd()).join("\n")}\n${indent} */\n`;
+}
+
+/** A compiler keeps the text of a file with one byte per character, and with two when a single one is beyond Latin-1. */
+export function withoutEllipses(comment: string): string {
+  return comment.replaceAll("…", "...");
 }
 
 /** A property name as TypeScript writes it: quoted only where it has to be. */

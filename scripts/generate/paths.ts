@@ -40,6 +40,7 @@ export function pathsFile({ operations }: Spec, types: DocumentTypes, file: stri
     `import type { Content, EventStreamAnswer, JsonAnswer, NoContentAnswer } from "../path-types.ts";
 ${importTypes(inputs, "./client-types.ts")}${importTypes(usedIn([REFUSAL, ...members.map(({ source }) => source)], names), "./types.ts")}`,
     REFUSAL,
+    refusalSets(operations),
     ...[...headers]
       .sort(([left], [right]) => byName(left, right))
       .map(([name, type]) => `${docComment("What may go along as a header.")}export interface ${name} ${type}\n`),
@@ -51,6 +52,23 @@ const REFUSAL = `/** How a call is refused. */
 export interface Refusal extends JsonAnswer<ErrorResponse> {}
 `;
 
+/** Operations share their refusals: as members of each they would be a third of what a compiler keeps of the paths. */
+function refusalSets(operations: readonly Operation[]): string {
+  const sets = new Map(operations.map((operation) => [refusalsName(operation), operation.errors]));
+  const members = [...sets]
+    .sort(([left], [right]) => byName(left, right))
+    .map(([name, errors]) => `  "${name}": { ${errors.map(({ status }) => `${status}: Refusal`).join("; ")} };\n`);
+  return `/** How calls are refused, by the statuses that they may be refused with. */
+export interface Refusals {
+${members.join("")}}
+`;
+}
+
+/** Such as `400_401_404`. */
+function refusalsName({ errors }: Operation): string {
+  return errors.map(({ status }) => status).join("_");
+}
+
 function method(operation: Operation, types: OperationTypes): string {
   const input = `${upperFirst(operation.id)}Input`;
   const query = types.query ? queryMember(operation, input) : "query?: never";
@@ -60,11 +78,10 @@ function method(operation: Operation, types: OperationTypes): string {
     ? `requestBody${operation.body?.required ? "" : "?"}: Content<${types.body}>`
     : "requestBody?: never";
   const successes = operation.successes.map((answer) => `${answer.status}: ${answerType(answer, types)}`);
-  const refusals = operation.errors.map(({ status }) => `${status}: Refusal`);
   return `    ${operation.method.toLowerCase()}: {
       parameters: { ${query}; ${header}; ${path}; cookie?: never };
       ${body};
-      responses: { ${[...successes, ...refusals].join("; ")} };
+      responses: Refusals["${refusalsName(operation)}"] & { ${successes.join("; ")} };
     };
 `;
 }

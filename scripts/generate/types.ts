@@ -1,6 +1,6 @@
 import openapiTS, { astToString, type OpenAPI3 } from "openapi-typescript";
 import ts from "typescript";
-import { docComment } from "./emit.ts";
+import { docComment, withoutEllipses } from "./emit.ts";
 import type { OpenApiDocument, Operation } from "./spec.ts";
 import { ANY_JSON, ANY_OTHER_TEXT } from "./type-source.ts";
 
@@ -180,7 +180,8 @@ function printed(node: ts.Node): string {
   return astToString(node)
     .replace(/^(?: {4})+/gm, (spaces) => " ".repeat(spaces.length / 2))
     .replace(/^( *\*) {5}(?=\S)/gm, "$1 ")
-    .replace(/^( *(?:\/\*)?\*) @description /gm, "$1 ");
+    .replace(/^( *(?:\/\*)?\*) @description /gm, "$1 ")
+    .replace(/^ *(?:\/\*)?\* .*$/gm, withoutEllipses);
 }
 
 /** Indents every line of `text` but the first, so that it can stand inside something. */

@@ -3,10 +3,16 @@ import { examples, type OperationInfo, operations } from "@strait/contract";
 /** How a client wants its calls to be written. */
 export interface Style {
   readonly imports: string;
-  /** A call of an operation as an expression, with a request that the contract has for it as an example. */
+  /** The call as an expression. */
   call(operation: OperationInfo, request: Request): string;
   /** What somebody has typed who is to be told which operations there are, and then what the body of one may have. */
   readonly typed: readonly [operations: string, body: string];
+}
+
+/** A call to write, with the request that the contract has for it as an example. */
+export interface ExampleCall {
+  readonly operation: OperationInfo;
+  readonly request: Request;
 }
 
 /** The parts of an example, as source; undefined where the operation takes none. */
@@ -16,12 +22,16 @@ interface Request {
   readonly body: string | undefined;
 }
 
-/** A program that calls each operation twice, about 150 calls, and uses what they answer. */
-export function consumerProgram({ imports, call }: Style): string {
-  const calls = Object.values<OperationInfo>(operations)
-    .filter(({ media }) => media !== "sse")
-    .flatMap((operation) => [operation, operation].map((each) => call(each, requestOf(each))));
-  const statements = calls.map((expression, index) => `  const r${index} = await ${expression};\n  use(r${index});`);
+/** A call of each operation of our contract but the streams. */
+export const exampleCalls: readonly ExampleCall[] = Object.values<OperationInfo>(operations)
+  .filter(({ media }) => media !== "sse")
+  .map((operation) => ({ operation, request: requestOf(operation) }));
+
+/** A program that makes the calls, and uses what they answer. */
+export function consumerProgram({ imports, call }: Style, calls: readonly ExampleCall[]): string {
+  const statements = calls.map(
+    ({ operation, request }, index) => `  const r${index} = await ${call(operation, request)};\n  use(r${index});`,
+  );
   return `${imports}
 function use(_answer: unknown): void {}
 export async function program(): Promise<void> {

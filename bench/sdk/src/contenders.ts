@@ -116,7 +116,7 @@ async function load<Module>(file: string): Promise<Module> {
 }
 
 /** Loads a package as a program in the workshop would. */
-export async function loadPackage<Module>({ folder }: Workshop, name: string): Promise<Module> {
+export async function loadPackage<Module>({ folder }: Pick<Workshop, "folder">, name: string): Promise<Module> {
   const from = await load<{ load(id: string): Promise<Module> }>(path.join(folder, "import.mjs"));
   return from.load(name);
 }

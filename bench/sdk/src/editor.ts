@@ -1,8 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import path from "node:path";
 import type TypeScript from "typescript";
 import { median } from "../../src/statistics.ts";
 import { loadPackage } from "./contenders.ts";
-import type { Workshop } from "./prepare.ts";
 
 /** How long an editor lets somebody wait who opens a program and types into it, in milliseconds. */
 export interface EditorCosts {
@@ -18,21 +19,40 @@ export interface EditorCosts {
 
 const KEYS = 7;
 
-/** Gives what measures a program. */
-export async function openEditor(
-  workshop: Workshop,
-  compilerOptions: object,
-): Promise<(file: string, typed: readonly [string, string]) => EditorCosts> {
-  const { default: ts } = await loadPackage<{ readonly default: typeof TypeScript }>(workshop, "typescript");
-  const { options } = ts.convertCompilerOptionsFromJson(compilerOptions, workshop.folder);
-  return (file, typed) => edit(ts, options, file, typed);
+/** A program, and what somebody types behind it. */
+export interface Edited {
+  readonly file: string;
+  readonly typed: readonly [operations: string, body: string];
+}
+
+/** What the process is told that it measures in. */
+export interface EditorTask {
+  /** Where a compiler is installed. */
+  readonly folder: string;
+  readonly compilerOptions: object;
+  /** Opened before it: an editor has been in use for a while, but not so long that its code could not become faster. */
+  readonly before: Edited;
+  readonly measured: Edited;
+}
+
+/** Measures one program in a process of its own, so that none is measured by an editor that others have made faster. */
+export function measureEditor(task: EditorTask): EditorCosts {
+  const args = [...process.execArgv, path.join(import.meta.dirname, "editor-process.ts"), JSON.stringify(task)];
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" })) as EditorCosts;
+}
+
+/** Does in this process what a task asks for. */
+export async function runTask({ folder, compilerOptions, before, measured }: EditorTask): Promise<EditorCosts> {
+  const { default: ts } = await loadPackage<{ readonly default: typeof TypeScript }>({ folder }, "typescript");
+  const { options } = ts.convertCompilerOptionsFromJson(compilerOptions, folder);
+  edit(ts, options, before);
+  return edit(ts, options, measured);
 }
 
 function edit(
   ts: typeof TypeScript,
   options: TypeScript.CompilerOptions,
-  file: string,
-  [operations, body]: readonly [string, string],
+  { file, typed: [operations, body] }: Edited,
 ): EditorCosts {
   let text = readFileSync(file, "utf8");
   let version = 0;

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-const root = path.resolve(import.meta.dirname, "..", "..", "..");
+export const root = path.resolve(import.meta.dirname, "..", "..", "..");
 const tools = path.join(root, "node_modules", ".bin");
 
 /** What the others need, so that nobody who only runs the tests installs it. */
@@ -42,14 +42,7 @@ export function prepare(): Workshop {
   }
 
   console.error("Generating the contenders, and building ours …");
-  const spec = path.join(root, "packages", "contract", "openapi.json");
-  run(path.join(tools, "openapi-typescript"), [spec, "-o", "gen/openapi.d.ts", "--default-non-nullable=false"], folder);
-  run("npx", ["openapi-ts", "-i", spec, "-o", "gen/hey-api", "-c", "@hey-api/client-fetch"], folder);
-  run(
-    path.join(tools, "redocly"),
-    ["generate-client", spec, "-o", "gen/redocly/client.ts", "--args-style", "grouped"],
-    folder,
-  );
+  generateOthers(folder, path.join(root, "packages", "contract", "openapi.json"), path.join(folder, "gen"));
   writeFileSync(
     path.join(folder, "gen", "hey-api-entry.ts"),
     'export { createClient } from "./hey-api/client";\nexport { postV1EventsByEventKeySend } from "./hey-api/sdk.gen";\n',
@@ -61,9 +54,32 @@ export function prepare(): Workshop {
   writeFileSync(path.join(folder, "import.mjs"), "export const load = (id) => import(id);\n");
 
   const ours = path.join(root, "packages", "ts");
-  run(path.join(ours, "node_modules", ".bin", "tsup"), [], ours);
+  buildOurs(ours);
   const nextTsc = path.join(folder, "node_modules", "typescript-7.0", "bin", "tsc");
   return { folder, ours, tsc: path.join(tools, "tsc"), nextTsc };
+}
+
+/**
+ * Generates the clients of the others.
+ *
+ * @param spec - The file of the contract.
+ * @param into - A folder of the workshop.
+ */
+export function generateOthers(workshop: string, spec: string, into: string): void {
+  const out = (name: string): string => path.join(into, name);
+  run(
+    path.join(tools, "openapi-typescript"),
+    [spec, "-o", out("openapi.d.ts"), "--default-non-nullable=false"],
+    workshop,
+  );
+  run("npx", ["openapi-ts", "-i", spec, "-o", out("hey-api"), "-c", "@hey-api/client-fetch"], workshop);
+  const redocly = ["generate-client", spec, "-o", out("redocly/client.ts"), "--args-style", "grouped"];
+  run(path.join(tools, "redocly"), redocly, workshop);
+}
+
+/** Builds the package of our client that stands in the folder. */
+export function buildOurs(folder: string): void {
+  run(path.join(root, "packages", "ts", "node_modules", ".bin", "tsup"), [], folder);
 }
 
 function bundle(folder: string, entry: string, outfile: string): void {

@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { consumerProgram, otherStyles, ourStyle, type Style } from "./consumer.ts";
-import { type EditorCosts, openEditor } from "./editor.ts";
+import { consumerProgram, exampleCalls, otherStyles, ourStyle, type Style } from "./consumer.ts";
+import { type Edited, type EditorCosts, measureEditor } from "./editor.ts";
 import type { Workshop } from "./prepare.ts";
+import { prepareTwins, type Site } from "./twins.ts";
 
-/** What a program with two calls of each operation costs a compiler, and an editor, in one round. */
+/** What a program with about 150 calls costs a compiler, and an editor, in one round. */
 export interface TypeCosts extends EditorCosts {
   readonly checkSeconds: number;
   /** By TypeScript 7. */
@@ -19,49 +20,66 @@ export interface TypeCosts extends EditorCosts {
 
 interface Candidate {
   readonly name: string;
-  /** The program, and the settings that compile it. */
-  readonly source: string;
+  readonly edited: Edited;
+  /** The settings that compile the program. */
   readonly project: string;
-  readonly typed: Style["typed"];
   readonly costs: TypeCosts[];
 }
 
-/** Gives the costs of each round. In each, all take their turn, and another one begins. */
+/**
+ * Gives the costs of each round. In each, all take their turn, and another one begins. The programs call each operation of
+ * a contract as large as the design's; for those that are named as small, each of our own, twice.
+ */
 export async function measureTypes(
   workshop: Workshop,
   rounds: number,
 ): Promise<{ readonly name: string; readonly costs: readonly TypeCosts[] }[]> {
-  const edit = await openEditor(workshop, compilerOptions);
-  const candidates = writePrograms(workshop);
-  // An editor has opened others before.
-  for (const { source, typed } of candidates) edit(source, typed);
+  const candidates = await writePrograms(workshop);
+  const before = candidates.find(({ name }) => name === "openapi-fetch")?.edited;
+  if (before === undefined) throw new Error("there is no program to open first");
   for (let round = 0; round < rounds; round++) {
     for (const turn of candidates.keys()) {
       const candidate = candidates[(round + turn) % candidates.length];
       if (candidate === undefined) continue;
-      const { project, source, typed, costs } = candidate;
-      costs.push({ ...check(workshop, project), ...edit(source, typed) });
+      const { project, edited, costs } = candidate;
+      const { folder } = workshop;
+      costs.push({
+        ...check(workshop, project),
+        ...measureEditor({ folder, compilerOptions, before, measured: edited }),
+      });
     }
   }
   return candidates;
 }
 
-function writePrograms(workshop: Workshop): Candidate[] {
-  const folder = path.join(workshop.folder, "types");
-  mkdirSync(folder, { recursive: true });
-  const entry = path.join(workshop.ours, "dist", "index.js");
-  const styles = {
+async function writePrograms(workshop: Workshop): Promise<Candidate[]> {
+  const large = await prepareTwins(workshop);
+  const small: Site = { ...workshop, calls: [...exampleCalls, ...exampleCalls] };
+  const { redocly } = otherStyles;
+  return [
+    ...programsOf(large, { ...ourStyles(large), ...otherStyles }),
+    ...programsOf(small, { ...ourStyles(small), ...(redocly && { redocly }) }, ", small"),
+  ];
+}
+
+function ourStyles({ ours }: Site): Record<string, Style> {
+  const entry = path.join(ours, "dist", "index.js");
+  return {
     "@strait/ts": ourStyle(entry, "operationsPromise"),
     "@strait/ts, operations": ourStyle(entry, "operations"),
-    ...otherStyles,
   };
+}
+
+function programsOf(site: Site, styles: Readonly<Record<string, Style>>, suffix = ""): Candidate[] {
+  const folder = path.join(site.folder, "types");
+  mkdirSync(folder, { recursive: true });
   return Object.entries(styles).map(([name, style]) => {
     const file = name.replaceAll(/\W+/g, "-");
-    const source = path.join(folder, `${file}.ts`);
-    writeFileSync(source, consumerProgram(style));
+    const edited: Edited = { file: path.join(folder, `${file}.ts`), typed: style.typed };
+    writeFileSync(edited.file, consumerProgram(style, site.calls));
     const project = path.join(folder, `${file}.json`);
     writeFileSync(project, JSON.stringify({ compilerOptions, files: [`${file}.ts`] }));
-    return { name, source, project, typed: style.typed, costs: [] };
+    return { name: `${name}${suffix}`, edited, project, costs: [] };
   });
 }
 

@@ -218,6 +218,37 @@ describe("a mock server", () => {
     expect((await api.getV1Jobs()).data.map(({ slug }) => slug)).toEqual(["other"]);
   });
 
+  test("refuses a schema and a filter that do not compile wherever they are given, and stores nothing of it", async () => {
+    const { api } = await givenServer();
+    const payload_schema = { type: "text" };
+    const gate = { step_ref: "gate", type: "wait_for_event", event_key: "k" } as const;
+    const steps = [gate, { ...gate, step_ref: "other", event_key: "l", payload_schema, filter: "payload." }];
+    const created = { name: "Another", slug: "another" };
+    await api.postV1Workflows({ body: { name: "Gated", slug: "gated", steps: [gate] } });
+
+    const refused = await Promise.all(
+      [
+        api.postV1Jobs({ body: { ...created, endpoint_url: "https://app.test/another", payload_schema } }),
+        api.patchV1JobsByJobID({ pathParams: { jobID: "review" }, body: { payload_schema } }),
+        api.postV1Workflows({ body: { ...created, steps } }),
+        api.patchV1WorkflowsByWorkflowID({ pathParams: { workflowID: "gated" }, body: { steps } }),
+      ].map((call) => call.catch(({ body }) => body.error)),
+    );
+
+    const issuesAt = (...fields: string[]) => ({
+      code: "validation_error",
+      details: { issues: fields.map((field) => expect.objectContaining({ field })) },
+    });
+    const inJob = issuesAt("/payload_schema");
+    const inSteps = issuesAt("/steps/1/payload_schema", "/steps/1/filter");
+    expect(refused).toMatchObject([inJob, inJob, inSteps, inSteps]);
+    const stored = [await api.getV1Jobs(), await api.getV1Workflows()];
+    expect(stored.map(({ data }) => data.map(({ slug, version }) => [slug, version]))).toEqual([
+      [["review", 1]],
+      [["gated", 1]],
+    ]);
+  });
+
   test("starts many runs at once, all or none, and one for each key", async () => {
     const { api } = await givenServer();
     const bulk = (...items: { payload: JsonValue; idempotency_key?: string }[]) =>

@@ -18,6 +18,7 @@ import { enqueueRunLane } from "./service/enqueue-run.ts";
 import { finishRunLane } from "./service/finish-run.ts";
 import { jobCache } from "./service/job-cache.ts";
 import { createMetrics } from "./service/metrics.ts";
+import { refusals } from "./service/refusals.ts";
 import { runTokens } from "./service/run-token.ts";
 import { sendEventLane } from "./service/send-event.ts";
 import { signedTokens } from "./service/signed-token.ts";
@@ -57,6 +58,8 @@ const CONNECTIONS_PER_RECEIVER = 64;
 /** What a receiver of webhooks answers is not kept. */
 const MAX_RECEIPT_BYTES = 64 * 1024;
 const CLOCK_MS = 10_000;
+/** How often it is written down how often a caller was refused the same again. */
+const REFUSALS_MS = 60_000;
 /** Of the lease: with the interval between heartbeats it stays below the share at which calls are aborted. */
 const HEARTBEAT_SHARE = 0.3;
 
@@ -151,6 +154,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     webhooks,
     leaseMs: config.worker.leaseMs,
     eventRetentionMs: config.retention.eventsMs,
+    auditRetentionMs: config.retention.auditMs,
     drainTimeoutMs: config.worker.drainTimeoutMs,
     onError: (error, task) => onError(task)(error),
   });
@@ -182,9 +186,13 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     isDraining: () => drained !== undefined,
     forgetKeys: () => authenticator.forget(),
   };
+  const refused = refusals(context, onError("refusals"));
+  const refusedTimer = setInterval(() => refused.flush(), REFUSALS_MS);
+  refusedTimer.unref();
   const app = createApp({
     services,
     authenticator,
+    refusals: refused,
     allowedOrigins: config.http.allowedOrigins,
     sealingKey: secrets.jwtSigningKey,
     internalSecret: secrets.internalSecret,
@@ -212,6 +220,8 @@ export async function createServer(options: ServerOptions): Promise<Server> {
       await drain();
       await Promise.all([lanes.enqueue.idle(), lanes.send.idle()]);
       clearInterval(clockTimer);
+      clearInterval(refusedTimer);
+      await refused.flush();
       await Promise.all([outbound.close(), webhookOutbound.close()]);
       await signals.close();
       await heartbeats.close();

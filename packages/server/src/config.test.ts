@@ -44,7 +44,7 @@ describe("the configuration", () => {
         maxResultBytes: 1_048_576,
         allowPrivateEndpoints: true,
       },
-      retention: { eventsMs: 2_592_000_000 },
+      retention: { eventsMs: 2_592_000_000, auditMs: 31_536_000_000 },
       secrets: { internalSecret: undefined, jwtSigningKey: undefined },
       files: { dataDir: "/project/.strait", fallbackDir: "/var/lib/strait" },
       crashAt: undefined,
@@ -73,6 +73,7 @@ describe("the configuration", () => {
         MAX_RESULT_SIZE: "4096",
         STRAIT_ALLOW_PRIVATE_ENDPOINTS: "true",
         EVENT_TRIGGER_RETENTION: "8760h",
+        AUDIT_EVENT_RETENTION: "730d",
         STRAIT_DATA_DIR: "data",
       },
       "/project",
@@ -100,7 +101,7 @@ describe("the configuration", () => {
         maxResultBytes: 4_096,
         allowPrivateEndpoints: true,
       },
-      retention: { eventsMs: 31_536_000_000 },
+      retention: { eventsMs: 31_536_000_000, auditMs: 63_072_000_000 },
       secrets: { internalSecret: production.INTERNAL_SECRET, jwtSigningKey: production.JWT_SIGNING_KEY },
       files: { dataDir: "/project/data", fallbackDir: undefined },
       warnings: [],
@@ -180,6 +181,10 @@ describe("a bad variable", () => {
     [
       { EVENT_TRIGGER_RETENTION: "30" },
       'EVENT_TRIGGER_RETENTION is "30"; set it to a duration of at most 36500d, such as "720h" or "30d".',
+    ],
+    [
+      { AUDIT_EVENT_RETENTION: "0d" },
+      'AUDIT_EVENT_RETENTION is "0d"; set it to a duration of at most 36500d, such as "720h" or "30d".',
     ],
     [
       { EVENT_TRIGGER_RETENTION_DAYS: "0" },

@@ -44,6 +44,8 @@ export interface Config {
   readonly retention: {
     /** How long triggers and events are kept after they have ended. */
     readonly eventsMs: number;
+    /** How long it is kept who did what, or was refused it. */
+    readonly auditMs: number;
   };
   /** Undefined in development: take them from `readSecrets`, which makes them up. */
   readonly secrets: {
@@ -118,7 +120,10 @@ export function readConfig(env: Environment = process.env, folder: string = proc
       maxResultBytes: read.integer("MAX_RESULT_SIZE", { otherwise: MIB, min: 1024, max: 64 * MIB }),
       allowPrivateEndpoints: read.flag("STRAIT_ALLOW_PRIVATE_ENDPOINTS", development && isLoopback(host)),
     },
-    retention: { eventsMs: eventRetention(read) },
+    retention: {
+      eventsMs: eventRetention(read),
+      auditMs: read.longDurationMs("AUDIT_EVENT_RETENTION", 365 * DAY_MS),
+    },
     secrets: {
       internalSecret: secret(read, "INTERNAL_SECRET", 16, development),
       jwtSigningKey: secret(read, "JWT_SIGNING_KEY", 32, development),

@@ -232,6 +232,8 @@ test("a limit or a cursor that makes no sense, or belongs to another list, is re
         refused("limit=", "type"),
         refused("limit=1.5", "type"),
         refused("limit=1e1", "type"),
+        refused("limit=010", "type"),
+        refused("limit=-0", "type"),
         refused("limit=0x10", "type"),
         refused("limit=%2010", "type"),
         refused("limit=%2B10", "type"),

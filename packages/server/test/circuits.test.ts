@@ -54,7 +54,7 @@ async function afterWhile(strait: TestServer, ms: number): Promise<void> {
 }
 
 describe("the circuit of an endpoint", () => {
-  test("opens after five failures in a row: a run is then put off, which costs it no attempt", async () => {
+  test("opens after five failures in a row: a run is then put off, which costs it no attempt, and its log says why", async () => {
     const world = await startWorld();
     const { strait, executor } = world;
     await openedBy(world, 5);
@@ -64,6 +64,11 @@ describe("the circuit of an endpoint", () => {
     expect(executor.dispatches).toHaveLength(5);
     expect(await readRun(strait, id)).toMatchObject({ status: "queued", attempt: 1, error: null });
     expect(await historyOf(strait, id)).toEqual(["executing", "queued"]);
+    const { body: log } = await strait.request("GET", `/v1/runs/${id}/events`);
+    expect(log.data.map(({ message }: { message: string | null }) => message)).toEqual([
+      null,
+      expect.stringContaining("put off: the last calls to the job's endpoint have all failed"),
+    ]);
     const [row] = await strait.db.query<{ secs: number }>(sql`
       SELECT extract(epoch FROM next_retry_at - strait_now())::float8 AS secs FROM runs WHERE id = ${id}`);
     expect(row?.secs).toBeGreaterThan(50);

@@ -13,7 +13,7 @@ import {
   UnsupportedMediaTypeError,
 } from "@strait/ts";
 import { describe, expect, test } from "vitest";
-import { escaped, inContract } from "./contract.ts";
+import { documentedStatuses } from "./contract.ts";
 import { type ClientWorld, inputOf, startClientWorld } from "./example-client.ts";
 import { contentsOf, operationIds } from "./example-world.ts";
 import { ONE_STREAM, plainRefusals, type Refusal, stagedRefusals } from "./refusals.ts";
@@ -31,14 +31,11 @@ const errorClasses: Readonly<Record<number, typeof ApiError>> = {
 };
 
 /** Every 4xx that the contract documents, with its operation: whatever is added there, is to be driven here. */
-const documented = operationIds.flatMap((id) => {
-  const { method, path } = operations[id];
-  const responses = inContract(`/paths/${escaped(path)}/${method.toLowerCase()}/responses`)?.node ?? {};
-  return Object.keys(responses)
-    .map(Number)
+const documented = operationIds.flatMap((id) =>
+  documentedStatuses(id)
     .filter((status) => status >= 400 && status < 500)
-    .map((status) => ({ id, status }));
-});
+    .map((status) => ({ id, status })),
+);
 
 const STAGED: readonly number[] = [409, 422, 429];
 const staged = documented.filter(({ status }) => STAGED.includes(status));

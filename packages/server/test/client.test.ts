@@ -5,7 +5,7 @@ import { operationIds } from "./example-world.ts";
 
 const withMedia = (isStream: boolean) => operationIds.filter((id) => (operations[id].media === "sse") === isStream);
 
-describe("the client, against the server", () => {
+describe("the client, against the server, which answers no status that the contract does not have for the operation,", () => {
   test.each(withMedia(false))("calls %s with the contract's example", async (id) => {
     const world = await startClientWorld();
 

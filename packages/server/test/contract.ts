@@ -26,6 +26,16 @@ export function inContract(pointer: string): { readonly at: string; readonly nod
 
 export const escaped = (segment: string) => segment.replaceAll("~", "~0").replaceAll("/", "~1");
 
+/** Every status that an operation may answer. */
+export function documentedStatuses(id: OperationId): number[] {
+  return Object.keys(inContract(responsesOf(id))?.node ?? {}).map(Number);
+}
+
+function responsesOf(id: OperationId): string {
+  const { method, path } = operations[id];
+  return `/paths/${escaped(path)}/${method.toLowerCase()}/responses`;
+}
+
 /** Holds a value against a schema of the contract, named by a JSON pointer. */
 export function expectToFit(schemaAt: string, value: unknown): void {
   const isValid = ajv.validate({ $ref: `openapi#${schemaAt}` }, value);
@@ -34,8 +44,7 @@ export function expectToFit(schemaAt: string, value: unknown): void {
 
 /** Holds an answer against what the contract says of this operation and status. Returns its body. */
 export async function expectToKeepTheContract(id: OperationId, response: Response): Promise<unknown> {
-  const { method, path } = operations[id];
-  const documented = inContract(`/paths/${escaped(path)}/${method.toLowerCase()}/responses/${response.status}`);
+  const documented = inContract(`${responsesOf(id)}/${response.status}`);
   if (!documented) throw new Error(`${response.status} is not documented: ${await response.text()}`);
   expect(response.headers.get("x-request-id")).not.toBeNull();
   for (const [name, value] of response.headers) {

@@ -5,9 +5,12 @@ import {
   type CallOptions,
   type ClientOptions,
   createClient,
+  type Middleware,
   type Paginator,
   type StreamEvent,
 } from "@strait/ts";
+import { expect } from "vitest";
+import { documentedStatuses } from "./contract.ts";
 import { type ExampleWorld, startExampleWorld } from "./example-world.ts";
 import { listening } from "./listening.ts";
 
@@ -38,11 +41,21 @@ export async function startClientWorld(env?: Record<string, string>): Promise<Cl
     ...world,
     clientFor(id, options = {}) {
       const type = credentialOf(id);
-      const client = createClient({ baseUrl, auth: { type, token: tokens[type] }, retries: 0, ...options });
+      const middleware = [expectDocumented, ...(options.middleware ?? [])];
+      const auth = { type, token: tokens[type] };
+      const client = createClient({ baseUrl, auth, retries: 0, ...options, middleware });
       return client as unknown as Surfaces;
     },
   };
 }
+
+/** No operation answers a status that the contract does not have for it, whatever the test is about. */
+const expectDocumented: Middleware = async (request, next) => {
+  const response = await next(request);
+  const { operationId: id } = request;
+  expect.soft(documentedStatuses(id as OperationId), `${id} answers ${response.status}`).toContain(response.status);
+  return response;
+};
 
 export function credentialOf(id: OperationId): AuthType {
   return operations[id].auth[0] ?? "bearer";

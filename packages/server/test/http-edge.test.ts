@@ -31,6 +31,13 @@ describe("a request that Node's parser refuses gets the error envelope", () => {
     ["a request line that is none", "HELLO\r\n\r\n", 400, "validation_error"],
     ["no host", "GET /health HTTP/1.1\r\nconnection: close\r\n\r\n", 400, "validation_error"],
     ["a host that is none", "GET /health HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400, "validation_error"],
+    [
+      "two hosts",
+      "GET /health HTTP/1.1\r\nhost: test\r\nHOST: other\r\nconnection: close\r\n\r\n",
+      400,
+      "validation_error",
+    ],
+    ["one host twice", `${POST}host: test\r\ncontent-length: 2\r\n\r\n{}`, 400, "validation_error"],
     ["two lengths", `${POST}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n`, 400, "validation_error"],
     ["a chunk without a size", `${POST}transfer-encoding: chunked\r\n\r\nzz\r\n`, 400, "validation_error"],
     ["an expectation", "GET / HTTP/1.1\r\nhost: test\r\nexpect: cake\r\n\r\n", 400, "validation_error"],
@@ -108,6 +115,55 @@ describe("a connection with a body that nobody reads comes to its end", () => {
 
     expect(answer.status).toBe(status);
     expect(answer.said.split("HTTP/1.1 ")).toHaveLength(2);
+  });
+});
+
+describe("a connection that is to end with its answer", () => {
+  const KEY = "authorization: Bearer KEY\r\n";
+
+  test.each([
+    ["no such operation", "/nope", "content-length: 100000", 404],
+    ["no credentials", "/v1/jobs", "content-length: 100000", 401],
+    ["too much", "/v1/jobs", `${KEY}content-length: 100000`, 413],
+    ["too much, as it comes", "/v1/jobs", `${KEY}transfer-encoding: chunked`, 413],
+  ])(
+    "takes the whole body first where it is refused for %s: who still sends could not read why",
+    async (_, path, head, status) => {
+      const strait = await startServer({ runsEngine: false, env: { MAX_REQUEST_BODY_SIZE: "32768" } });
+      const port = await listening(strait);
+      const whole = "x".repeat(100_000);
+      const body = head.includes("chunked") ? `186a0\r\n${whole}\r\n0\r\n\r\n` : whole;
+      const socket = connect(port, "127.0.0.1").on("error", () => {});
+      onTestFinished(() => void socket.destroy());
+      const ended = once(socket, "close");
+      const order: string[] = [];
+      socket.once("data", (said) => order.push(String(said).split("\r\n")[0] ?? ""));
+
+      const all = `${head.replace("KEY", strait.apiKey)}\r\nhost: test\r\nconnection: close`;
+      socket.write(`POST ${path} HTTP/1.1\r\n${all}\r\n\r\n${body.slice(0, 50_000)}`);
+      // By now it has been refused.
+      for (const _round of [1, 2, 3])
+        await say(port, "GET /health/ready HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+      order.push("sent");
+      socket.write(body.slice(50_000));
+      await ended;
+
+      expect(order).toEqual(["sent", expect.stringContaining(`HTTP/1.1 ${status} `)]);
+    },
+  );
+
+  test.each([
+    ["waits no longer than a while for the rest", "content-length: 100000", 401],
+    ["asks for no body that it refuses", "content-length: 100000\r\nexpect: 100-continue", 401],
+  ])("%s", async (_, head, status) => {
+    const strait = await startServer({ runsEngine: false });
+
+    const { said } = await say(
+      await listening(strait),
+      `POST /v1/jobs HTTP/1.1\r\nhost: test\r\nconnection: close\r\n${head}\r\n\r\n`,
+    );
+
+    expect([...said.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, code]) => Number(code))).toEqual([status]);
   });
 });
 

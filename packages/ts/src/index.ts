@@ -1,4 +1,3 @@
-import type { Client as FetchClient } from "openapi-fetch";
 import { buildClient } from "./client.ts";
 import type {
   BearerOperations,
@@ -20,6 +19,7 @@ import { operationTable } from "./generated/operations.ts";
 import type { BearerPaths, InternalSecretPaths, RunTokenPaths } from "./generated/paths.ts";
 import type { EventTrigger, Run, WorkflowRunWithSteps } from "./generated/types.ts";
 import type { ClientOptions } from "./options.ts";
+import type { PathsClient } from "./paths-client.ts";
 import type { AuthType } from "./runtime.ts";
 import type { WaitOptions } from "./wait.ts";
 
@@ -43,6 +43,7 @@ export type * from "./generated/types.ts";
 export { type LogEntry, type LogLevel, type LogOptions, logRequests } from "./log-requests.ts";
 export type { Middleware, Next, OutgoingRequest } from "./middleware.ts";
 export type { BearerAuth, ClientOptions, Fetch, FetchInit, InternalSecretAuth, RunTokenAuth } from "./options.ts";
+export type { PathsClient } from "./paths-client.ts";
 export type {
   Answer,
   AuthType,
@@ -104,9 +105,9 @@ export interface Surfaces {
     readonly internalSecret: Waiting;
   };
   readonly paths: {
-    readonly bearer: FetchClient<BearerPaths>;
-    readonly runToken: FetchClient<RunTokenPaths>;
-    readonly internalSecret: FetchClient<InternalSecretPaths>;
+    readonly bearer: PathsClient<BearerPaths>;
+    readonly runToken: PathsClient<RunTokenPaths>;
+    readonly internalSecret: PathsClient<InternalSecretPaths>;
   };
 }
 

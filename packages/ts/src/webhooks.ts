@@ -25,7 +25,7 @@ export interface SignedRequest {
 }
 
 export interface VerifyOptions {
-  /** The project's `signing_secret` (`whsec_…`); several while one takes the place of another. */
+  /** The project's `signing_secret` (`whsec_...`); several while one takes the place of another. */
   readonly secret: string | readonly string[];
   /** Seconds by which the time of the message may differ from `nowMs`. Default 300. */
   readonly toleranceSecs?: number | undefined;

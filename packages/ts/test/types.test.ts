@@ -230,6 +230,20 @@ test("the paths of openapi-fetch have the same types", () => {
     eventClient.paths.GET("/v1/events", { params: { query: { status: "done" } } });
     // @ts-expect-error: the body is missing
     eventClient.paths.POST("/v1/jobs", {});
+    const job = { name: "Review", slug: "review", endpoint_url: "https://app.test/review" };
+    eventClient.paths.POST("/v1/jobs", { body: { ...job, timeout_secs: 60 } });
+    // @ts-expect-error: no such field in the body, which has required ones
+    eventClient.paths.POST("/v1/jobs", { body: { ...job, timeout: 60 } });
+    // @ts-expect-error: no such field in a part of the body
+    eventClient.paths.POST("/v1/workflows", { body: { ...job, steps: [{ step_ref: "s", job: "review" }] } });
+    // @ts-expect-error: no such parameter
+    eventClient.paths.GET("/v1/events/{eventKey}", { params: { path: { eventKey: "k", runID: "run_1" } } });
+    // @ts-expect-error: the parameters stand in `params`
+    eventClient.paths.GET("/v1/events", { query: { status: "waiting" } });
+    // @ts-expect-error: no such field in the body, whatever names the method
+    eventClient.paths.request("post", "/v1/jobs", { body: { ...job, timeout: 60 } });
+    const { data: text } = await eventClient.paths.GET("/v1/events", { parseAs: "text" });
+    expectTypeOf(text).toEqualTypeOf<string | undefined>();
     // @ts-expect-error: one reads health
     eventClient.paths.POST("/health");
     // @ts-expect-error: no such path

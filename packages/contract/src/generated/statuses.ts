@@ -59,7 +59,10 @@ export const acceptBuffereds = ["any", "since_run_start", "none"] as const satis
  */
 export const actorKinds = ["service", "operator", "run", "workflow_run", "system"] as const satisfies readonly ActorKind[];
 
-/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+/**
+ * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+ * for what was not done: a request that was answered 403. New ones may come.
+ */
 export const auditActions = [
   "project.create",
   "project.update",
@@ -81,12 +84,13 @@ export const auditActions = [
   "dead_letter.discard",
   "webhook_delivery.retry",
   "webhook_delivery.replay",
+  "operation.refuse",
 ] as const satisfies readonly AuditAction[];
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
 export const auditChannels = ["api", "server"] as const satisfies readonly AuditChannel[];
 
-/** What it was done to. New ones may come. */
+/** What it was done to; an operation is what somebody was refused. New ones may come. */
 export const auditResourceTypes = [
   "project",
   "api_key",
@@ -97,6 +101,7 @@ export const auditResourceTypes = [
   "event_trigger",
   "dead_letter",
   "webhook_delivery",
+  "operation",
 ] as const satisfies readonly AuditResourceType[];
 
 /** How the server knows who it was; null where it acted by itself. */
@@ -252,7 +257,7 @@ export const receiveStatuses = ["received", "waiting"] as const satisfies readon
 export const resumeReasons = ["event", "timeout", "canceled", "rejected", "retry", "lost"] as const satisfies readonly ResumeReason[];
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export const retryStrategies = ["exponential", "linear", "fixed", "custom"] as const satisfies readonly RetryStrategy[];

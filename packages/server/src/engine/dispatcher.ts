@@ -41,6 +41,8 @@ interface Flight {
 const MAX_CHECKPOINT_HEADER = 8 * 1024;
 const MAX_PREVIOUS_ERROR = 1024;
 const MAX_SNOOZES = 50;
+const CIRCUIT_OPEN =
+  "put off: the last calls to the job's endpoint have all failed; see next_retry_at for when it is called again";
 
 /**
  * Sends executing runs to their endpoints and turns what comes back into moves. Holds nothing that a kill would lose: a
@@ -267,7 +269,7 @@ export class Dispatcher implements Worker {
             error: "the endpoint's circuit stayed open too long",
             error_class: "connection",
           }
-        : { ...keyOf(run), move: "putBack", delay_ms: Math.max(waitMs, 1000) },
+        : { ...keyOf(run), move: "putBack", delay_ms: Math.max(waitMs, 1000), error: CIRCUIT_OPEN },
     );
   }
 

@@ -4,6 +4,7 @@ import type { Circuits } from "./circuits.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import { startLoop, type Task } from "./loop.ts";
+import { deleteOldAuditEvents } from "./tasks/delete-old-audit-events.ts";
 import { deleteOldEvents } from "./tasks/delete-old-events.ts";
 import type { DeliverWebhooks } from "./tasks/deliver-webhooks.ts";
 import { dispatchRuns } from "./tasks/dispatch-runs.ts";
@@ -24,6 +25,7 @@ export interface EngineOptions {
   readonly webhooks: DeliverWebhooks;
   readonly leaseMs: number;
   readonly eventRetentionMs: number;
+  readonly auditRetentionMs: number;
   readonly drainTimeoutMs: number;
   readonly onError: (error: unknown, task: string) => void;
 }
@@ -54,6 +56,7 @@ export function createEngine(options: EngineOptions): Engine {
     webhooks,
     purge(db),
     deleteOldEvents(context, options.eventRetentionMs),
+    deleteOldAuditEvents(context, options.auditRetentionMs),
   ];
   /** Which hints wake which task. */
   const wakes: readonly (readonly [Topic, string])[] = [

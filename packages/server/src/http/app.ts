@@ -1,21 +1,32 @@
-import { randomUUID } from "node:crypto";
-import { errorStatus, type OperationId, operations } from "@strait/contract";
+import { type OperationId, operations } from "@strait/contract";
 import { Hono, type Context as HonoContext } from "hono";
 import { cors } from "hono/cors";
-import { noRoute, StraitError, unavailable } from "../domain/errors.ts";
+import { noRoute, StraitError } from "../domain/errors.ts";
 import type { Caller } from "../service/context.ts";
+import type { Refusals } from "../service/refusals.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
-import { isBusy, isConnectionLoss } from "../store/database.ts";
-import { envelope, headersOf, refusalHeaders } from "../wire/envelope.ts";
 import { idempotencyKeyOf } from "../wire/idempotency-key.ts";
 import { checkEncoding, queryOf } from "../wire/query.ts";
-import type { Authenticator } from "./authenticate.ts";
+import type { Authenticator, Identity } from "./authenticate.ts";
 import { readBody } from "./body.ts";
 import type { Call, Handler, HandlersOf, Services } from "./handlers.ts";
 import { bodyHash, onceOnly } from "./idempotency.ts";
 import { readMetrics } from "./metrics.ts";
-import { incomingOf, requestHeaders } from "./request-headers.ts";
+import { incomingOf, type RequestHeaders, requestHeaders } from "./request-headers.ts";
+import {
+  EXPOSED,
+  errorResponse,
+  headersFor,
+  isOpen,
+  jsonResponse,
+  plain,
+  type Reply,
+  type ResponseOptions,
+  replyTo,
+  respond,
+  toStraitError,
+} from "./responses.ts";
 import { apiKeysRoutes } from "./routes/api-keys.ts";
 import { auditEventsRoutes } from "./routes/audit-events.ts";
 import { eventDeadLettersRoutes } from "./routes/event-dead-letters.ts";
@@ -52,32 +63,14 @@ const handlers: { readonly [Id in OperationId]: Handler<Id> } = {
 
 type Tag = (typeof operations)[OperationId]["tag"];
 
-export interface AppOptions {
+export interface AppOptions extends ResponseOptions {
   readonly services: Services;
   readonly authenticator: Authenticator;
-  readonly allowedOrigins: readonly string[];
+  readonly refusals: Refusals;
   /** Encrypts and decrypts stored answers that hold a secret. */
   readonly sealingKey: string;
   /** What an operator shows to read the metrics. */
   readonly internalSecret: string;
-  readonly onError: (error: unknown, request: { readonly requestId: string; readonly operation: string }) => void;
-}
-
-const EXPOSED = "X-Request-Id, Idempotency-Replayed, Retry-After";
-const OPEN_ORIGIN = { "access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED } as const;
-
-function isOpen({ allowedOrigins }: AppOptions): boolean {
-  return allowedOrigins.includes("*");
-}
-
-/** What every answer to one request tells. */
-interface Reply {
-  readonly id: string;
-  readonly isCrossOrigin: boolean;
-}
-
-function replyTo(c: HonoContext): Reply {
-  return { id: randomUUID(), isCrossOrigin: requestHeaders(c)("origin") !== undefined };
 }
 
 /** These write their own answers down: their effects and those of others are one statement. */
@@ -164,26 +157,63 @@ async function metricsResponse(options: AppOptions, c: HonoContext): Promise<Res
   }
 }
 
+/** A request of which it is known who sends it. */
+interface Asked {
+  readonly caller: Identity["caller"];
+  readonly header: RequestHeaders;
+  readonly path: Record<string, string>;
+  readonly query: Record<string, unknown>;
+}
+
 async function answer(options: App, id: OperationId, c: HonoContext, reply: Reply): Promise<Response> {
-  const { services, authenticator, blank } = options;
   const operation = operations[id];
-  const checks = checksOf.get(id);
-  if (!checks) throw new Error(`operation ${id} has no checks`);
   const header = requestHeaders(c);
   const path = pathOf(c);
   const query = queryOf(c.req.url);
-  const isStream = operation.media === "sse";
-  const caller = await authenticator.authenticate(
+  const { caller, refusal } = await options.authenticator.authenticate(
     operation,
     {
       authorization: header("authorization"),
       internalSecret: header("x-internal-secret"),
       projectId: header("x-project-id"),
-      queryToken: isStream && typeof query.token === "string" ? query.token : undefined,
+      queryToken: operation.media === "sse" && typeof query.token === "string" ? query.token : undefined,
       requestId: reply.id,
     },
     path,
   );
+  try {
+    if (refusal !== null) throw refusal;
+    return await answerTo({ caller, header, path, query }, options, id, c, reply);
+  } catch (error) {
+    if (error instanceof StraitError && error.code === "forbidden") {
+      const { scope = null } = error.details;
+      const refused = { missingScope: scope as string | null, requestId: reply.id, path: knownPath(id, path) };
+      await options.refusals.note({ ...refused, projectId: caller.projectId, actor: caller.actor, operation: id });
+    }
+    throw error;
+  }
+}
+
+/** What the path of a refused request names, which nobody has checked yet; nothing where it breaks the contract. */
+function knownPath(id: OperationId, path: Record<string, string>): Record<string, string> {
+  try {
+    checksOf(id).path(path);
+    return path;
+  } catch {
+    return {};
+  }
+}
+
+async function answerTo(
+  { caller, header, path, query }: Asked,
+  options: App,
+  id: OperationId,
+  c: HonoContext,
+  reply: Reply,
+): Promise<Response> {
+  const { services, blank } = options;
+  const operation = operations[id];
+  const checks = checksOf(id);
   checks.path(path);
   // A probe may be called with anything.
   if (operation.auth.length > 0) checks.query(query);
@@ -217,10 +247,8 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
     return (handlers[id] as Handler<OperationId>)(call as unknown as Call<OperationId>);
   };
 
-  if (isStream) {
+  if (operation.media === "sse") {
     const headers = headersFor(options, reply);
-    // Only the headers are asked for: a stream that nobody reads would never end.
-    if (c.req.method === "HEAD") return new Response(null, { headers });
     const stream = (await handle(blank)) as EventStream | undefined;
     return stream === undefined ? new Response(null, { status: 204, headers }) : streamResponse(c, stream, headers);
   }
@@ -241,67 +269,4 @@ function pathOf(c: HonoContext): Record<string, string> {
 
 function scopeOf(caller: Caller | RunCaller): string {
   return "environmentId" in caller ? caller.environmentId : caller.runId;
-}
-
-interface Plain {
-  readonly status: number;
-  readonly text: string | null;
-}
-
-/** A handler's answer as status and text. Operations with several success statuses name theirs. */
-function plain(id: OperationId, result: unknown): Plain {
-  const { success, media } = operations[id];
-  const [status = 200] = success;
-  if (media === "none") return { status, text: null };
-  if (success.length > 1) {
-    const { status: chosen, body } = result as { status: number; body: unknown };
-    return { status: chosen, text: JSON.stringify(body) };
-  }
-  return { status, text: JSON.stringify(result ?? null) };
-}
-
-function respond(options: AppOptions, id: OperationId, result: unknown, reply: Reply): Response {
-  const { status, text } = plain(id, result);
-  const isReplayed = typeof result === "object" && result !== null && "replayed" in result;
-  return jsonResponse(options, status, text, reply, isReplayed);
-}
-
-function jsonResponse(
-  options: AppOptions,
-  status: number,
-  text: string | null,
-  reply: Reply,
-  isReplayed: boolean,
-): Response {
-  const headers = headersFor(options, reply);
-  if (isReplayed) headers["idempotency-replayed"] = "true";
-  if (text !== null) headers["content-type"] = "application/json";
-  return new Response(text, { status, headers });
-}
-
-function headersFor(options: AppOptions, { id, isCrossOrigin }: Reply): Record<string, string> {
-  const headers = headersOf(id);
-  return isCrossOrigin && isOpen(options) ? Object.assign(headers, OPEN_ORIGIN) : headers;
-}
-
-const RETRY_SOON = { retryAfterSecs: 1 } as const;
-
-/** Anything that is not ours is a bug or an outage: it is logged, and says nothing to the caller. */
-function toStraitError({ onError }: AppOptions, error: unknown, reply: Reply, operation: string): StraitError {
-  if (error instanceof StraitError) {
-    // Without a cause it is said on purpose: the server stops.
-    if (errorStatus[error.code] >= 500 && error.cause !== undefined)
-      onError(error.cause, { requestId: reply.id, operation });
-    return error;
-  }
-  onError(error, { requestId: reply.id, operation });
-  if (isConnectionLoss(error)) return unavailable("the database cannot be reached now; try again", RETRY_SOON);
-  if (isBusy(error)) return unavailable("the database is busy with what this request needs; try again", RETRY_SOON);
-  return new StraitError("internal_error", "something went wrong in the server; its log has more under the request id");
-}
-
-function errorResponse(options: AppOptions, error: StraitError, reply: Reply): Response {
-  const headers = Object.assign(headersFor(options, reply), refusalHeaders(error));
-  headers["content-type"] = "application/json";
-  return new Response(envelope(error, reply.id), { status: errorStatus[error.code], headers });
 }

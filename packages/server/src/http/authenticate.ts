@@ -1,6 +1,6 @@
 import { createHash, hash, timingSafeEqual } from "node:crypto";
 import type { Scope } from "@strait/contract";
-import { foreignRunToken, notFound, otherStream, unauthorized } from "../domain/errors.ts";
+import { forbidden, foreignRunToken, notFound, otherStream, type StraitError, unauthorized } from "../domain/errors.ts";
 import type { Caller, Context } from "../service/context.ts";
 import type { StreamTokenClaims } from "../service/create-stream-token.ts";
 import type { RunTokens } from "../service/run-token.ts";
@@ -8,7 +8,7 @@ import type { SignedTokens } from "../service/signed-token.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import * as apiKeys from "../store/api-keys.ts";
 import * as projects from "../store/projects.ts";
-import { credentialOf, type GivenCredentials, projectNamed, requireScope } from "../wire/credentials.ts";
+import { credentialOf, type GivenCredentials, lacksScope, projectNamed } from "../wire/credentials.ts";
 
 /** What the operation table says about who may call. */
 export interface Access {
@@ -22,8 +22,16 @@ export interface Credentials extends GivenCredentials {
   readonly requestId: string;
 }
 
+/** Who calls, with credentials that are good. */
+export interface Identity {
+  readonly caller: Caller | RunCaller;
+  /** Why the caller may not do what it asks for; null lets it. */
+  readonly refusal: StraitError | null;
+}
+
 export interface Authenticator {
-  authenticate(access: Access, credentials: Credentials, path: Record<string, string>): Promise<Caller | RunCaller>;
+  /** @throws {StraitError} `unauthorized`, `token_expired`; `not_found` for a project that the internal secret names. */
+  authenticate(access: Access, credentials: Credentials, path: Record<string, string>): Promise<Identity>;
   /** Forgets what is cached about keys, after one was revoked. */
   forget(): void;
 }
@@ -42,6 +50,8 @@ export function isSameSecret(given: string, secret: string): boolean {
   const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(given), digest(secret));
 }
+
+const allowed = (caller: Caller): Identity => ({ caller, refusal: null });
 
 export function authenticator(
   { db }: Pick<Context, "db">,
@@ -76,19 +86,22 @@ export function authenticator(
     apiKeys.markUsed(db, owners).catch(onError);
   }
 
-  async function byApiKey(key: string, scope: string | null, requestId: string): Promise<Caller> {
+  async function byApiKey(key: string, scope: string | null, requestId: string): Promise<Identity> {
     const owner = await ownerOf(key);
     if (!owner) throw unauthorized();
-    requireScope(owner.scopes, scope);
-    markUsed(owner);
+    const refusal = lacksScope(owner.scopes, scope) ? forbidden(scope) : null;
+    if (refusal === null) markUsed(owner);
     const { project_id, environment_id, scopes, id } = owner;
     return {
-      projectId: project_id,
-      environmentId: environment_id,
-      scopes,
-      actor: `apikey:${id}`,
-      channel: "api",
-      requestId,
+      caller: {
+        projectId: project_id,
+        environmentId: environment_id,
+        scopes,
+        actor: `apikey:${id}`,
+        channel: "api",
+        requestId,
+      },
+      refusal,
     };
   }
 
@@ -108,18 +121,23 @@ export function authenticator(
     return { ...operator, projectId: project.id, environmentId: project.default_environment_id };
   }
 
-  function byRunToken(token: string, runId: string | undefined): RunCaller {
-    const claims = tokens.verify(token);
-    if (claims.runId !== runId) throw foreignRunToken();
-    const { projectId, dispatchSeq } = claims;
-    return { projectId, runId, dispatchSeq, actor: `run:${runId}` };
+  function byRunToken(token: string, askedFor: string | undefined): Identity {
+    const { projectId, runId, dispatchSeq } = tokens.verify(token);
+    const refusal = runId === askedFor ? null : foreignRunToken();
+    return { caller: { projectId, runId, dispatchSeq, actor: `run:${runId}` }, refusal };
   }
 
-  function byStreamToken(token: string, scope: string | null, path: Record<string, string>, requestId: string): Caller {
+  function byStreamToken(
+    token: string,
+    scope: string | null,
+    path: Record<string, string>,
+    requestId: string,
+  ): Identity {
     const { sub, pid, env, par, val } = streamTokens.verify(token);
     // Keys are stored in NFC; ids are ASCII.
-    if (path[par]?.normalize("NFC") !== val) throw otherStream(val);
-    return { projectId: pid, environmentId: env, scopes: [scope as Scope], actor: sub, channel: "api", requestId };
+    const refusal = path[par]?.normalize("NFC") === val ? null : otherStream(val);
+    const scopes = [scope as Scope];
+    return { caller: { projectId: pid, environmentId: env, scopes, actor: sub, channel: "api", requestId }, refusal };
   }
 
   return {
@@ -128,11 +146,18 @@ export function authenticator(
       const credential = credentialOf(auth, credentials);
       switch (credential.kind) {
         case "none":
-          return { projectId: "", environmentId: "", scopes: [], actor: "anonymous", channel: "api", requestId };
+          return allowed({
+            projectId: "",
+            environmentId: "",
+            scopes: [],
+            actor: "anonymous",
+            channel: "api",
+            requestId,
+          });
         case "runToken":
           return byRunToken(credential.token, path.runID);
         case "internalSecret":
-          return byInternalSecret(credential.secret, projectId, credential.needsProject, requestId);
+          return allowed(await byInternalSecret(credential.secret, projectId, credential.needsProject, requestId));
         case "streamToken":
           return byStreamToken(credential.token, scope, path, requestId);
         case "apiKey":

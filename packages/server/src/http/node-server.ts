@@ -1,5 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { createServer, type IncomingMessage, type Server as NodeServer, STATUS_CODES } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server as NodeServer,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Duplex } from "node:stream";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { errorStatus } from "@strait/contract";
@@ -21,7 +27,11 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
   };
   // Node would refuse a request without a host with an empty answer; the adaptor does it through `errorHandler`.
   const options = { requireHostHeader: false, connectionsCheckingInterval: CHECK_MS };
-  const http = createServer(options, getRequestListener(fetch, { errorHandler }));
+  const listener = getRequestListener(readingOn(fetch), { errorHandler });
+  const http = createServer(options, (request, response) => {
+    if (hasSeveralHosts(request)) refuseWith(response, notHttp("name one Host"));
+    else void listener(request, response);
+  });
   // Nobody reads a body that no operation asks for, and it may have no end. What a refused POST has left is read for a while.
   http.prependListener("request", (request, response) => {
     if (!TAKE_BODIES.has(request.method) && hasBody(request)) response.shouldKeepAlive = false;
@@ -34,8 +44,7 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
     http.emit("request", request, response);
   });
   http.on("checkExpectation", (_request, response) => {
-    const { status, headers, body } = refusalAnswer(notHttp("leave out Expect, or say 100-continue"));
-    response.writeHead(status, headers).end(body);
+    refuseWith(response, notHttp("leave out Expect, or say 100-continue"));
   });
   http.requestTimeout = requestTimeoutMs;
   http.headersTimeout = requestTimeoutMs;
@@ -54,6 +63,58 @@ const TAKE_BODIES: ReadonlySet<string | undefined> = new Set(["POST", "PATCH"]);
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 
+/** Who stands in front of this server may have read the other one (RFC 9112, 3.2). Node.js takes the first. */
+function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+  let count = 0;
+  // Names stand at even places; the length tells most of them apart without a copy in lower case.
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length === 4 && name.toLowerCase() === "host") count += 1;
+  }
+  return count > 1;
+}
+
+/** For so long, and so many bytes, a refused body is read on. */
+const READ_ON_MS = 2_000;
+const READ_ON_BYTES = 64 * 2 ** 20;
+
+/**
+ * A connection that is to end with its answer is cut while the client still sends, which then never reads why. So what is
+ * left of a refused body is read first, for a while; on other connections it is read after the answer.
+ */
+function readingOn(fetch: NodeServerOptions["fetch"]): NodeServerOptions["fetch"] {
+  return (request, env) => {
+    const { incoming, outgoing } = env as { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse };
+    const response = fetch(request, env);
+    // Who expects to be asked for the body does not send it before.
+    const isSending = TAKE_BODIES.has(incoming.method) && incoming.headers.expect === undefined;
+    return outgoing.shouldKeepAlive || !isSending ? response : afterBody(incoming, response);
+  };
+}
+
+async function afterBody(message: IncomingMessage, response: Response | Promise<Response>): Promise<Response> {
+  const answer = await response;
+  if (!message.complete && !message.destroyed) await rest(message);
+  return answer;
+}
+
+function rest(message: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let bytes = 0;
+    const done = () => {
+      clearTimeout(timer);
+      message.off("data", count).off("end", done).off("close", done);
+      resolve();
+    };
+    const count = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > READ_ON_BYTES) done();
+    };
+    const timer = setTimeout(done, READ_ON_MS);
+    message.on("data", count).on("end", done).on("close", done).resume();
+  });
+}
+
 /** How often Node.js looks for requests that take too long, by default so seldom that they are given twice their time. */
 const CHECK_MS = 1_000;
 
@@ -70,6 +131,11 @@ function refuse(refusal: StraitError, socket: Duplex): void {
   const { status, headers, body } = refusalAnswer(refusal);
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+}
+
+function refuseWith(response: ServerResponse, refusal: StraitError): void {
+  const { status, headers, body } = refusalAnswer(refusal);
+  response.writeHead(status, headers).end(body);
 }
 
 function refusalAnswer(refusal: StraitError) {

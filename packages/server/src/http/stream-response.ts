@@ -7,6 +7,10 @@ import type { EventStream } from "./streams.ts";
 
 /** Answers with a stream: straight into the response of Node's own server where there is one. */
 export function streamResponse(c: Context, stream: EventStream, headers: Readonly<Record<string, string>>): Response {
+  if (c.req.method === "HEAD") {
+    stream.lose();
+    return new Response(null, { headers: { ...headers, ...SSE_HEADERS } });
+  }
   const { outgoing } = (c.env ?? {}) as { readonly outgoing?: ServerResponse };
   if (outgoing === undefined) {
     let gone = () => {};

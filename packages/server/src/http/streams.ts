@@ -11,6 +11,8 @@ import type { Delta, Deltas, StreamSource } from "./stream-source.ts";
 export interface EventStream {
   /** Sends everything to the reader. Called once, at once; `gone` is to be called when the reader has gone. */
   pipe(connect: (gone: () => void) => Outlet): void;
+  /** Ends it for its reader. Called instead of `pipe` where there is none. */
+  lose(): void;
 }
 
 export interface StreamRequest {

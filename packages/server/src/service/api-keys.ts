@@ -1,9 +1,10 @@
 import { hash, randomBytes } from "node:crypto";
 import type { ApiKey, CreatedApiKey, Scope } from "@strait/contract";
-import { conflict, forbidden, notFound, validationError } from "../domain/errors.ts";
+import { conflict, notFound, validationError } from "../domain/errors.ts";
 import * as apiKeys from "../store/api-keys.ts";
 import * as projects from "../store/projects.ts";
 import type { Queryable } from "../store/sql.ts";
+import { requireScope } from "../wire/credentials.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 
@@ -66,9 +67,7 @@ export const described = ({ name, scopes, environment_id, expires_at }: ApiKey):
 
 /** Nobody hands out more than they have. */
 function refuseMoreThanOwn(caller: Caller, scopes: readonly Scope[]): void {
-  for (const scope of scopes) {
-    if (!caller.scopes.includes("*") && !caller.scopes.includes(scope)) throw forbidden(scope);
-  }
+  for (const scope of scopes) requireScope(caller.scopes, scope);
 }
 
 /** Writes a key; `key` is given only for one that somebody already holds. */

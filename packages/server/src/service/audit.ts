@@ -9,8 +9,8 @@ import type { Caller, Context } from "./context.ts";
  * Writes down who did what, in the transaction that does it.
  *
  * @param resourceIds - What it was done to, of the type that the action names; one row for each.
- * @param details - What else is worth knowing: of a change the names of the fields, not their values. A row is for ever, so
- *   nothing in it may be a secret or a payload.
+ * @param details - What else is worth knowing: of a change the names of the fields, not their values. A row is never
+ *   changed, so nothing in it may be a secret or a payload.
  */
 export async function audit(
   { clock }: Pick<Context, "clock">,
@@ -22,16 +22,16 @@ export async function audit(
 ): Promise<void> {
   if (resourceIds.length === 0) return;
   const event = {
+    ...auditEvents.actorColumns(actorOf(actor)),
     project_id: projectId,
-    actor: actorOf(actor),
     channel,
     action,
     resource_type: action.slice(0, action.indexOf(".")) as AuditResourceType,
     request_id: requestId,
-    details,
+    details: JSON.stringify(details),
   };
-  const rows = resourceIds.map((resource_id) => ({ id: clock.newId("aud"), resource_id }));
-  await auditEvents.insert(tx, event, rows);
+  const rows = resourceIds.map((resource_id) => ({ ...event, id: clock.newId("aud"), resource_id }));
+  await auditEvents.insert(tx, rows);
 }
 
 /** Clocks that make ids, and the one that dates rows, differ by far less. */

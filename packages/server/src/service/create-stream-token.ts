@@ -1,9 +1,10 @@
-import { type CreateStreamToken, operations, type Scope, type StreamToken } from "@strait/contract";
-import { forbidden, notFound } from "../domain/errors.ts";
+import { type CreateStreamToken, operations, type StreamToken } from "@strait/contract";
+import { notFound } from "../domain/errors.ts";
 import { oneOf } from "../domain/request-rules.ts";
 import * as keyWaits from "../store/key-waits.ts";
 import * as runs from "../store/runs.ts";
 import * as workflowRuns from "../store/workflow-runs.ts";
+import { requireScope } from "../wire/credentials.ts";
 import type { Caller, Context } from "./context.ts";
 import type { SignedTokens } from "./signed-token.ts";
 
@@ -69,8 +70,7 @@ export async function createStreamToken(
 ): Promise<StreamToken> {
   const [field, value] = oneOf(FIELDS, resource);
   const { what, parameter, operation, find } = streams[field];
-  const scope = operation.scope as Scope;
-  if (!caller.scopes.includes("*") && !caller.scopes.includes(scope)) throw forbidden(scope);
+  requireScope(caller.scopes, operation.scope);
   if (!(await find(context, caller, value))) throw notFound(what, value);
 
   const { actor: sub, projectId: pid, environmentId: env } = caller;

@@ -1,6 +1,7 @@
-import { forbidden, StraitError, unavailable } from "../domain/errors.ts";
+import { StraitError, unavailable } from "../domain/errors.ts";
 import { joined, type Transaction } from "../store/database.ts";
 import * as idempotency from "../store/idempotency.ts";
+import { requireScope } from "../wire/credentials.ts";
 import type { Caller, Context } from "./context.ts";
 import { enqueueRuns, type RunRequest } from "./enqueue-run.ts";
 import { enabledJob, toRequest } from "./trigger-job.ts";
@@ -25,7 +26,7 @@ export async function missingRun(
   runId: string,
   { job_id, payload, tags }: StartIfMissing,
 ): Promise<RunRequest> {
-  if (!caller.scopes.includes("*") && !caller.scopes.includes("jobs:trigger")) throw forbidden("jobs:trigger");
+  requireScope(caller.scopes, "jobs:trigger");
   const job = await enabledJob(context, caller, job_id, [{ payload }], () => "/start_if_missing/payload");
   const input = { payload, tags, scheduled_at: null, priority: 0, ttl_secs: null, idempotency_key: runId };
   return toRequest(caller, job, input, null);

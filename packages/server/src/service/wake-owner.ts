@@ -7,21 +7,15 @@ import { type Context, SYSTEM } from "./context.ts";
 import { LOCK_TIMEOUT_MS } from "./lane.ts";
 
 /**
- * Works off the wake rows of one run, from the top down: locks the run, takes the rows, and reads how its waits ended in a
- * statement after the lock is held (K3). A run that no longer waits keeps its status.
+ * Works off the wake rows of one run, from the top down: locks the run, and then takes the rows with how its wait ended
+ * (K3). A run that no longer waits keeps its status, and so does one whose wait still waits, whatever a row says.
  */
 export async function wakeOwner({ db, signals, metrics }: Context, projectId: string, runId: string): Promise<void> {
   const isMoved = await db.transaction(
     async (tx) => {
       const fence = await runs.lockFence(tx, projectId, runId);
-      const taken = await wakes.takeOfRun(tx, projectId, runId);
-      if (fence?.status !== "waiting") return false;
-      const [ended] = await wakes.endedWaits(
-        tx,
-        projectId,
-        taken.map((wake) => wake.trigger_id),
-      );
-      if (!ended) return false;
+      const ended = await wakes.takeOfRun(tx, projectId, runId);
+      if (fence?.status !== "waiting" || !ended) return false;
       const { move, resume_reason } = effectOf(ended);
       const moved = await runMoves.move(
         tx,

@@ -1,31 +1,78 @@
 import type { Actor, AuditAction, AuditChannel, AuditEvent, AuditResourceType } from "@strait/contract";
-import type { Transaction } from "./database.ts";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
-import { ifGiven, json, type Queryable, records, sql } from "./sql.ts";
+import { ifGiven, type Queryable, records, sql } from "./sql.ts";
 
 export interface NewAuditEvent {
   readonly project_id: string;
-  readonly actor: Actor;
+  readonly id: string;
+  readonly actor_kind: Actor["kind"];
+  readonly actor_id: string | null;
+  readonly authenticated_by: Actor["authenticated_by"];
   readonly channel: AuditChannel;
   readonly action: AuditAction;
   readonly resource_type: AuditResourceType;
+  readonly resource_id: string;
   readonly request_id: string | null;
-  readonly details: object;
+  /** JSON. */
+  readonly details: string;
 }
 
-/** Writes one row per resource. There is no statement that changes one. */
-export async function insert(
-  tx: Transaction,
-  event: NewAuditEvent,
-  resources: readonly { readonly id: string; readonly resource_id: string }[],
-): Promise<void> {
-  const { actor } = event;
-  await tx.query(sql`
+const newTypes = {
+  project_id: "text",
+  id: "text",
+  actor_kind: "text",
+  actor_id: "text",
+  authenticated_by: "text",
+  channel: "text",
+  action: "text",
+  resource_type: "text",
+  resource_id: "text",
+  request_id: "text",
+  details: "json",
+} as const satisfies Record<keyof NewAuditEvent, string>;
+
+export const actorColumns = ({
+  kind,
+  id,
+  authenticated_by,
+}: Actor): Pick<NewAuditEvent, "actor_kind" | "actor_id" | "authenticated_by"> => ({
+  actor_kind: kind,
+  actor_id: id,
+  authenticated_by,
+});
+
+/** There is no statement that changes a row. */
+export async function insert(db: Queryable, rows: readonly NewAuditEvent[]): Promise<void> {
+  await db.query(sql`
     INSERT INTO audit_events (project_id, id, actor_kind, actor_id, authenticated_by, channel, action, resource_type,
       resource_id, request_id, details)
-    SELECT ${event.project_id}, id, ${actor.kind}, ${actor.id}, ${actor.authenticated_by}, ${event.channel}, ${event.action},
-      ${event.resource_type}, resource_id, ${event.request_id}, ${json(event.details)}::json
-    FROM ${records("i", { id: "text", resource_id: "text" }, resources)}`);
+    SELECT project_id, id, actor_kind, actor_id, authenticated_by, channel, action, resource_type, resource_id, request_id,
+      details
+    FROM ${records("i", newTypes, rows)}`);
+}
+
+/**
+ * Deletes rows of a project beyond their retention: at most `limit`, those that somebody has at hand left out.
+ *
+ * @param endId - No row that is old enough has a larger id.
+ * @returns How many.
+ */
+export async function removeOld(
+  db: Queryable,
+  projectId: string,
+  secs: number,
+  endId: string,
+  limit: number,
+): Promise<number> {
+  const [row] = await db.query<{ n: number }>(sql`
+    WITH gone AS (
+      DELETE FROM audit_events WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM audit_events
+        WHERE project_id = ${projectId} AND id < ${endId} AND created_at < strait_now() - ${secs}::float8 * interval '1 second'
+        ORDER BY id LIMIT ${limit} FOR UPDATE SKIP LOCKED))
+      RETURNING 1)
+    SELECT count(*)::int4 AS n FROM gone`);
+  return row?.n ?? 0;
 }
 
 /** What an act must be like to be listed. */

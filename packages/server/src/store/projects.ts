@@ -89,8 +89,14 @@ export async function hasEnvironment(db: Queryable, projectId: string, id: strin
   return rows.length > 0;
 }
 
-/** The ids of projects behind one, in their order: for what is done to each in turn. */
-export async function idsAfter(db: Queryable, id: string, limit: number): Promise<string[]> {
-  const rows = await db.query<{ id: string }>(sql`SELECT id FROM projects WHERE id > ${id} ORDER BY id LIMIT ${limit}`);
+/** The ids of all projects, in their order: for what is done to each in turn. */
+export async function* everyId(db: Queryable): AsyncGenerator<string, void, undefined> {
+  for (let page = await idsAfter(db, ""); page.length > 0; page = await idsAfter(db, page.at(-1) ?? "")) yield* page;
+}
+
+const PAGE = 100;
+
+async function idsAfter(db: Queryable, id: string): Promise<string[]> {
+  const rows = await db.query<{ id: string }>(sql`SELECT id FROM projects WHERE id > ${id} ORDER BY id LIMIT ${PAGE}`);
   return rows.map((row) => row.id);
 }

@@ -14,13 +14,6 @@ export function runsToWake(db: Queryable, after: WakingRun | undefined, limit: n
     ORDER BY project_id, run_id LIMIT ${limit}`);
 }
 
-/** Deletes the wake rows of a run, which the caller has locked; returns the triggers that they name. */
-export function takeOfRun(tx: Queryable, projectId: string, runId: string): Promise<{ trigger_id: string }[]> {
-  return tx.query(
-    sql`DELETE FROM run_wakes WHERE project_id = ${projectId} AND run_id = ${runId} RETURNING trigger_id`,
-  );
-}
-
 /** How a wait ended, as far as the run that waited must know. */
 export interface EndedWait {
   readonly id: string;
@@ -35,13 +28,24 @@ export interface EndedWait {
   readonly error: string | null;
 }
 
-/** Read in a statement after the run is locked (K3). */
-export function endedWaits(tx: Queryable, projectId: string, ids: readonly string[]): Promise<EndedWait[]> {
-  return tx.query<EndedWait>(sql`
-    SELECT id, event_key, status, coalesce(response_payload, cancellation::text) AS checkpoint,
-      cancellation->>'kind' AS kind, on_timeout, on_cancel, error
-    FROM event_triggers
-    WHERE project_id = ${projectId} AND id = ANY(${ids}) AND status <> 'waiting' ORDER BY finished_at, id`);
+/**
+ * Deletes the wake rows of a run that waits, in a statement after the one that locked it (K3), and tells how its wait ended.
+ * A wait and its wake row are committed together, so in one snapshot either the run still has a wait that waits, or the row
+ * of the one that has ended is here, and no wait of the run ended later. Whatever else a row names says nothing.
+ */
+export async function takeOfRun(tx: Queryable, projectId: string, runId: string): Promise<EndedWait | undefined> {
+  const [ended] = await tx.query<EndedWait>(sql`
+    WITH taken AS (
+      DELETE FROM run_wakes WHERE project_id = ${projectId} AND run_id = ${runId} RETURNING trigger_id)
+    SELECT t.id, t.event_key, t.status, coalesce(t.response_payload, t.cancellation::text) AS checkpoint,
+      t.cancellation->>'kind' AS kind, t.on_timeout, t.on_cancel, t.error
+    FROM event_triggers t
+    WHERE t.project_id = ${projectId} AND t.id = ANY(ARRAY(SELECT trigger_id FROM taken)) AND t.job_run_id = ${runId}
+      AND t.group_id IS NULL AND t.status <> 'waiting'
+      AND NOT EXISTS (SELECT FROM event_triggers w WHERE w.project_id = ${projectId} AND w.job_run_id = ${runId}
+        AND w.group_id IS NULL AND w.status = 'waiting')
+    ORDER BY t.finished_at DESC, t.id DESC LIMIT 1`);
+  return ended;
 }
 
 export interface AdvancingRun {

@@ -55,9 +55,14 @@ export function projectNamed(projectId: string | undefined): string {
   return projectId;
 }
 
+/** Whether an API key with the scopes `held` may not do what needs `scope`; null needs none. */
+export function lacksScope(held: readonly Scope[], scope: string | null): scope is Scope {
+  return scope !== null && !held.includes("*") && !held.includes(scope as Scope);
+}
+
 /** @throws {StraitError} `forbidden` when an API key lacks the scope of an operation. */
 export function requireScope(held: readonly Scope[], scope: string | null): void {
-  if (scope !== null && !held.includes("*") && !held.includes(scope as Scope)) throw forbidden(scope as Scope);
+  if (lacksScope(held, scope)) throw forbidden(scope);
 }
 
 function otherCredentials(accepted: readonly string[]): StraitError {

@@ -45,9 +45,9 @@ export function requestChecks(id: OperationId): RequestChecks {
   };
 }
 
-/** What a text of a query means. A number is digits: `1e1` and ` 10` stay texts, which no number takes. */
+/** What a text of a query means. A number is digits, the first no zero: `1e1`, ` 10` and `010` stay texts, which no number takes. */
 function meaning(text: unknown, type: string | undefined): unknown {
-  if (type === "integer") return /^-?\d+$/.test(String(text)) ? Number(text) : text;
+  if (type === "integer") return /^(0|-?[1-9]\d*)$/.test(String(text)) ? Number(text) : text;
   if (type === "boolean") return text === "true" || (text === "false" ? false : text);
   return text;
 }

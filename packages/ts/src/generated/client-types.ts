@@ -643,9 +643,9 @@ export interface GetV1EventsByEventKeyExplainInput extends Call {
     eventKey: EventKey;
   };
   readonly query?: {
-    /** The event to explain (`evt_…`). One that is not of this key is 404. */
+    /** The event to explain (`evt_...`). One that is not of this key is 404. */
     event_id?: Reference;
-    /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+    /** The wait to explain (`trg_...`). One that is not of this key is 404. */
     trigger_id?: Reference;
   } | undefined;
 }
@@ -1762,7 +1762,8 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<AuditEventPage>;
   /**
@@ -1808,7 +1809,7 @@ export interface OnlyBearerOrInternalSecretOperationsPromise {
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
    */
   getV1EventsStats(input?: GetV1EventsStatsInput): Promise<EventStats>;
   /**
@@ -2347,7 +2348,8 @@ export interface OnlyBearerOrInternalSecretOperations {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: GetV1AuditEventsInput): Promise<Answer<AuditEventPage, Refused_400_401_403_404>>;
   /**
@@ -2393,7 +2395,7 @@ export interface OnlyBearerOrInternalSecretOperations {
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
    */
   getV1EventsStats(input?: GetV1EventsStatsInput): Promise<Answer<EventStats, Refused_400_401_403_404>>;
   /**
@@ -2938,7 +2940,8 @@ export interface OnlyBearerOrInternalSecretPagination {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: GetV1AuditEventsInput, options?: PaginateOptions): Paginator<GetV1AuditEventsResult["data"][number], GetV1AuditEventsResult>;
   /**

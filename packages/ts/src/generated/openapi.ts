@@ -452,7 +452,8 @@ export interface paths {
     };
     /**
      * List audit events
-     * Who has done what in this project, newest first. Filters are combined with "and".
+     * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+     * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
      */
     get: operations["getV1AuditEvents"];
     put?: never;
@@ -611,7 +612,7 @@ export interface paths {
     /**
      * Count event triggers
      * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+     * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
      */
     get: operations["getV1EventsStats"];
     put?: never;
@@ -1458,18 +1459,24 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
-    /** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+    /**
+     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+     * for what was not done: a request that was answered 403. New ones may come.
+     */
     AuditAction: string;
     /**
-     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come.
+     * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+     * for what was not done: a request that was answered 403. New ones may come.
      * @enum {string}
      */
-    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay";
+    AuditActionInput: "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "operation.refuse";
     /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
     AuditChannel: string;
     /**
      * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
-     * of their own, `EventRecord`.
+     * of their own, `EventRecord`. The act `operation.refuse` is a request that was answered 403, since its credentials are good but not for that: of one caller
+     * and operation the first is told at once, and those that follow within a minute as one, with their number. When a server is killed it may not have told
+     * of the last minute's repetitions.
      */
     AuditEvent: {
       id: string;
@@ -1478,11 +1485,15 @@ export interface components {
       channel: components["schemas"]["AuditChannel"];
       action: components["schemas"]["AuditAction"];
       resource_type: components["schemas"]["AuditResourceType"];
-      /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+      /** What it was done to, by its id; of a refusal the id of the operation, such as `postV1Jobs`. */
       resource_id: string;
       /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
       request_id: string | null;
-      /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+      /**
+       * What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. Of a refusal:
+       * `missing_scope` (null where no scope would help, as with the token of another run), `path` (the path parameters of the latest) and `count` (how many
+       * refusals it stands for).
+       */
       details: {
         [key: string]: components["schemas"]["JsonValue"];
       };
@@ -1493,13 +1504,13 @@ export interface components {
       next_cursor: components["schemas"]["NextCursor"];
       has_more: components["schemas"]["HasMore"];
     };
-    /** What it was done to. New ones may come. */
+    /** What it was done to; an operation is what somebody was refused. New ones may come. */
     AuditResourceType: string;
     /**
-     * What it was done to. New ones may come.
+     * What it was done to; an operation is what somebody was refused. New ones may come.
      * @enum {string}
      */
-    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery";
+    AuditResourceTypeInput: "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "operation";
     /** How the server knows who it was; null where it acted by itself. */
     AuthenticationKind: string;
     /** An event that is kept until a wait asks for it. */
@@ -1508,7 +1519,7 @@ export interface components {
       status: "buffered";
       /** @constant */
       disposition: "buffered";
-      /** The id of the event (`evt_…`). */
+      /** The id of the event (`evt_...`). */
       id: string;
       event_key: string;
       /** From this moment on the event is no longer delivered. */
@@ -1549,7 +1560,7 @@ export interface components {
       items: components["schemas"]["BulkTriggerItem"][];
     };
     BulkTriggeredRuns: {
-      /** Find the runs again with `GET /v1/runs?batch_id=…`. */
+      /** Find the runs again with `GET /v1/runs?batch_id=...`. */
       batch_id: string;
       /** One entry for each item, in the order of the items. */
       results: components["schemas"]["TriggeredRun"][];
@@ -1565,7 +1576,7 @@ export interface components {
       kind: components["schemas"]["CancellationKind"];
       /** Why, in the words of whoever did it. */
       reason: string | null;
-      /** Who did it, such as `apikey:key_…`, as the credentials tell. */
+      /** Who did it, such as `apikey:key_...`, as the credentials tell. */
       actor: string;
       /**
        * What a rejection gave for the code that waits. For a group whose waits cannot be enough any more it is the `WaitGroupResult`, with the cancellation of each of
@@ -1729,7 +1740,7 @@ export interface components {
       issues: components["schemas"]["ErrorIssue"][];
       /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
       channel: string;
-      /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+      /** Who sent it, such as `apikey:key_...` or `workflow_run:wfr_...`. */
       sent_by: string;
       sent_at: components["schemas"]["Timestamp"];
       dead_lettered_at: components["schemas"]["Timestamp"];
@@ -2019,7 +2030,7 @@ export interface components {
       /** Called when the wait opens and when it ends. */
       notify_url: string | null;
       notify_status: components["schemas"]["NotifyStatus"] | null;
-      /** Who answered, such as `apikey:key_…`. */
+      /** Who answered, such as `apikey:key_...`. */
       sent_by: string | null;
       /** What an answer has to satisfy, as it was when the wait opened; null for any. */
       payload_schema: components["schemas"]["JsonSchema"] | null;
@@ -2165,7 +2176,7 @@ export interface components {
       sequence: number;
       payload: components["schemas"]["JsonValue"];
       disposition: components["schemas"]["InboxDisposition"];
-      /** Who sent it, such as `apikey:key_…`. */
+      /** Who sent it, such as `apikey:key_...`. */
       sent_by: string;
       created_at: components["schemas"]["Timestamp"];
     };
@@ -2489,12 +2500,12 @@ export interface components {
       ttl_secs?: number;
     };
     /**
-     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
      * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
      */
     RetryStrategy: string;
     /**
-     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+     * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
      * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
      * @enum {string}
      */
@@ -2523,6 +2534,7 @@ export interface components {
       sequence: number;
       type: components["schemas"]["RunEventType"];
       level: components["schemas"]["LogLevel"];
+      /** What the code says; of a status, why, where that is known. */
       message: string | null;
       data: components["schemas"]["JsonValue"];
       created_at: components["schemas"]["Timestamp"];
@@ -2621,7 +2633,10 @@ export interface components {
       started_at: components["schemas"]["Timestamp"] | null;
       finished_at: components["schemas"]["Timestamp"] | null;
       heartbeat_at: components["schemas"]["Timestamp"] | null;
-      /** When the next attempt may start. */
+      /**
+       * When the next attempt may start; of a run that was put off because the last calls to its endpoint have all failed, when it is dispatched again: the
+       * log of the run says so.
+       */
       next_retry_at: components["schemas"]["Timestamp"] | null;
       /** When the run expires if it has not started. */
       expires_at: components["schemas"]["Timestamp"] | null;
@@ -2897,7 +2912,7 @@ export interface components {
     TriggerType: string;
     TriggerWorkflow: {
       /**
-       * The input, available to the steps as `{{payload.…}}`. Absent is null.
+       * The input, available to the steps as `{{payload....}}`. Absent is null.
        * @default null
        */
       payload?: components["schemas"]["JsonValueInput"];
@@ -4878,9 +4893,9 @@ export interface operations {
   getV1EventsByEventKeyExplain: {
     parameters: {
       query?: {
-        /** The event to explain (`evt_…`). One that is not of this key is 404. */
+        /** The event to explain (`evt_...`). One that is not of this key is 404. */
         event_id?: components["schemas"]["Reference"];
-        /** The wait to explain (`trg_…`). One that is not of this key is 404. */
+        /** The wait to explain (`trg_...`). One that is not of this key is 404. */
         trigger_id?: components["schemas"]["Reference"];
       };
       header?: never;

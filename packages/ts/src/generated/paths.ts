@@ -156,6 +156,24 @@ import type {
 /** How a call is refused. */
 export interface Refusal extends JsonAnswer<ErrorResponse> {}
 
+/** How calls are refused, by the statuses that they may be refused with. */
+export interface Refusals {
+  "400_401_403_404_409_413_415_422_429_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_409_413_415_422_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_409_413_415_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_409_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_413_415_422_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_429_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_404_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_403_500_503": { 400: Refusal; 401: Refusal; 403: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_404_413_415_500_503": { 400: Refusal; 401: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_404_500_503": { 400: Refusal; 401: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_409_413_415_422_500_503": { 400: Refusal; 401: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+  "400_401_500_503": { 400: Refusal; 401: Refusal; 500: Refusal; 503: Refusal };
+  "500": { 500: Refusal };
+  "500_503": { 500: Refusal; 503: Refusal };
+}
+
 /** What may go along as a header. */
 export interface IdempotencyKeyAndXIdempotencyKeyHeaders {
   /**
@@ -179,337 +197,337 @@ export interface OnlyBearerOrInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1ApiKeysInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<ApiKeyPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<ApiKeyPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateApiKey>;
-      responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 201: JsonAnswer<CreatedApiKey> };
     };
   };
   "/v1/api-keys/{keyID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1ApiKeysByKeyIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<ApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<ApiKey> };
     };
   };
   "/v1/api-keys/{keyID}/rotate": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1ApiKeysByKeyIDRotateInput["pathParams"]; cookie?: never };
       requestBody?: Content<RotateApiKey>;
-      responses: { 201: JsonAnswer<CreatedApiKey>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<CreatedApiKey> };
     };
   };
   "/v1/audit-events": {
     get: {
       parameters: { query?: NonNullable<GetV1AuditEventsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<AuditEventPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<AuditEventPage> };
     };
   };
   "/v1/event-dead-letters": {
     get: {
       parameters: { query?: NonNullable<GetV1EventDeadLettersInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<DeadLetterPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<DeadLetterPage> };
     };
   };
   "/v1/event-dead-letters/{eventID}/discard": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDDiscardInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<DeadLetter>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<DeadLetter> };
     };
   };
   "/v1/event-dead-letters/{eventID}/retarget": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventDeadLettersByEventIDRetargetInput["pathParams"]; cookie?: never };
       requestBody: Content<RetargetDeadLetter>;
-      responses: { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent> };
     };
   };
   "/v1/events": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventTriggerPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventTriggerPage> };
     };
   };
   "/v1/events/prefix/{prefix}/send": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsPrefixByPrefixSendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendPrefix>;
-      responses: { 200: JsonAnswer<SentPrefix | PrefixDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<SentPrefix | PrefixDryRun> };
     };
   };
   "/v1/events/purge": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<PurgeEvents>;
-      responses: { 200: JsonAnswer<PurgedEvents>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<PurgedEvents> };
     };
   };
   "/v1/events/stats": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsStatsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventStats>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventStats> };
     };
   };
   "/v1/events/{eventKey}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1EventsByEventKeyInput["query"]>; header?: never; path: DeleteV1EventsByEventKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 200: JsonAnswer<EventTrigger> };
     };
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyInput["query"]>; header?: never; path: GetV1EventsByEventKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventTrigger> };
     };
   };
   "/v1/events/{eventKey}/explain": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyExplainInput["query"]>; header?: never; path: GetV1EventsByEventKeyExplainInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventExplanation>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventExplanation> };
     };
   };
   "/v1/events/{eventKey}/extend": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeyExtendInput["pathParams"]; cookie?: never };
       requestBody: Content<ExtendEvent>;
-      responses: { 200: JsonAnswer<EventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<EventTrigger> };
     };
   };
   "/v1/events/{eventKey}/reject": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeyRejectInput["pathParams"]; cookie?: never };
       requestBody: Content<RejectEvent>;
-      responses: { 200: JsonAnswer<SentEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<SentEvent> };
     };
   };
   "/v1/events/{eventKey}/send": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1EventsByEventKeySendInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendEvent>;
-      responses: { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<SentEvent>; 202: JsonAnswer<BufferedEvent> };
     };
   };
   "/v1/events/{eventKey}/sends": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeySendsInput["query"]>; header?: never; path: GetV1EventsByEventKeySendsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<EventRecordPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<EventRecordPage> };
     };
   };
   "/v1/events/{eventKey}/stream": {
     get: {
       parameters: { query?: NonNullable<GetV1EventsByEventKeyStreamInput["query"]>; header?: LastEventIDHeaders; path: GetV1EventsByEventKeyStreamInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: EventStreamAnswer; 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_429_500_503"] & { 200: EventStreamAnswer; 204: NoContentAnswer };
     };
   };
   "/v1/jobs": {
     get: {
       parameters: { query?: NonNullable<GetV1JobsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<JobPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<JobPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateJob>;
-      responses: { 201: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<Job> };
     };
   };
   "/v1/jobs/{jobID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 204: NoContentAnswer };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Job> };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1JobsByJobIDInput["pathParams"]; cookie?: never };
       requestBody?: Content<UpdateJob>;
-      responses: { 200: JsonAnswer<Job>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_500_503"] & { 200: JsonAnswer<Job> };
     };
   };
   "/v1/jobs/{jobID}/trigger": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerJob>;
-      responses: { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<TriggeredRun | DryRun>; 201: JsonAnswer<TriggeredRun> };
     };
   };
   "/v1/jobs/{jobID}/trigger/bulk": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1JobsByJobIDTriggerBulkInput["pathParams"]; cookie?: never };
       requestBody: Content<BulkTriggerJob>;
-      responses: { 201: JsonAnswer<BulkTriggeredRuns>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<BulkTriggeredRuns> };
     };
   };
   "/v1/runs": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<RunPage> };
     };
   };
   "/v1/runs/{runID}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1RunsByRunIDInput["query"]>; header?: never; path: DeleteV1RunsByRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 200: JsonAnswer<Run> };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1RunsByRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/v1/runs/{runID}/events": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDEventsInput["query"]>; header?: never; path: GetV1RunsByRunIDEventsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunEventPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<RunEventPage> };
     };
   };
   "/v1/runs/{runID}/inbox": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDInboxInput["query"]>; header?: never; path: GetV1RunsByRunIDInboxInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<InboxPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<InboxPage> };
     };
   };
   "/v1/runs/{runID}/inbox/{name}": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1RunsByRunIDInboxByNameInput["pathParams"]; cookie?: never };
       requestBody?: Content<SendMessage>;
-      responses: { 200: JsonAnswer<InboxMessage>; 202: JsonAnswer<InboxMessage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<InboxMessage>; 202: JsonAnswer<InboxMessage> };
     };
   };
   "/v1/runs/{runID}/stream": {
     get: {
       parameters: { query?: NonNullable<GetV1RunsByRunIDStreamInput["query"]>; header?: LastEventIDHeaders; path: GetV1RunsByRunIDStreamInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: EventStreamAnswer; 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_429_500_503"] & { 200: EventStreamAnswer; 204: NoContentAnswer };
     };
   };
   "/v1/stream-tokens": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateStreamToken>;
-      responses: { 201: JsonAnswer<StreamToken>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 201: JsonAnswer<StreamToken> };
     };
   };
   "/v1/webhooks/deliveries": {
     get: {
       parameters: { query?: NonNullable<GetV1WebhooksDeliveriesInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WebhookDeliveryPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WebhookDeliveryPage> };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}": {
     get: {
       parameters: { query?: never; header?: never; path: GetV1WebhooksDeliveriesByDeliveryIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WebhookDelivery> };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/replay": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDReplayInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 201: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 201: JsonAnswer<WebhookDelivery> };
     };
   };
   "/v1/webhooks/deliveries/{deliveryID}/retry": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WebhooksDeliveriesByDeliveryIDRetryInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WebhookDelivery>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<WebhookDelivery> };
     };
   };
   "/v1/workflow-runs": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowRunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WorkflowRunPage> };
     };
   };
   "/v1/workflow-runs/{workflowRunID}": {
     delete: {
       parameters: { query?: NonNullable<DeleteV1WorkflowRunsByWorkflowRunIDInput["query"]>; header?: never; path: DeleteV1WorkflowRunsByWorkflowRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 200: JsonAnswer<WorkflowRun> };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1WorkflowRunsByWorkflowRunIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WorkflowRun> };
     };
   };
   "/v1/workflow-runs/{workflowRunID}/steps": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsByWorkflowRunIDStepsInput["query"]>; header?: never; path: GetV1WorkflowRunsByWorkflowRunIDStepsInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<StepRunPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<StepRunPage> };
     };
   };
   "/v1/workflow-runs/{workflowRunID}/stream": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowRunsByWorkflowRunIDStreamInput["query"]>; header?: LastEventIDHeaders; path: GetV1WorkflowRunsByWorkflowRunIDStreamInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: EventStreamAnswer; 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_429_500_503"] & { 200: EventStreamAnswer; 204: NoContentAnswer };
     };
   };
   "/v1/workflows": {
     get: {
       parameters: { query?: NonNullable<GetV1WorkflowsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<WorkflowPage>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<WorkflowPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateWorkflow>;
-      responses: { 201: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<Workflow> };
     };
   };
   "/v1/workflows/{workflowID}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 204: NoContentAnswer };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Workflow> };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1WorkflowsByWorkflowIDInput["pathParams"]; cookie?: never };
       requestBody?: Content<UpdateWorkflow>;
-      responses: { 200: JsonAnswer<Workflow>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_500_503"] & { 200: JsonAnswer<Workflow> };
     };
   };
   "/v1/workflows/{workflowID}/dry-run": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDDryRunInput["pathParams"]; cookie?: never };
       requestBody?: Content<DryRunWorkflow>;
-      responses: { 200: JsonAnswer<WorkflowDryRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_413_415_422_500_503"] & { 200: JsonAnswer<WorkflowDryRun> };
     };
   };
   "/v1/workflows/{workflowID}/trigger": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostV1WorkflowsByWorkflowIDTriggerInput["pathParams"]; cookie?: never };
       requestBody?: Content<TriggerWorkflow>;
-      responses: { 201: JsonAnswer<WorkflowRun>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<WorkflowRun> };
     };
   };
 }
@@ -520,24 +538,24 @@ export interface OnlyInternalSecretPaths {
     get: {
       parameters: { query?: NonNullable<GetV1ProjectsInput["query"]>; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<ProjectPage>; 400: Refusal; 401: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_500_503"] & { 200: JsonAnswer<ProjectPage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path?: never; cookie?: never };
       requestBody: Content<CreateProject>;
-      responses: { 201: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_409_413_415_422_500_503"] & { 201: JsonAnswer<Project> };
     };
   };
   "/v1/projects/{projectID}": {
     get: {
       parameters: { query?: never; header?: never; path: GetV1ProjectsByProjectIDInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_404_500_503"] & { 200: JsonAnswer<Project> };
     };
     patch: {
       parameters: { query?: never; header?: never; path: PatchV1ProjectsByProjectIDInput["pathParams"]; cookie?: never };
       requestBody: Content<UpdateProject>;
-      responses: { 200: JsonAnswer<Project>; 400: Refusal; 401: Refusal; 404: Refusal; 413: Refusal; 415: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_404_413_415_500_503"] & { 200: JsonAnswer<Project> };
     };
   };
 }
@@ -548,113 +566,113 @@ export interface OnlyRunTokenPaths {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDAnnotateInput["pathParams"]; cookie?: never };
       requestBody: Content<AnnotateRun>;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/sdk/v1/runs/{runID}/checkpoint": {
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<Checkpoint> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCheckpointInput["pathParams"]; cookie?: never };
       requestBody: Content<SaveCheckpoint>;
-      responses: { 201: JsonAnswer<Checkpoint>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<Checkpoint> };
     };
   };
   "/sdk/v1/runs/{runID}/complete": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDCompleteInput["pathParams"]; cookie?: never };
       requestBody?: Content<CompleteRun>;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/sdk/v1/runs/{runID}/fail": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDFailInput["pathParams"]; cookie?: never };
       requestBody: Content<FailRun>;
-      responses: { 200: JsonAnswer<Run>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Run> };
     };
   };
   "/sdk/v1/runs/{runID}/heartbeat": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDHeartbeatInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Heartbeat>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 200: JsonAnswer<Heartbeat> };
     };
   };
   "/sdk/v1/runs/{runID}/inbox/receive": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDInboxReceiveInput["pathParams"]; cookie?: never };
       requestBody?: Content<ReceiveMessages>;
-      responses: { 200: JsonAnswer<ReceivedMessages>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<ReceivedMessages> };
     };
   };
   "/sdk/v1/runs/{runID}/log": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDLogInput["pathParams"]; cookie?: never };
       requestBody: Content<LogRun>;
-      responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunEvent> };
     };
   };
   "/sdk/v1/runs/{runID}/output": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDOutputInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunOutput>;
-      responses: { 201: JsonAnswer<RunOutput>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunOutput> };
     };
   };
   "/sdk/v1/runs/{runID}/payload": {
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDPayloadInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<JsonValue>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<JsonValue> };
     };
   };
   "/sdk/v1/runs/{runID}/progress": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDProgressInput["pathParams"]; cookie?: never };
       requestBody: Content<ReportProgress>;
-      responses: { 201: JsonAnswer<RunEvent>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunEvent> };
     };
   };
   "/sdk/v1/runs/{runID}/state": {
     get: {
       parameters: { query?: NonNullable<GetSdkV1RunsByRunIDStateInput["query"]>; header?: never; path: GetSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunStatePage>; 400: Refusal; 401: Refusal; 403: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_500_503"] & { 200: JsonAnswer<RunStatePage> };
     };
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDStateInput["pathParams"]; cookie?: never };
       requestBody: Content<SetRunState>;
-      responses: { 201: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_500_503"] & { 201: JsonAnswer<RunState> };
     };
   };
   "/sdk/v1/runs/{runID}/state/{key}": {
     delete: {
       parameters: { query?: never; header?: never; path: DeleteSdkV1RunsByRunIDStateByKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 204: NoContentAnswer; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_500_503"] & { 204: NoContentAnswer };
     };
     get: {
       parameters: { query?: never; header?: never; path: GetSdkV1RunsByRunIDStateByKeyInput["pathParams"]; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<RunState>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_500_503"] & { 200: JsonAnswer<RunState> };
     };
   };
   "/sdk/v1/runs/{runID}/wait-for-event": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventInput["pathParams"]; cookie?: never };
       requestBody: Content<WaitForEvent>;
-      responses: { 200: JsonAnswer<OpenedEventTrigger>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<OpenedEventTrigger> };
     };
   };
   "/sdk/v1/runs/{runID}/wait-for-events": {
     post: {
       parameters: { query?: never; header?: IdempotencyKeyAndXIdempotencyKeyHeaders; path: PostSdkV1RunsByRunIDWaitForEventsInput["pathParams"]; cookie?: never };
       requestBody: Content<WaitForEvents>;
-      responses: { 200: JsonAnswer<OpenedWaitGroup>; 400: Refusal; 401: Refusal; 403: Refusal; 404: Refusal; 409: Refusal; 413: Refusal; 415: Refusal; 422: Refusal; 429: Refusal; 500: Refusal; 503: Refusal };
+      responses: Refusals["400_401_403_404_409_413_415_422_429_500_503"] & { 200: JsonAnswer<OpenedWaitGroup> };
     };
   };
 }
@@ -665,14 +683,14 @@ export interface PublicPaths {
     get: {
       parameters: { query?: never; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Health>; 500: Refusal };
+      responses: Refusals["500"] & { 200: JsonAnswer<Health> };
     };
   };
   "/health/ready": {
     get: {
       parameters: { query?: never; header?: never; path?: never; cookie?: never };
       requestBody?: never;
-      responses: { 200: JsonAnswer<Readiness>; 500: Refusal; 503: Refusal };
+      responses: Refusals["500_503"] & { 200: JsonAnswer<Readiness> };
     };
   };
 }

@@ -157,7 +157,8 @@ export interface OnlyBearerOrInternalSecretQueryOptions {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: QueryInput<GetV1AuditEventsInput>): Query<GetV1AuditEventsResult>;
   /**
@@ -203,7 +204,7 @@ export interface OnlyBearerOrInternalSecretQueryOptions {
    * Count event triggers.
    *
    * How the waits of the project stand. The answer costs about the same with a thousand waits as with a million, because **counting stops at
-   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=…`.
+   * `counted_up_to`**: a count of that size means "so many, or more". What is near its deadline is the list `GET /v1/events?expires_before=...`.
    */
   getV1EventsStats(input?: QueryInput<GetV1EventsStatsInput>): Query<GetV1EventsStatsResult>;
   /**
@@ -366,7 +367,8 @@ export interface OnlyBearerOrInternalSecretInfiniteQueryOptions {
   /**
    * List audit events.
    *
-   * Who has done what in this project, newest first. Filters are combined with "and".
+   * Who has done what in this project, or was refused it, newest first. Filters are combined with "and". What is older than the server's
+   * `AUDIT_EVENT_RETENTION`, by default a year, is gone.
    */
   getV1AuditEvents(input?: QueryInput<GetV1AuditEventsInput>): InfiniteQuery<GetV1AuditEventsResult>;
   /**

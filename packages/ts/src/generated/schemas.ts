@@ -264,18 +264,26 @@ export const apiKeyPageSchema: LazySchema<ApiKeyPage> = /* @__PURE__ */ lazy(() 
   has_more: hasMoreSchema(),
 }));
 
-/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
+/**
+ * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+ * for what was not done: a request that was answered 403. New ones may come.
+ */
 export const auditActionSchema: LazySchema<AuditAction> = /* @__PURE__ */ lazy(() => z.string());
 
-/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
-export const auditActionInputSchema: LazySchema<AuditActionInput> = /* @__PURE__ */ lazy(() => z.enum(["project.create","project.update","project.purge_events","api_key.create","api_key.rotate","api_key.revoke","job.create","job.update","job.delete","workflow.create","workflow.update","workflow.delete","run.cancel","workflow_run.cancel","event_trigger.cancel","event_trigger.extend","dead_letter.retarget","dead_letter.discard","webhook_delivery.retry","webhook_delivery.replay"]));
+/**
+ * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+ * for what was not done: a request that was answered 403. New ones may come.
+ */
+export const auditActionInputSchema: LazySchema<AuditActionInput> = /* @__PURE__ */ lazy(() => z.enum(["project.create","project.update","project.purge_events","api_key.create","api_key.rotate","api_key.revoke","job.create","job.update","job.delete","workflow.create","workflow.update","workflow.delete","run.cancel","workflow_run.cancel","event_trigger.cancel","event_trigger.extend","dead_letter.retarget","dead_letter.discard","webhook_delivery.retry","webhook_delivery.replay","operation.refuse"]));
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
 export const auditChannelSchema: LazySchema<AuditChannel> = /* @__PURE__ */ lazy(() => z.string());
 
 /**
  * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
- * of their own, `EventRecord`.
+ * of their own, `EventRecord`. The act `operation.refuse` is a request that was answered 403, since its credentials are good but not for that: of one caller
+ * and operation the first is told at once, and those that follow within a minute as one, with their number. When a server is killed it may not have told
+ * of the last minute's repetitions.
  */
 export const auditEventSchema: LazySchema<AuditEvent> = /* @__PURE__ */ lazy(() => z.looseObject({
   id: z.string(),
@@ -296,11 +304,11 @@ export const auditEventPageSchema: LazySchema<AuditEventPage> = /* @__PURE__ */ 
   has_more: hasMoreSchema(),
 }));
 
-/** What it was done to. New ones may come. */
+/** What it was done to; an operation is what somebody was refused. New ones may come. */
 export const auditResourceTypeSchema: LazySchema<AuditResourceType> = /* @__PURE__ */ lazy(() => z.string());
 
-/** What it was done to. New ones may come. */
-export const auditResourceTypeInputSchema: LazySchema<AuditResourceTypeInput> = /* @__PURE__ */ lazy(() => z.enum(["project","api_key","job","workflow","run","workflow_run","event_trigger","dead_letter","webhook_delivery"]));
+/** What it was done to; an operation is what somebody was refused. New ones may come. */
+export const auditResourceTypeInputSchema: LazySchema<AuditResourceTypeInput> = /* @__PURE__ */ lazy(() => z.enum(["project","api_key","job","workflow","run","workflow_run","event_trigger","dead_letter","webhook_delivery","operation"]));
 
 /** How the server knows who it was; null where it acted by itself. */
 export const authenticationKindSchema: LazySchema<AuthenticationKind> = /* @__PURE__ */ lazy(() => z.string());
@@ -1079,13 +1087,13 @@ export const retargetDeadLetterSchema: LazySchema<RetargetDeadLetter> = /* @__PU
 }));
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export const retryStrategySchema: LazySchema<RetryStrategy> = /* @__PURE__ */ lazy(() => z.string());
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export const retryStrategyInputSchema: LazySchema<RetryStrategyInput> = /* @__PURE__ */ lazy(() => z.enum(["exponential","linear","fixed","custom"]));

@@ -60,18 +60,26 @@ export interface ApiKeyPage {
   has_more: HasMore;
 }
 
-/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
-export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | (string & {});
+/**
+ * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+ * for what was not done: a request that was answered 403. New ones may come.
+ */
+export type AuditAction = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "operation.refuse" | (string & {});
 
-/** What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier. New ones may come. */
-export type AuditActionInput = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay";
+/**
+ * What was done: the type of the resource and a verb. `event_trigger.extend` also stands for a deadline that was made earlier, and `operation.refuse`
+ * for what was not done: a request that was answered 403. New ones may come.
+ */
+export type AuditActionInput = "project.create" | "project.update" | "project.purge_events" | "api_key.create" | "api_key.rotate" | "api_key.revoke" | "job.create" | "job.update" | "job.delete" | "workflow.create" | "workflow.update" | "workflow.delete" | "run.cancel" | "workflow_run.cancel" | "event_trigger.cancel" | "event_trigger.extend" | "dead_letter.retarget" | "dead_letter.discard" | "webhook_delivery.retry" | "webhook_delivery.replay" | "operation.refuse";
 
 /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
 export type AuditChannel = "api" | "server" | (string & {});
 
 /**
  * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
- * of their own, `EventRecord`.
+ * of their own, `EventRecord`. The act `operation.refuse` is a request that was answered 403, since its credentials are good but not for that: of one caller
+ * and operation the first is told at once, and those that follow within a minute as one, with their number. When a server is killed it may not have told
+ * of the last minute's repetitions.
  */
 export interface AuditEvent {
   id: string;
@@ -80,11 +88,15 @@ export interface AuditEvent {
   channel: AuditChannel;
   action: AuditAction;
   resource_type: AuditResourceType;
-  /** What it was done to. Of a stream token: the event key, the run or the workflow run whose stream it opens. */
+  /** What it was done to, by its id; of a refusal the id of the operation, such as `postV1Jobs`. */
   resource_id: string;
   /** The `X-Request-Id` of the answer to the request that did it; null for the channel `server`. */
   request_id: string | null;
-  /** What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. */
+  /**
+   * What else is worth knowing, such as the reason or the names of the fields that were changed. Never a secret and never a payload. Of a refusal:
+   * `missing_scope` (null where no scope would help, as with the token of another run), `path` (the path parameters of the latest) and `count` (how many
+   * refusals it stands for).
+   */
   details: {
     [key: string]: JsonValue;
   };
@@ -97,11 +109,11 @@ export interface AuditEventPage {
   has_more: HasMore;
 }
 
-/** What it was done to. New ones may come. */
-export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | (string & {});
+/** What it was done to; an operation is what somebody was refused. New ones may come. */
+export type AuditResourceType = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "operation" | (string & {});
 
-/** What it was done to. New ones may come. */
-export type AuditResourceTypeInput = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery";
+/** What it was done to; an operation is what somebody was refused. New ones may come. */
+export type AuditResourceTypeInput = "project" | "api_key" | "job" | "workflow" | "run" | "workflow_run" | "event_trigger" | "dead_letter" | "webhook_delivery" | "operation";
 
 /** How the server knows who it was; null where it acted by itself. */
 export type AuthenticationKind = "api_key" | "internal_secret" | "run_token" | (string & {});
@@ -112,7 +124,7 @@ export interface BufferedEvent {
   status: "buffered";
   /** @constant */
   disposition: "buffered";
-  /** The id of the event (`evt_…`). */
+  /** The id of the event (`evt_...`). */
   id: string;
   event_key: string;
   /** From this moment on the event is no longer delivered. */
@@ -157,7 +169,7 @@ export interface BulkTriggerJob {
 }
 
 export interface BulkTriggeredRuns {
-  /** Find the runs again with `GET /v1/runs?batch_id=…`. */
+  /** Find the runs again with `GET /v1/runs?batch_id=...`. */
   batch_id: string;
   /** One entry for each item, in the order of the items. */
   results: TriggeredRun[];
@@ -175,7 +187,7 @@ export interface Cancellation {
   kind: CancellationKind;
   /** Why, in the words of whoever did it. */
   reason: string | null;
-  /** Who did it, such as `apikey:key_…`, as the credentials tell. */
+  /** Who did it, such as `apikey:key_...`, as the credentials tell. */
   actor: string;
   /**
    * What a rejection gave for the code that waits. For a group whose waits cannot be enough any more it is the `WaitGroupResult`, with the cancellation of each of
@@ -350,7 +362,7 @@ export interface DeadLetter {
   issues: ErrorIssue[];
   /** How it was sent: `api`, `emit`, `batch` or `retarget`. */
   channel: string;
-  /** Who sent it, such as `apikey:key_…` or `workflow_run:wfr_…`. */
+  /** Who sent it, such as `apikey:key_...` or `workflow_run:wfr_...`. */
   sent_by: string;
   sent_at: Timestamp;
   dead_lettered_at: Timestamp;
@@ -664,7 +676,7 @@ export interface EventTrigger {
   /** Called when the wait opens and when it ends. */
   notify_url: string | null;
   notify_status: NotifyStatus | null;
-  /** Who answered, such as `apikey:key_…`. */
+  /** Who answered, such as `apikey:key_...`. */
   sent_by: string | null;
   /** What an answer has to satisfy, as it was when the wait opened; null for any. */
   payload_schema: JsonSchema | null;
@@ -824,7 +836,7 @@ export interface InboxMessage {
   sequence: number;
   payload: JsonValue;
   disposition: InboxDisposition;
-  /** Who sent it, such as `apikey:key_…`. */
+  /** Who sent it, such as `apikey:key_...`. */
   sent_by: string;
   created_at: Timestamp;
 }
@@ -1182,13 +1194,13 @@ export interface RetargetDeadLetter {
 }
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export type RetryStrategy = "exponential" | "linear" | "fixed" | "custom" | (string & {});
 
 /**
- * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 … s up to an hour; `linear` 1, 2, 3 … s up to an
+ * How the delay before the next attempt grows, before a jitter of ±20 %: `exponential` 1, 2, 4 ... s up to an hour; `linear` 1, 2, 3 ... s up to an
  * hour; `fixed` 1 s; `custom` takes it from `retry_delays_secs`.
  */
 export type RetryStrategyInput = "exponential" | "linear" | "fixed" | "custom";
@@ -1219,6 +1231,7 @@ export interface RunEvent {
   sequence: number;
   type: RunEventType;
   level: LogLevel;
+  /** What the code says; of a status, why, where that is known. */
   message: string | null;
   data: JsonValue;
   created_at: Timestamp;
@@ -1328,7 +1341,10 @@ export interface RunSummary {
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
   heartbeat_at: Timestamp | null;
-  /** When the next attempt may start. */
+  /**
+   * When the next attempt may start; of a run that was put off because the last calls to its endpoint have all failed, when it is dispatched again: the
+   * log of the run says so.
+   */
   next_retry_at: Timestamp | null;
   /** When the run expires if it has not started. */
   expires_at: Timestamp | null;
@@ -1623,7 +1639,7 @@ export type TriggerType = "event" | "sleep" | "inbox" | "group" | (string & {});
 
 export interface TriggerWorkflow {
   /**
-   * The input, available to the steps as `{{payload.…}}`. Absent is null.
+   * The input, available to the steps as `{{payload....}}`. Absent is null.
    * @default null
    */
   payload?: JsonValueInput;

@@ -11,13 +11,14 @@ import {
 } from "@strait/server/pure";
 import { createRun, tokenOf } from "../runs.ts";
 import type { Store } from "../store.ts";
-import { payloadIssues } from "../terms.ts";
+import { checkTerms, payloadIssues } from "../terms.ts";
 import { digestOf, pageOf } from "../wire.ts";
 import { type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
 
 const jobOf = ({ jobs }: Store, reference: string): Job => named(jobs.all(), "job", reference);
 
 function createJob({ clock, jobs, project }: Store, body: CreateJob): Job {
+  checkTerms({ payload_schema: body.payload_schema ?? null });
   refuseTaken(jobs.all(), "job", body.slug);
   const now = clock.timestamp();
   return jobs.put({
@@ -94,6 +95,7 @@ export const jobOperations: Modeled = {
   patchV1JobsByJobID(store, { pathParams, body = {} }) {
     const { clock, jobs } = store;
     const job = jobOf(store, pathParams.jobID);
+    checkTerms({ payload_schema: body.payload_schema ?? null });
     if (body.slug !== undefined && body.slug !== job.slug) refuseTaken(jobs.all(), "job", body.slug);
     return {
       status: 200,

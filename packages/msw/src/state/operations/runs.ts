@@ -1,11 +1,11 @@
 import type { Run, RunSummary } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
-import { bufferedSince, eventKeyOf, validationError } from "@strait/server/pure";
+import { bufferedSince, eventKeyOf } from "@strait/server/pure";
 import type { Caller } from "../../access.ts";
 import { callingRun, cancelRun, endRun, failAttempt, parkRun, saveCheckpoint, takeEvent } from "../runs.ts";
 import type { Store } from "../store.ts";
 import { openStream } from "../streams.ts";
-import { termIssues } from "../terms.ts";
+import { checkTerms } from "../terms.ts";
 import { openWait } from "../waits.ts";
 import { pageOf } from "../wire.ts";
 import { deadlineOf, executing, found, type Modeled, newestFirst } from "./model.ts";
@@ -102,8 +102,7 @@ export const runOperations: Modeled = {
     const { on_conflict = "fail", broadcast = false, accept_buffered = "any" } = body;
     const { on_timeout = "fail", on_cancel = "fail", timeout_payload = null } = body;
     const { payload_schema = null, filter = null } = body;
-    const [first, ...others] = termIssues({ payload_schema, filter });
-    if (first) throw validationError([first, ...others]);
+    checkTerms({ payload_schema, filter });
     const run = executing(store, caller, pathParams.runID, "wait");
     const trigger = openWait(store, {
       ...deadlineOf(body),

@@ -1,6 +1,7 @@
 import type {
   CreateStreamToken,
   CreateWorkflow,
+  ErrorIssue,
   StreamToken,
   Workflow,
   WorkflowRun,
@@ -21,6 +22,7 @@ import {
 } from "@strait/server/pure";
 import type { Store } from "../store.ts";
 import { openStream } from "../streams.ts";
+import { refuse, termIssues } from "../terms.ts";
 import { pageOf } from "../wire.ts";
 import { cancelWorkflowRun, startWorkflowRun } from "../workflow-runs.ts";
 import { found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts";
@@ -28,15 +30,20 @@ import { found, type Modeled, named, newestFirst, refuseTaken } from "./model.ts
 function stepsOf({ jobs }: Store, inputs: NonNullable<CreateWorkflow["steps"]>): WorkflowStep[] {
   const normalized = normalizeSteps(inputs);
   if (!normalized.ok) throw validationError(normalized.issues);
-  return normalized.steps.map((step, index) => {
+  const issues: ErrorIssue[] = [];
+  const steps = normalized.steps.map((step, index) => {
+    issues.push(...termIssues(step, `/steps/${index}`));
     if (step.job_id === null) return step;
     const job = jobs.all().find(({ id, slug }) => id === step.job_id || slug === step.job_id);
-    if (job) return { ...step, job_id: job.id };
-    throw validationError([unknownJob(index, step.job_id)]);
+    if (!job) issues.push(unknownJob(index, step.job_id));
+    return { ...step, job_id: job?.id ?? step.job_id };
   });
+  refuse(issues);
+  return steps;
 }
 
-function createWorkflow(store: Store, { steps = [], ...body }: CreateWorkflow): Workflow {
+function createWorkflow(store: Store, { steps: inputs = [], ...body }: CreateWorkflow): Workflow {
+  const steps = stepsOf(store, inputs);
   refuseTaken(store.workflows.all(), "workflow", body.slug);
   const now = store.clock.timestamp();
   return store.workflows.put({
@@ -45,7 +52,7 @@ function createWorkflow(store: Store, { steps = [], ...body }: CreateWorkflow): 
     enabled: true,
     ...body,
     ...store.project,
-    steps: stepsOf(store, steps),
+    steps,
     id: store.clock.newId("wf"),
     version: 1,
     created_at: now,

@@ -7,7 +7,6 @@ import type { Task } from "../loop.ts";
 
 const BATCH = 500;
 const KEYS = 1_000;
-const PROJECTS = 100;
 const DAY_MS = 86_400_000;
 /** A key is known for longer than what can name it, so that "nobody ever waited on it" stays true. */
 const KEY_GRACE_SECS = 30 * 86_400;
@@ -38,10 +37,7 @@ export function deleteOldEvents({ db, clock }: Pick<Context, "db" | "clock">, re
     idleMs: 60_000,
     async tick() {
       let handled = 0;
-      for (let ids = await projects.idsAfter(db, "", PROJECTS); ids.length > 0; ) {
-        for (const id of ids) handled += await deleteOf(id);
-        ids = await projects.idsAfter(db, ids.at(-1) ?? "", PROJECTS);
-      }
+      for await (const id of projects.everyId(db)) handled += await deleteOf(id);
       key = (await retention.removeKeys(db, key, secs + KEY_GRACE_SECS, KEYS)) ?? retention.FIRST_KEY;
       return { handled };
     },
