@@ -75,7 +75,7 @@ const measures: Readonly<Record<string, Measure>> = {
       "@strait/ts, operations, small": typeSizeBars,
     },
     run: async (workshop, rounds) =>
-      (await measureTypes(workshop, Math.min(rounds, 5))).map(({ name, costs }) => ({
+      (await measureTypes(workshop, Math.min(rounds, 3))).map(({ name, costs }) => ({
         name,
         "check s": costs.map(({ checkSeconds }) => checkSeconds),
         "by TypeScript 7": costs.map(({ nextCheckSeconds }) => nextCheckSeconds),

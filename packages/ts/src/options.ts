@@ -80,8 +80,6 @@ export type Refuse = (field: string, rule: string) => Error;
 
 // Timers of JavaScript fire at once when they are asked to wait longer than this, 24.8 days.
 const MAX_TIMER_MS = 2_147_483_647;
-// An event is one text, and no runtime makes one that is much longer than this, 256 MiB.
-const MOST_EVENT_BYTES = 268_435_456;
 
 export type Limit = "retries" | "timeoutMs" | "deadlineMs" | "maxRetryAfterMs" | "stallMs" | "maxEventBytes";
 
@@ -121,11 +119,11 @@ export function toConfig(options: ClientOptions): Config {
 export function checkedLimit(refuse: Refuse, name: Limit, value: number | undefined, fallback: number): number {
   if (value === undefined || value === fallback) return fallback;
   const least = name === "retries" || name === "maxRetryAfterMs" ? 0 : 1;
-  const most = name === "maxEventBytes" ? MOST_EVENT_BYTES : MAX_TIMER_MS;
-  // Time has fractions; attempts and bytes have none.
-  const isWhole = name === "retries" || name === "maxEventBytes";
-  if (typeof value === "number" && value >= least && value <= most && (!isWhole || value % 1 === 0)) return value;
-  throw refuse(name, `must be a ${isWhole ? "whole " : ""}number from ${least} to ${most}`);
+  if (typeof value === "number" && value >= least && value <= MAX_TIMER_MS) {
+    // Time has fractions; attempts have none.
+    if (name !== "retries" || value % 1 === 0) return value;
+  }
+  throw refuse(name, `must be a ${name === "retries" ? "whole " : ""}number from ${least} to ${MAX_TIMER_MS}`);
 }
 
 /** Adds headers to others, in lower case; what is undefined or null is left out. */

@@ -105,7 +105,7 @@ export interface StreamOptions extends Omit<CallOptions, "idempotencyKey"> {
    * interval at which the server says that it is there.
    */
   readonly stallMs?: number | undefined;
-  /** Bytes that an event may have, at most 256 MiB. Default 16 MiB; a larger one ends the stream with a `ProtocolError`. */
+  /** Bytes that an event may have. Default 16 MiB; a larger one ends the stream with a `ProtocolError`. */
   readonly maxEventBytes?: number | undefined;
 }
 

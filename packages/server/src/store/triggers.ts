@@ -114,8 +114,9 @@ export function insert(db: Queryable, rows: readonly NewTrigger[]): Promise<Even
       FROM ${records("i", newTriggerTypes, rows)}),
     taken AS (
       UPDATE events e SET disposition = 'delivered', trigger_id = i.id, generation = i.generation, expires_at = NULL
-      FROM item i WHERE i.event_id IS NOT NULL AND e.project_id = i.project_id AND e.id = i.event_id
-        AND e.disposition <> 'delivered' AND e.disposition || '' = 'buffered' -- by the id: a plan from an empty table would read all that is buffered
+      FROM item i WHERE i.event_id IS NOT NULL AND e.project_id = i.project_id AND e.environment_id = i.environment_id
+        AND e.event_key = i.event_key AND e.id = i.event_id
+        AND e.disposition || '' = 'buffered' -- by the primary key: a plan from an empty table would read all that is buffered
       RETURNING e.id, e.payload, e.actor),
     opened AS (
       INSERT INTO event_triggers AS t (project_id, id, environment_id, event_key, generation, slot, broadcast, group_id, max_payload_bytes,
