@@ -4,13 +4,16 @@ import { createServer, type Server } from "./compose.ts";
 import { type Config, readConfig } from "./config.ts";
 import { ensureDevelopmentKey } from "./development.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded/postgres.ts";
-import { createNodeServer } from "./http/node-server.ts";
+import { createNodeServer, stopTaking } from "./http/node-server.ts";
 import { createLog } from "./log.ts";
 import { readSecrets } from "./secrets.ts";
 import { StartupError } from "./startup-error.ts";
 import { armCrash } from "./store/crash-points.ts";
 import { migrate } from "./store/migrate.ts";
 import { welcome } from "./welcome.ts";
+
+/** What is under way when the process stops is answered within this time, or never. */
+const ANSWER_MS = 10_000;
 
 /** The process: reads the configuration, starts, and stops on a signal. */
 async function main(): Promise<void> {
@@ -30,9 +33,8 @@ async function main(): Promise<void> {
     stopOnSignal(async () => {
       log.info("stopping: no new work, what is under way ends or is put back");
       await server.drain();
-      http.close();
+      await stopTaking(http, ANSWER_MS);
       await server.close();
-      http.closeAllConnections();
       await embedded?.stop();
     });
     const url = urlOf(config, http);

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { runStatuses } from "@strait/contract";
 import { isTerminalRunStatus } from "@strait/core";
@@ -327,6 +329,35 @@ describe("stopping the server", { timeout: TEST_LIMIT_MS }, () => {
     expect(attempts).toEqual([{ attempt: 1, lost_count: 0 }]);
     await expectOneEndEach(db, 20);
     never.open();
+  });
+
+  test("answers the request that is under way, and takes no other", async () => {
+    const { db, env } = await givenDatabase();
+    const strait = await startProcess(env);
+    const upload = request(`${strait.url}/v1/events/late/send`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${strait.apiKey}`, "content-type": "application/json", "content-length": 13 },
+    });
+    const answered = once(upload, "response");
+    upload.write('{"payl');
+    await strait.request("GET", "/health");
+
+    strait.signal("SIGTERM");
+    await eventually("the refusal of connections", () =>
+      fetch(`${strait.url}/health`).then(
+        () => false,
+        () => true,
+      ),
+    );
+    upload.end('oad":1}');
+    const [answer]: IncomingMessage[] = await answered;
+    answer?.resume();
+
+    expect(answer?.statusCode).toBe(202);
+    expect((await strait.ended).code).toBe(0);
+    expect(await db.query(sql`SELECT event_key, disposition FROM events`)).toEqual([
+      { event_key: "late", disposition: "buffered" },
+    ]);
   });
 
   test("ends at once at the second signal, which loses nothing either", async () => {

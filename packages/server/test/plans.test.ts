@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { openSession } from "../src/store/session.ts";
 import { freshDatabase } from "./database.ts";
 import { givenJob, runIs, trigger, triggerMany } from "./given.ts";
-import { plain, plansOf, wholeScans } from "./plans.ts";
+import { indexesOf, plain, plansOf, wholeScans } from "./plans.ts";
 import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { recordStatements } from "./statements.ts";
 
@@ -209,6 +209,16 @@ describe("Q5 no hot statement reads a table from end to end", () => {
     }
     expect(statements.length).toBeGreaterThan(60);
     expect(found).toEqual([{}, {}]);
+  });
+
+  test("B1 and what is buffered for a key is looked for by the key, from the first day on", async () => {
+    const { url } = await freshDatabase();
+    const looks = (await hotStatements()).filter((text) => /disposition = 'buffered' AND \S*expires_at > /.test(text));
+
+    const plans = await plansOf(url, looks);
+
+    expect(looks.length).toBeGreaterThan(1);
+    for (const plan of plans.values()) expect(indexesOf(plan)).toContain("events_buffered");
   });
 
   test("a test that looks for such a scan finds one", async () => {

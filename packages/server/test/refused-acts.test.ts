@@ -1,6 +1,6 @@
 import type { AuditEvent } from "@strait/contract";
 import { describe, expect, test } from "vitest";
-import { refusals } from "../src/service/refusals.ts";
+import { type Refusal, refusals } from "../src/service/refusals.ts";
 import { advanceClock } from "./clock.ts";
 import { countOf, startQuiet } from "./given.ts";
 import { plain } from "./plans.ts";
@@ -180,6 +180,30 @@ describe("what a caller is refused with 403", () => {
       [403, "forbidden"],
     ]);
     expect(await refusedTo(strait)).toEqual([]);
+  });
+
+  test("W1 what could not be written down is written later, and none is forgotten", async () => {
+    const strait = await startServer(SILENT);
+    const errors: unknown[] = [];
+    const noted = refusals(strait.server.context, (error) => errors.push(error));
+    const refusal: Refusal = {
+      projectId: strait.projectId,
+      actor: "apikey:key_1",
+      operation: "postV1Jobs",
+      path: {},
+      missingScope: "jobs:write",
+      requestId: "req_1",
+    };
+    await strait.db.query(plain("ALTER TABLE audit_events ADD CONSTRAINT nothing_fits CHECK (false) NOT VALID"));
+
+    await noted.note(refusal);
+    await noted.note(refusal);
+    await noted.flush();
+    await strait.db.query(plain("ALTER TABLE audit_events DROP CONSTRAINT nothing_fits"));
+    await noted.flush();
+
+    expect(errors).toHaveLength(2);
+    expect((await refusedTo(strait)).map(({ details }) => details.count)).toEqual([2]);
   });
 
   test("W1 names nothing of a path that breaks the contract", async () => {

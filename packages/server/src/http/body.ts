@@ -41,7 +41,7 @@ function bytesOf(message: Readable, maxBytes: number): Promise<Buffer> {
         chunks.push(chunk);
         return;
       }
-      // Nothing more is read of it, though it may go on for ever.
+      // Nothing more is kept of it: the server reads on for a while, and no longer.
       message.off("data", take);
       message.pause();
       reject(payloadTooLarge("body", maxBytes));

@@ -29,7 +29,7 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
   const options = { requireHostHeader: false, connectionsCheckingInterval: CHECK_MS };
   const listener = getRequestListener(readingOn(fetch), { errorHandler });
   const http = createServer(options, (request, response) => {
-    if (hasSeveralHosts(request)) refuseWith(response, notHttp("name one Host"));
+    if (hasSeveralHosts(request)) void refuseWith(request, response, notHttp("name one Host"));
     else void listener(request, response);
   });
   // Nobody reads a body that no operation asks for, and it may have no end. What a refused POST has left is read for a while.
@@ -39,12 +39,14 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
   // A body is asked for when somebody begins to read it: after a look at the credentials and at its length.
   http.on("checkContinue", (request, response) => {
     request.once("resume", () => {
-      if (!response.headersSent) response.writeContinue();
+      if (response.headersSent) return;
+      asked.add(request);
+      response.writeContinue();
     });
     http.emit("request", request, response);
   });
-  http.on("checkExpectation", (_request, response) => {
-    refuseWith(response, notHttp("leave out Expect, or say 100-continue"));
+  http.on("checkExpectation", (request, response) => {
+    void refuseWith(request, response, notHttp("leave out Expect, or say 100-continue"));
   });
   http.requestTimeout = requestTimeoutMs;
   http.headersTimeout = requestTimeoutMs;
@@ -56,6 +58,21 @@ export function createNodeServer({ fetch, requestTimeoutMs }: NodeServerOptions)
     else refuse(refusalOf(error), socket);
   });
   return http;
+}
+
+/** How often connections are closed that have been answered last: they stay open for another request. */
+const SWEEP_MS = 20;
+
+/** Takes no more connections, and resolves when every request under way is answered, or cut after the time. */
+export async function stopTaking(http: NodeServer, timeoutMs: number): Promise<void> {
+  http.prependListener("request", (_request, response) => {
+    response.shouldKeepAlive = false;
+  });
+  const sweep = setInterval(() => http.closeIdleConnections(), SWEEP_MS);
+  const limit = setTimeout(() => http.closeAllConnections(), timeoutMs);
+  await new Promise<void>((resolve) => http.close(() => resolve()));
+  clearInterval(sweep);
+  clearTimeout(limit);
 }
 
 const TAKE_BODIES: ReadonlySet<string | undefined> = new Set(["POST", "PATCH"]);
@@ -86,15 +103,22 @@ function readingOn(fetch: NodeServerOptions["fetch"]): NodeServerOptions["fetch"
   return (request, env) => {
     const { incoming, outgoing } = env as { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse };
     const response = fetch(request, env);
-    // Who expects to be asked for the body does not send it before.
-    const isSending = TAKE_BODIES.has(incoming.method) && incoming.headers.expect === undefined;
-    return outgoing.shouldKeepAlive || !isSending ? response : afterBody(incoming, response);
+    return outgoing.shouldKeepAlive || !TAKE_BODIES.has(incoming.method) ? response : afterBody(incoming, response);
   };
+}
+
+/** Who expected to be asked for the body, and was. */
+const asked = new WeakSet<IncomingMessage>();
+
+/** Who expects to be asked for the body does not send it before. */
+function isSending(message: IncomingMessage): boolean {
+  if (message.complete || message.destroyed || !TAKE_BODIES.has(message.method)) return false;
+  return message.headers.expect === undefined || asked.has(message);
 }
 
 async function afterBody(message: IncomingMessage, response: Response | Promise<Response>): Promise<Response> {
   const answer = await response;
-  if (!message.complete && !message.destroyed) await rest(message);
+  if (isSending(message)) await rest(message);
   return answer;
 }
 
@@ -133,7 +157,8 @@ function refuse(refusal: StraitError, socket: Duplex): void {
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
 }
 
-function refuseWith(response: ServerResponse, refusal: StraitError): void {
+async function refuseWith(request: IncomingMessage, response: ServerResponse, refusal: StraitError): Promise<void> {
+  if (isSending(request)) await rest(request);
   const { status, headers, body } = refusalAnswer(refusal);
   response.writeHead(status, headers).end(body);
 }

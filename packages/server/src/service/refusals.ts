@@ -35,14 +35,25 @@ interface Counted {
 /**
  * A caller fills the table with at most two rows for an operation between two flushes, however often it is refused: the
  * first refusal is written at once, and those that follow are one row, with their number and the latest of them. They are
- * counted in this process, so that a refusal costs no statement but the first; a kill loses what it has counted.
+ * counted in this process, so that a refusal costs no statement but the first; a kill loses what it has counted. What cannot
+ * be written is counted, too, and written when the database is back.
  */
 export function refusals({ db, clock }: Pick<Context, "db" | "clock">, onError: (error: unknown) => void): Refusals {
   let counted = new Map<string, Counted>();
 
+  /** Counts again what cannot be written: the next flush tries again. */
   async function write(rows: readonly Counted[]): Promise<void> {
     const events = rows.map(({ latest, count }) => ({ ...rowOf(latest, count), id: clock.newId("aud") }));
-    await auditEvents.insert(db, events).catch(onError);
+    try {
+      await auditEvents.insert(db, events);
+    } catch (error) {
+      onError(error);
+      for (const { latest, count } of rows) {
+        const known = counted.get(nameOf(latest));
+        if (known) known.count += count;
+        else if (counted.size < MAX_COUNTED) counted.set(nameOf(latest), { count, latest });
+      }
+    }
   }
 
   async function flush(): Promise<void> {
@@ -53,7 +64,7 @@ export function refusals({ db, clock }: Pick<Context, "db" | "clock">, onError: 
 
   return {
     async note(refusal) {
-      const name = `${refusal.projectId} ${refusal.actor} ${refusal.operation}`;
+      const name = nameOf(refusal);
       const known = counted.get(name);
       if (known) {
         known.count += 1;
@@ -68,6 +79,8 @@ export function refusals({ db, clock }: Pick<Context, "db" | "clock">, onError: 
     flush,
   };
 }
+
+const nameOf = ({ projectId, actor, operation }: Refusal): string => `${projectId} ${actor} ${operation}`;
 
 function rowOf({ projectId, actor, operation, path, missingScope, requestId }: Refusal, count: number) {
   return {

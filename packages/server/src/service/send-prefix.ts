@@ -73,6 +73,7 @@ async function sendPage(
     payload: send.payload,
     payload_text: payload,
     payload_digest: digestOf(send.payload),
+    isContended: false,
   };
   const answer: SentPrefix = { dry_run: false, resolved: 0, triggers: [], skipped: [], has_more, next_cursor };
   const size = Math.min(CHUNK, atLeastOne(MAX_STATEMENT_BYTES / bytes));
@@ -103,6 +104,8 @@ interface Event {
   readonly payload: unknown;
   readonly payload_text: string;
   readonly payload_digest: string;
+  /** After rows that others hold were met: the next ones are settled one by one, too. */
+  isContended: boolean;
 }
 
 /** What became of one member. */
@@ -223,6 +226,7 @@ async function settle(
   const { projectId, actor } = event.caller;
   const all = members.map(({ id, job_run_id }) => ({
     id,
+    job_run_id,
     event_id: clock.newId("evt"),
     lease_id: job_run_id === null ? null : worker.reserve(projectId),
   }));
@@ -234,10 +238,12 @@ async function settle(
     channel: "batch",
     idempotency_key: event.idempotency_key,
   };
-  const withoutLease = all.filter(({ lease_id }) => lease_id === null);
-  let unused = all.length - withoutLease.length;
+  const ofQueue = all.filter(({ lease_id, job_run_id }) => lease_id === null && job_run_id !== null);
+  let unused = all.filter(({ lease_id }) => lease_id !== null).length;
   try {
-    const queued = await settleQueued(tx, told, withoutLease);
+    const tried = event.isContended ? [] : await settleQueued(tx, told, ofQueue);
+    if (tried === undefined) event.isContended = true;
+    const queued = tried ?? [];
     const ended = new Set(idsOf(queued));
     const rest = all.filter(({ id }) => !ended.has(id));
     if (rest.length === 0) return queued;

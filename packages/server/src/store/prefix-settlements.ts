@@ -1,6 +1,6 @@
 import { runMoves, triggerMoves } from "@strait/core";
 import { resumeReasons } from "../domain/wait-effect.ts";
-import { isLockTimeout, type Transaction } from "./database.ts";
+import { isTransient, type Transaction } from "./database.ts";
 import { isInline, savesCheckpoint } from "./run-moves.ts";
 import type { SettledTrigger } from "./settlements.ts";
 import { records, sql } from "./sql.ts";
@@ -31,28 +31,31 @@ const LOCK_TIMEOUT_MS = 50;
  * queue, and tell nobody else. Others stay as they are.
  *
  * To look whether rows are free costs as much as to change them. So this changes them, and where one is held, or a run turns
- * out not to wait, takes everything back: then nothing is settled, and all are left to the statement for each.
+ * out not to wait, takes everything back: then all are left to the statement for each. It is the one place that waits, for
+ * a moment, for a run while it holds a wait (K2).
+ *
+ * @returns What is settled; undefined when everything was taken back.
  */
 export async function settleQueued(
   tx: Transaction,
   event: PrefixEvent,
   members: readonly PrefixMember[],
-): Promise<SettledTrigger[]> {
+): Promise<SettledTrigger[] | undefined> {
   if (members.length === 0 || !isInline(event.payload)) return [];
   await tx.query(sql`SAVEPOINT before_queued`);
-  await tx.query(sql`SELECT set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`);
+  const [limit] = await tx.query<{ before: string }>(sql`
+    SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`);
+  let settled: SettledTrigger[] = [];
   try {
-    const settled = await settleAndQueue(tx, event, members);
-    if (settled.length > 0) {
-      await tx.query(sql`RELEASE before_queued`);
-      await tx.query(sql`SET LOCAL lock_timeout TO DEFAULT`);
-      return settled;
-    }
+    settled = await settleAndQueue(tx, event, members);
   } catch (error) {
-    if (!isLockTimeout(error)) throw error;
+    if (!isTransient(error)) throw error;
   }
-  await tx.query(sql`ROLLBACK TO before_queued`);
-  return [];
+  const isTakenBack = settled.length === 0;
+  if (isTakenBack) await tx.query(sql`ROLLBACK TO before_queued`);
+  else await tx.query(sql`SELECT set_config('lock_timeout', ${limit?.before}, true)`);
+  await tx.query(sql`RELEASE before_queued`);
+  return isTakenBack ? undefined : settled;
 }
 
 /** Ends the waits, and moves their runs. Where fewer of these are moved it answers with nothing, and is to be taken back. */

@@ -210,7 +210,7 @@ export function move(
       WHERE r.project_id = i.project_id AND r.id = i.id AND r.status = ANY(${allowed})
       RETURNING r.project_id, r.id, r.job_id, r.status, r.priority, r.checkpoint_seq, r.idempotency_key,
         r.workflow_run_id, r.workflow_step_run_id, r.next_retry_at, r.change_seq, i.before, i.delay_ms,
-        coalesce(i.error, r.error) AS error, -- of a run that is put off it says why in the log, and nothing failed
+        i.error, -- of a run that is put off it says why in the log, and nothing failed
         i.result AS given_result, i.checkpoint AS given_checkpoint, ${actor}::text AS actor)${isLong(items, "checkpoint") ? saved : nothing},
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)

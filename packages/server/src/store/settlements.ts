@@ -58,7 +58,8 @@ export interface SettledTrigger extends EventTrigger {
  * webhook to send and the change rows are one statement, so either all of it is there after a kill or nothing.
  *
  * Locks go downward, so a run above is only tried (K2): where somebody holds it, or where it is to end rather than to go
- * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing here ever blocks.
+ * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing blocks; but
+ * `settleQueued` waits for a moment.
  */
 export function settle(db: Queryable, name: TriggerMove, items: readonly Settlement[]): Promise<SettledTrigger[]> {
   return settleById(db, name, items, ANY_WAIT);

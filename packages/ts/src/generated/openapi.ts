@@ -1473,7 +1473,7 @@ export interface components {
     /** How it was asked for. `api`: by a request. `server`: by nobody; the server did it as it started. */
     AuditChannel: string;
     /**
-     * Who did what, when. Written in the transaction of the act, so neither is there without the other, and never changed. Events that were sent have a record
+     * Who did what, when. Acts are written in their own transaction, so neither is there without the other, and never changed; refusals are written beside the answer. Events that were sent have a record
      * of their own, `EventRecord`. The act `operation.refuse` is a request that was answered 403, since its credentials are good but not for that: of one caller
      * and operation the first is told at once, and those that follow within a minute as one, with their number. When a server is killed it may not have told
      * of the last minute's repetitions.
