@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import { makeFolder } from "./make-folder.ts";
 import { StartupError } from "./startup-error.ts";
+import { API_KEY_PREFIX } from "./wire/credentials.ts";
 
 /** What the server knows and nobody else may. */
 export interface Secrets {
@@ -73,7 +74,7 @@ async function make(directory: string, file: string): Promise<DevelopmentFile> {
   const content: DevelopmentFile = {
     internal_secret: randomBytes(32).toString("hex"),
     jwt_signing_key: randomBytes(32).toString("hex"),
-    api_key: `strait_${randomBytes(32).toString("hex")}`,
+    api_key: `${API_KEY_PREFIX}${randomBytes(32).toString("hex")}`,
   };
   await makeFolder(directory);
   const aside = `${file}.${process.pid}`;

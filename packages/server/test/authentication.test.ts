@@ -1,13 +1,7 @@
 import { errorStatus, examples, type OperationId, operations } from "@strait/contract";
 import { describe, expect, test } from "vitest";
-import {
-  contentsOf,
-  type ExampleWorld,
-  examplePath,
-  operationIds,
-  startExampleWorld,
-  takesAnyKey,
-} from "./example-world.ts";
+import { contentsOf } from "./contents.ts";
+import { type ExampleWorld, examplePath, operationIds, startExampleWorld, takesAnyKey } from "./example-world.ts";
 import { type Answer, type RequestOptions, startServer, type TestServer } from "./server.ts";
 
 const HOUR = 3_600_000;

@@ -1,6 +1,7 @@
 import { type ErrorCode, type ErrorObject, type ErrorResponse, errorStatus, operations } from "@strait/contract";
 import { expect, test } from "vitest";
-import { contentsOf, type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
+import { contentsOf } from "./contents.ts";
+import { type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
 import { type RequestOptions, startServer } from "./server.ts";
 
 /** What is sent, and what the answer says about it. */

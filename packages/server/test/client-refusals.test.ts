@@ -13,9 +13,10 @@ import {
   UnsupportedMediaTypeError,
 } from "@strait/ts";
 import { describe, expect, test } from "vitest";
+import { contentsOf } from "./contents.ts";
 import { documentedStatuses } from "./contract.ts";
 import { type ClientWorld, inputOf, startClientWorld } from "./example-client.ts";
-import { contentsOf, operationIds } from "./example-world.ts";
+import { operationIds } from "./example-world.ts";
 import { ONE_STREAM, plainRefusals, type Refusal, stagedRefusals } from "./refusals.ts";
 
 const errorClasses: Readonly<Record<number, typeof ApiError>> = {

@@ -1,14 +1,8 @@
 import { type ErrorCode, errorStatus, examples, type OperationId, operations, scopes } from "@strait/contract";
 import { describe, expect, test } from "vitest";
+import { contentsOf } from "./contents.ts";
 import { escaped, expectToFit, expectToKeepTheContract, inContract, type Node } from "./contract.ts";
-import {
-  contentsOf,
-  type ExampleWorld,
-  examplePath,
-  operationIds,
-  startExampleWorld,
-  takesAnyKey,
-} from "./example-world.ts";
+import { type ExampleWorld, examplePath, operationIds, startExampleWorld, takesAnyKey } from "./example-world.ts";
 import type { RequestOptions } from "./server.ts";
 
 /** Sends an operation's example. */

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { insertKey } from "../src/service/api-keys.ts";
-import { contentsOf } from "./example-world.ts";
+import { contentsOf } from "./contents.ts";
 import { eventually, startServer, type TestServer } from "./server.ts";
 import { send, startStage } from "./stage.ts";
 import { startWorkflowStage } from "./workflow-stage.ts";

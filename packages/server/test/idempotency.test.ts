@@ -1,7 +1,8 @@
 import { examples, type OperationId, operations } from "@strait/contract";
 import { describe, expect, test } from "vitest";
 import { sql } from "../src/store/sql.ts";
-import { contentsOf, type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
+import { contentsOf } from "./contents.ts";
+import { type ExampleWorld, examplePath, operationIds, startExampleWorld } from "./example-world.ts";
 import type { Answer, RequestOptions } from "./server.ts";
 
 const TRIGGER = "postV1JobsByJobIDTrigger";

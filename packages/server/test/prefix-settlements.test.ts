@@ -155,7 +155,8 @@ test("R1 R4 a deadline that is changed after the statement has begun, and before
   const { strait, runs, settle } = await givenWaits({});
   const { db } = strait;
   const [wait] = runs.map(({ trigger }) => trigger);
-  // The clock is read for each row, before its lock: whoever waits for it has begun.
+  // The clock is read for each row, before its lock: whoever waits for it has begun. It loops, and does not wait for a
+  // lock, whose limit would end the statement.
   await db.query(sql`CREATE TABLE gate (is_open boolean)`);
   await db.query(sql`
     CREATE OR REPLACE FUNCTION strait_now() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$

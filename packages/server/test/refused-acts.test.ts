@@ -206,6 +206,18 @@ describe("what a caller is refused with 403", () => {
     expect((await refusedTo(strait)).map(({ details }) => details.count)).toEqual([2]);
   });
 
+  test("W1 names nothing of a path in which somebody has pasted a key or a token", async () => {
+    const strait = await startServer(SILENT);
+    const key = await givenKey(strait, ["events:read"]);
+
+    for (const path of [`/v1/runs/${key.token}`, "/v1/jobs/eyJhbGciOiJIUzI1NiJ9.e30.c2ln"]) {
+      const { status } = await strait.request("DELETE", path, { token: key.token });
+      expect(status).toBe(403);
+    }
+
+    expect((await refusedTo(strait)).map(({ details }) => details.path)).toEqual([{}, {}]);
+  });
+
   test("W1 names nothing of a path that breaks the contract", async () => {
     const strait = await startServer(SILENT);
     const key = await givenKey(strait, ["events:read"]);

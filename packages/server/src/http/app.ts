@@ -6,6 +6,7 @@ import type { Caller } from "../service/context.ts";
 import type { Refusals } from "../service/refusals.ts";
 import type { RunCaller } from "../service/wait-for-event.ts";
 import { crashPoint } from "../store/crash-points.ts";
+import { mayBeSecret } from "../wire/credentials.ts";
 import { idempotencyKeyOf } from "../wire/idempotency-key.ts";
 import { checkEncoding, queryOf } from "../wire/query.ts";
 import type { Authenticator, Identity } from "./authenticate.ts";
@@ -194,11 +195,11 @@ async function answer(options: App, id: OperationId, c: HonoContext, reply: Repl
   }
 }
 
-/** What the path of a refused request names, which nobody has checked yet; nothing where it breaks the contract. */
+/** What the path of a refused request names, which nobody has checked yet; nothing where it breaks the contract or is secret. */
 function knownPath(id: OperationId, path: Record<string, string>): Record<string, string> {
   try {
     checksOf(id).path(path);
-    return path;
+    return Object.values(path).some(mayBeSecret) ? {} : path;
   } catch {
     return {};
   }

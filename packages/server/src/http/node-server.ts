@@ -103,7 +103,7 @@ function readingOn(fetch: NodeServerOptions["fetch"]): NodeServerOptions["fetch"
   return (request, env) => {
     const { incoming, outgoing } = env as { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse };
     const response = fetch(request, env);
-    return outgoing.shouldKeepAlive || !TAKE_BODIES.has(incoming.method) ? response : afterBody(incoming, response);
+    return outgoing.shouldKeepAlive ? response : afterBody(incoming, response);
   };
 }
 

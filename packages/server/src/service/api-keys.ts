@@ -4,7 +4,7 @@ import { conflict, notFound, validationError } from "../domain/errors.ts";
 import * as apiKeys from "../store/api-keys.ts";
 import * as projects from "../store/projects.ts";
 import type { Queryable } from "../store/sql.ts";
-import { requireScope } from "../wire/credentials.ts";
+import { API_KEY_PREFIX, requireScope } from "../wire/credentials.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
 
@@ -76,7 +76,7 @@ export async function insertKey(
   id: string,
   projectId: string,
   { expires_in_days, ...rest }: NewKey,
-  key: string = `strait_${randomBytes(32).toString("hex")}`,
+  key: string = `${API_KEY_PREFIX}${randomBytes(32).toString("hex")}`,
 ): Promise<CreatedApiKey> {
   const row = await apiKeys.insert(db, {
     ...rest,

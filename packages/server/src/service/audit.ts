@@ -1,6 +1,7 @@
 import type { AuditAction, AuditEvent, AuditResourceType } from "@strait/contract";
 import { actorOf } from "../domain/actor.ts";
 import * as auditEvents from "../store/audit-events.ts";
+import { CLOCKS_DIFFER_MS } from "../store/clock.ts";
 import type { Transaction } from "../store/database.ts";
 import type { Page, PageRequest } from "../store/page.ts";
 import type { Caller, Context } from "./context.ts";
@@ -34,9 +35,6 @@ export async function audit(
   await auditEvents.insert(tx, rows);
 }
 
-/** Clocks that make ids, and the one that dates rows, differ by far less. */
-const SLACK_MS = 3_600_000;
-
 export function listAuditEvents(
   { db, clock }: Context,
   { projectId }: Caller,
@@ -45,8 +43,8 @@ export function listAuditEvents(
 ): Promise<Page<AuditEvent>> {
   const { from, to } = filter;
   const window = {
-    firstId: from === undefined ? undefined : clock.firstId("aud", Date.parse(from) - SLACK_MS),
-    endId: to === undefined ? undefined : clock.firstId("aud", Date.parse(to) + SLACK_MS),
+    firstId: from === undefined ? undefined : clock.firstId("aud", Date.parse(from) - CLOCKS_DIFFER_MS),
+    endId: to === undefined ? undefined : clock.firstId("aud", Date.parse(to) + CLOCKS_DIFFER_MS),
   };
   return auditEvents.list(db, projectId, filter, window, page);
 }

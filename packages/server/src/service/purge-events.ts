@@ -2,6 +2,7 @@ import type { ExpectedSet, PurgedEvents, TriggerStatus } from "@strait/contract"
 import { isTerminalTriggerStatus, terminalTriggerStatuses } from "@strait/core";
 import { expectationFailed, validationError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
+import { CLOCKS_DIFFER_MS } from "../store/clock.ts";
 import * as purge from "../store/trigger-purge.ts";
 import { audit } from "./audit.ts";
 import type { Caller, Context } from "./context.ts";
@@ -32,8 +33,8 @@ export async function purgeEvents(context: Context, caller: Caller, request: Pur
   const cutoff = cutoffOf(request);
   const statuses = statusesOf(request);
   const cutoffMs = "before" in cutoff ? Date.parse(cutoff.before) : clock.nowMs() - cutoff.older_than_days * DAY_MS;
-  // A wait ends after it was opened, by clocks that differ by less than a day.
-  const endId = clock.firstId("trg", cutoffMs + DAY_MS);
+  // A wait ends after it was opened.
+  const endId = clock.firstId("trg", cutoffMs + CLOCKS_DIFFER_MS);
   const { ids, digest, has_more } = await purge.find(
     db,
     { project_id: projectId, statuses, cutoff, limit: request.limit },

@@ -27,7 +27,7 @@ export interface Refusals {
 const MAX_COUNTED = 10_000;
 
 interface Counted {
-  /** Refusals after the first, which has its own row. */
+  /** Refusals that no row tells of yet. The first has a row of its own. */
   count: number;
   latest: Refusal;
 }

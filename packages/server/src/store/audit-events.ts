@@ -1,6 +1,6 @@
 import type { Actor, AuditAction, AuditChannel, AuditEvent, AuditResourceType } from "@strait/contract";
 import { fetchLimit, olderThan, type Page, type PageRequest, toPage } from "./page.ts";
-import { ifGiven, type Queryable, records, sql } from "./sql.ts";
+import { ago, ifGiven, type Queryable, records, sql } from "./sql.ts";
 
 export interface NewAuditEvent {
   readonly project_id: string;
@@ -68,7 +68,7 @@ export async function removeOld(
     WITH gone AS (
       DELETE FROM audit_events WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM audit_events
-        WHERE project_id = ${projectId} AND id < ${endId} AND created_at < strait_now() - ${secs}::float8 * interval '1 second'
+        WHERE project_id = ${projectId} AND id < ${endId} AND created_at < ${ago(secs)}
         ORDER BY id LIMIT ${limit} FOR UPDATE SKIP LOCKED))
       RETURNING 1)
     SELECT count(*)::int4 AS n FROM gone`);

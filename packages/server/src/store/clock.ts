@@ -18,6 +18,9 @@ export type IdPrefix =
   | "whd"
   | "aud";
 
+/** The clocks that make ids, and the one that dates rows, differ by less: by it a search by id is wider than one by time. */
+export const CLOCKS_DIFFER_MS = 86_400_000;
+
 /**
  * The database's time, as well as a process can know it, and ids made from it: sortable, unique, and telling what they
  * name. Nothing is decided by this clock; deadlines are compared in SQL. It orders ids and dates tokens.

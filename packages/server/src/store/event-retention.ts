@@ -1,12 +1,9 @@
 import { UNDELIVERED } from "./events.ts";
-import { type Queryable, sql } from "./sql.ts";
-
-const olderThan = (secs: number) => sql`strait_now() - ${secs}::float8 * interval '1 second'`;
+import { ago, type Queryable, sql } from "./sql.ts";
 
 /**
  * Deletes events that met no trigger, or whose trigger is gone: at most `limit`, those that somebody has at hand left out.
- * What was delivered goes with its trigger.
- * A dead letter's age counts from when it became one, or was handled.
+ * What was delivered goes with its trigger. A dead letter's age counts from when it became one, or was handled.
  *
  * @param endId - No event that is old enough has a larger id.
  * @returns How many.
@@ -23,7 +20,7 @@ export async function removeEvents(
       DELETE FROM events WHERE ctid = ANY(ARRAY(
         SELECT e.ctid FROM events e
         WHERE e.project_id = ${projectId} AND e.id < ${endId} AND ${UNDELIVERED} AND e.disposition <> 'buffered'
-          AND coalesce(e.handled_at, e.dead_lettered_at, e.created_at) < ${olderThan(secs)}
+          AND coalesce(e.handled_at, e.dead_lettered_at, e.created_at) < ${ago(secs)}
           AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = e.project_id AND t.id = e.trigger_id)
         ORDER BY e.id LIMIT ${limit} FOR UPDATE SKIP LOCKED))
       RETURNING 1)
@@ -62,9 +59,9 @@ export async function removeKeys(
         SELECT k.ctid FROM page p CROSS JOIN LATERAL (
           SELECT k.ctid FROM event_keys k
           WHERE k.project_id = p.project_id AND k.environment_id = p.environment_id AND k.event_key = p.event_key
-            AND k.updated_at < ${olderThan(secs)}
+            AND k.updated_at < ${ago(secs)}
           FOR UPDATE SKIP LOCKED) k
-        WHERE p.updated_at < ${olderThan(secs)}
+        WHERE p.updated_at < ${ago(secs)}
           AND NOT EXISTS (SELECT FROM event_triggers t WHERE t.project_id = p.project_id AND t.id = p.latest_trigger_id)
           AND NOT EXISTS (SELECT FROM event_triggers w WHERE w.project_id = p.project_id AND w.environment_id = p.environment_id
             AND w.event_key = p.event_key AND w.status = 'waiting' AND w.trigger_type = 'event')

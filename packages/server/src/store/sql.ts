@@ -91,6 +91,9 @@ export function ifGiven<Value>(value: Value | undefined, condition: (value: Valu
 
 const ALWAYS = sql`true`;
 
+/** The time of the database, some seconds before now. */
+export const ago = (secs: number): Statement => sql`strait_now() - ${secs}::float8 * interval '1 second'`;
+
 /** What a statement is left with where a part of it is not needed. */
 export const nothing = sql``;
 

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type Queryable, type Statement, sql } from "./sql.ts";
+import { ago, type Queryable, type Statement, sql } from "./sql.ts";
 
 export interface PurgeRequest {
   readonly project_id: string;
@@ -23,7 +23,7 @@ export interface PurgeSet {
 
 function timeOf(cutoff: Cutoff): Statement {
   if ("before" in cutoff) return sql`${cutoff.before}::timestamptz`;
-  if ("older_than_secs" in cutoff) return sql`strait_now() - ${cutoff.older_than_secs}::float8 * interval '1 second'`;
+  if ("older_than_secs" in cutoff) return ago(cutoff.older_than_secs);
   return sql`strait_now() - make_interval(days => ${cutoff.older_than_days}::int4)`;
 }
 

@@ -27,6 +27,12 @@ const sentAs: Readonly<Record<string, string>> = {
 /** Tokens of runs and streams are JWTs, which have dots; no API key has one. */
 export const isJwt = (token: string): boolean => token.includes(".");
 
+/** How every API key begins. */
+export const API_KEY_PREFIX = "strait_";
+
+/** Whether a text may be a secret that stands in the wrong place: an API key, or a token, which is a JWT. */
+export const mayBeSecret = (text: string): boolean => text.includes(API_KEY_PREFIX) || text.startsWith("eyJ");
+
 /**
  * Tells which credential of a request counts.
  *

@@ -1,10 +1,10 @@
 import type { Context } from "../../service/context.ts";
 import * as auditEvents from "../../store/audit-events.ts";
+import { CLOCKS_DIFFER_MS } from "../../store/clock.ts";
 import * as projects from "../../store/projects.ts";
 import type { Task } from "../loop.ts";
 
 const BATCH = 500;
-const DAY_MS = 86_400_000;
 
 /** Deletes what is older than the retention of who did what, in short statements that wait for nobody. */
 export function deleteOldAuditEvents({ db, clock }: Pick<Context, "db" | "clock">, retentionMs: number): Task {
@@ -13,8 +13,7 @@ export function deleteOldAuditEvents({ db, clock }: Pick<Context, "db" | "clock"
     name: "delete-old-audit-events",
     idleMs: 60_000,
     async tick() {
-      // The clocks that make ids, and the one that dates rows, differ by less than a day.
-      const endId = clock.firstId("aud", clock.nowMs() - retentionMs + DAY_MS);
+      const endId = clock.firstId("aud", clock.nowMs() - retentionMs + CLOCKS_DIFFER_MS);
       let handled = 0;
       for await (const id of projects.everyId(db)) handled += await auditEvents.removeOld(db, id, secs, endId, BATCH);
       return { handled };

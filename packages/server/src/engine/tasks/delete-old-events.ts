@@ -1,5 +1,6 @@
 import { terminalTriggerStatuses } from "@strait/core";
 import type { Context } from "../../service/context.ts";
+import { CLOCKS_DIFFER_MS } from "../../store/clock.ts";
 import * as retention from "../../store/event-retention.ts";
 import * as projects from "../../store/projects.ts";
 import * as purge from "../../store/trigger-purge.ts";
@@ -7,7 +8,6 @@ import type { Task } from "../loop.ts";
 
 const BATCH = 500;
 const KEYS = 1_000;
-const DAY_MS = 86_400_000;
 /** A key is known for longer than what can name it, so that "nobody ever waited on it" stays true. */
 const KEY_GRACE_SECS = 30 * 86_400;
 
@@ -20,8 +20,8 @@ export function deleteOldEvents({ db, clock }: Pick<Context, "db" | "clock">, re
   let key = retention.FIRST_KEY;
 
   async function deleteOf(project_id: string): Promise<number> {
-    // An object ends after its id was made, by clocks that differ by less than a day.
-    const endMs = clock.nowMs() - retentionMs + DAY_MS;
+    // An object ends after its id was made.
+    const endMs = clock.nowMs() - retentionMs + CLOCKS_DIFFER_MS;
     const request = { project_id, statuses: terminalTriggerStatuses, cutoff: { older_than_secs: secs }, limit: BATCH };
     const { ids } = await purge.find(db, request, clock.firstId("trg", endMs));
     const triggers =
