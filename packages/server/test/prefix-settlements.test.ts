@@ -18,7 +18,6 @@ async function givenWaits(...waits: { readonly notify_url?: string }[]) {
   const told = {
     project_id: strait.projectId,
     payload,
-    payload_digest: "d".repeat(64),
     actor: "api_key:k",
     channel: "batch",
     idempotency_key: "again",
@@ -45,7 +44,7 @@ async function storedOf(db: Queryable, runId: string, triggerId: string) {
   return {
     trigger: await rows("event_triggers", `id = '${triggerId}'`),
     run: await rows("runs", `id = '${runId}'`),
-    events: await rows("events", `trigger_id = '${triggerId}'`),
+    events: await rows("sends", `trigger_id = '${triggerId}'`),
     changes: await rows("changes", `subject_id IN ('${triggerId}', '${runId}')`),
     queue: await rows("run_queue", `run_id = '${runId}'`),
     wakes: await rows("run_wakes", `run_id = '${runId}'`),
@@ -113,7 +112,7 @@ test.each(Object.entries(obstacles))(
     expect(settled).toBeUndefined();
     expect(afterwards).toHaveLength(3);
     expect(await waiting(db)).toEqual([]);
-    expect(await db.query(sql`SELECT id FROM events ORDER BY id`)).toEqual(
+    expect(await db.query(sql`SELECT id FROM sends ORDER BY id`)).toEqual(
       members.map(({ event_id }) => ({ id: event_id })),
     );
   },
@@ -128,7 +127,7 @@ test("R1 R7 one run that has not parked itself leaves all to the statement for e
 
   expect(settled).toBeUndefined();
   expect(await waiting(db)).toHaveLength(2);
-  expect(await db.query(sql`SELECT 1 FROM events`)).toEqual([]);
+  expect(await db.query(sql`SELECT 1 FROM sends`)).toEqual([]);
   expect(await db.query(sql`SELECT 1 FROM run_queue`)).toEqual([]);
 });
 
@@ -179,5 +178,5 @@ test("R1 R4 a deadline that is changed after the statement has begun, and before
 
   expect(await settling).toMatchObject([{ id: wait.id, status: "received" }]);
   expect(await db.query(sql`SELECT status FROM runs`)).toEqual([{ status: "queued" }]);
-  expect(await db.query(sql`SELECT disposition FROM events`)).toEqual([{ disposition: "delivered" }]);
+  expect(await db.query(sql`SELECT disposition FROM sends`)).toEqual([{ disposition: "delivered" }]);
 });

@@ -3,6 +3,7 @@ import { otherSet, tooManyForOne } from "../domain/conflicts.ts";
 import type { SendDecision } from "../domain/decide-send.ts";
 import { StraitError } from "../domain/errors.ts";
 import { isExpected } from "../domain/expected-set.ts";
+import { payloadDigest } from "../domain/payload-digest.ts";
 import type { PrefixSendInput } from "../domain/request-defaults.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
@@ -16,7 +17,7 @@ import { judgeOf } from "./decide.ts";
 import { done, refused } from "./lane.ts";
 import { idsOf, keyIn, lockPage } from "./prefix-page.ts";
 import { sendWithin } from "./send-event.ts";
-import { digestOf, prepared, wire } from "./sending.ts";
+import { prepared, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 
 /** An event on its way to every wait under a prefix. */
@@ -72,7 +73,6 @@ async function sendPage(
     idempotency_key: send.idempotency_key,
     payload: send.payload,
     payload_text: payload,
-    payload_digest: digestOf(send.payload),
     isContended: false,
   };
   const answer: SentPrefix = { dry_run: false, resolved: 0, triggers: [], skipped: [], has_more, next_cursor };
@@ -103,7 +103,6 @@ interface Event {
   readonly idempotency_key: string | null;
   readonly payload: unknown;
   readonly payload_text: string;
-  readonly payload_digest: string;
   /** After rows that others hold were met: the next ones are settled one by one, too. */
   isContended: boolean;
 }
@@ -233,7 +232,6 @@ async function settle(
   const told = {
     project_id: projectId,
     payload: event.payload_text,
-    payload_digest: event.payload_digest,
     actor,
     channel: "batch",
     idempotency_key: event.idempotency_key,
@@ -285,7 +283,7 @@ async function record(
         generation: states.get(id)?.generation ?? null,
         disposition,
         payload: disposition === "rejected" ? "null" : event.payload_text,
-        payload_digest: event.payload_digest,
+        payload_digest: disposition === "rejected" ? payloadDigest(event.payload) : null,
         actor: event.caller.actor,
         channel: "batch",
         idempotency_key: event.idempotency_key,

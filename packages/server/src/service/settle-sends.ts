@@ -1,6 +1,7 @@
 import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
 import type { StraitError } from "../domain/errors.ts";
 import { meet, NOBODY, type Standing } from "../domain/meet.ts";
+import { payloadDigest } from "../domain/payload-digest.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import type * as settlements from "../store/settlements.ts";
@@ -176,6 +177,7 @@ async function record(
     if (disposition === null) return [];
     // Nobody reads the refusal of what a step has emitted.
     const isUnheard = send.channel === "emit" && decision?.kind === "refuse" && decision.record !== null;
+    const isKept = disposition !== "rejected" || isUnheard;
     return [
       {
         project_id: send.project_id,
@@ -185,8 +187,8 @@ async function record(
         trigger_id: state?.id ?? null,
         generation: state?.generation ?? null,
         disposition,
-        payload: disposition === "rejected" && !isUnheard ? "null" : send.payload_text,
-        payload_digest: send.payload_digest,
+        payload: isKept ? send.payload_text : "null",
+        payload_digest: isKept ? null : payloadDigest(send.payload),
         actor: send.actor,
         channel: send.channel,
         idempotency_key: send.idempotency?.key ?? null,

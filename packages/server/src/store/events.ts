@@ -12,7 +12,8 @@ export interface NewEvent {
   readonly generation: number | null;
   readonly disposition: Disposition;
   readonly payload: string;
-  readonly payload_digest: string;
+  /** Of a payload that is not kept. */
+  readonly payload_digest?: string | null;
   readonly actor: string;
   readonly channel: string;
   readonly idempotency_key: string | null;
@@ -186,5 +187,5 @@ export function findRecorded(
       { ...eventKeyTypes, id: "text" },
       sends.map((send) => ({ ...keyIn(send), id: send.event_id })),
     )}
-    JOIN events e USING (project_id, environment_id, event_key, id)`);
+    JOIN sends e USING (project_id, environment_id, event_key, id)`);
 }

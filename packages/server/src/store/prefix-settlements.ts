@@ -11,7 +11,6 @@ export interface PrefixEvent {
   readonly project_id: string;
   /** JSON text. */
   readonly payload: string;
-  readonly payload_digest: string;
   readonly actor: string;
   readonly channel: string;
   readonly idempotency_key: string | null;
@@ -61,7 +60,7 @@ export async function settleQueued(
 /** Ends the waits, and moves their runs. Where fewer of these are moved it answers with nothing, and is to be taken back. */
 function settleAndQueue(
   tx: Transaction,
-  { project_id, payload, payload_digest, actor, channel, idempotency_key }: PrefixEvent,
+  { project_id, payload, actor, channel, idempotency_key }: PrefixEvent,
   members: readonly PrefixMember[],
 ): Promise<SettledTrigger[]> {
   const trigger = triggerMoves.receive;
@@ -69,12 +68,13 @@ function settleAndQueue(
   return tx.query(sql`
     WITH settled AS (
       UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
-        response_payload = ${payload}, sent_by = ${actor}, change_seq = t.change_seq + 1
+        response_payload = ${payload}, sent_by = ${actor}, event_id = i.event_id, channel = ${channel},
+        idempotency_key = ${idempotency_key}, change_seq = t.change_seq + 1
       FROM ${records("i", { id: "text", event_id: "text" }, members)}
       WHERE t.project_id = ${project_id} AND t.id = i.id AND t.status = ANY(${trigger.from})
         AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
         AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
-      RETURNING t.*, i.event_id),
+      RETURNING t.*),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = ${resumeReasons.receive}, detached = false, status = ${run.to},
         heartbeat_at = NULL, started_at = NULL, change_seq = r.change_seq + 1
@@ -84,12 +84,6 @@ function settleAndQueue(
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)
       SELECT ${project_id}, priority, strait_now(), id FROM moved),
-    event AS (
-      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-        payload_digest, actor, channel, idempotency_key)
-      SELECT ${project_id}, event_id, environment_id, event_key, id, generation, 'delivered', ${payload}, ${payload_digest},
-        ${actor}, ${channel}, ${idempotency_key}
-      FROM settled),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${trigger.to}, ${actor}, workflow_run_id FROM settled

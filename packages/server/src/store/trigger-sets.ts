@@ -59,6 +59,9 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
   const position = POSITION.exec(positionOf(list, request, POSITION, "/cursor") ?? "");
   const [, openedUs, id, untilUs] = position ?? [];
   const end = endOfPrefix(prefix);
+  const page = sql`
+    SELECT ${columns}, ${micros(sql`requested_at`)} AS opened_us, ${micros(sql`strait_now()`)} AS now_us
+    FROM member ORDER BY requested_at, id LIMIT ${limit + 1}`;
   const rows = await db.query<Row | (Row & { readonly id: null })>(sql`
     WITH member AS (
       SELECT id, event_key, generation, (slot <> '' OR group_id IS NOT NULL) AS is_shared, job_run_id, payload_schema, filter,
@@ -69,12 +72,8 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
           SELECT o.slot FROM event_triggers o WHERE o.project_id = t.project_id AND o.environment_id = t.environment_id
             AND o.event_key = t.event_key AND o.status = 'waiting' AND o.trigger_type = 'event' ORDER BY o.slot LIMIT 1))
         AND trigger_type = 'event' AND event_key >= ${prefix} ${end === undefined ? NONE : sql`AND event_key < ${end}`}
-        ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`}),
-    page AS (
-      SELECT id, event_key, generation, is_shared, job_run_id, payload_schema, filter, max_payload_bytes, requested_at,
-        ${micros(sql`requested_at`)} AS opened_us, ${micros(sql`strait_now()`)} AS now_us
-      FROM member ORDER BY requested_at, id LIMIT ${limit + 1})
-    ${withSummary ? PAGE_AND_SUMMARY : PAGE}`);
+        ${position === null ? NONE : sql`AND requested_at <= ${at(Number(untilUs))} AND (requested_at, id) > (${at(Number(openedUs))}, ${id})`})
+    ${withSummary ? sql`, page AS (${page}) ${PAGE_AND_SUMMARY}` : page}`);
   const { count, digest } = rows[0] ?? {};
   return {
     page: cutPage(
@@ -88,10 +87,10 @@ export async function waitingUnder(db: Queryable, request: WaitingSetRequest): P
 }
 
 const NONE = sql``;
-const PAGE = sql`SELECT * FROM page ORDER BY requested_at, id`;
+const columns = sql`id, event_key, generation, is_shared, job_run_id, payload_schema, filter, max_payload_bytes`;
 const PAGE_AND_SUMMARY = sql`
     SELECT p.*, s.count, s.digest FROM (
       SELECT count(*)::int4 AS count, encode(sha256(convert_to(
         coalesce(string_agg(id, ' ' ORDER BY requested_at, id), ''), 'UTF8')), 'hex') AS digest
       FROM member) s
-    LEFT JOIN page p ON true ORDER BY p.requested_at, p.id`;
+    LEFT JOIN page p ON true ORDER BY p.opened_us, p.id`;
