@@ -301,7 +301,7 @@ describe("sending to a prefix", () => {
     const strait = await startServer({ runsEngine: false });
     const statements = recordStatements();
     await sendPrefix(strait, "some:", { dry_run: true });
-    const statement = statements.find(({ text }) => text.includes("WITH member AS"));
+    const statement = statements.find(({ text }) => text.includes("LEFT JOIN ("));
 
     const plan = await strait.db.query<{ "QUERY PLAN": string }>({
       text: `EXPLAIN ${statement?.text}`,

@@ -1,7 +1,6 @@
 import type { LatestTrigger, SendDecision } from "../domain/decide-send.ts";
 import type { StraitError } from "../domain/errors.ts";
 import { meet, NOBODY, type Standing } from "../domain/meet.ts";
-import { payloadDigest } from "../domain/payload-digest.ts";
 import type { Transaction } from "../store/database.ts";
 import * as events from "../store/events.ts";
 import type * as settlements from "../store/settlements.ts";
@@ -188,7 +187,7 @@ async function record(
         generation: state?.generation ?? null,
         disposition,
         payload: isKept ? send.payload_text : "null",
-        payload_digest: isKept ? null : payloadDigest(send.payload),
+        payload_digest: isKept ? null : events.payloadDigest(send.payload),
         actor: send.actor,
         channel: send.channel,
         idempotency_key: send.idempotency?.key ?? null,

@@ -1,6 +1,6 @@
 import type { Disposition, EventRecord, NearKey } from "@strait/contract";
 import { actorOf } from "../domain/actor.ts";
-import { payloadDigest } from "../domain/payload-digest.ts";
+import { payloadDigest } from "./events.ts";
 import type { EventKey } from "./key-waits.ts";
 import { cutPage, fetchLimit, olderThan, type Page, type PageRequest } from "./page.ts";
 import { ifGiven, type Queryable, type Statement, sql } from "./sql.ts";
