@@ -3,10 +3,11 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Pool } from "undici";
+import { type Dispatcher, Pool } from "undici";
 
+/** Its calls resolve to the answer's body, and reject unless the status is 2xx. */
 export interface ApiClient {
-  /** Resolves to the answer's body; rejects unless the status is 2xx. */
+  get(path: string): Promise<string>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<string>;
   close(): Promise<void>;
 }
@@ -15,18 +16,21 @@ export interface ApiClient {
 export function apiClient(origin: string, authorization: string, keys: boolean): ApiClient {
   const pool = new Pool(origin, { connections: 32 });
   const common = { "content-type": "application/json", authorization };
+  const call = async (request: Dispatcher.RequestOptions) => {
+    const answer = await pool.request(request);
+    const text = await answer.body.text();
+    if (answer.statusCode < 300) return text;
+    throw new Error(`${request.method} ${request.path} answered ${answer.statusCode}: ${text}`);
+  };
   return {
-    async post(path, body, headers) {
-      const answer = await pool.request({
+    get: (path) => call({ method: "GET", path, headers: { authorization } }),
+    post: (path, body, headers) =>
+      call({
         method: "POST",
         path,
         headers: { ...common, ...headers, ...(keys && { "idempotency-key": randomUUID() }) },
         body: JSON.stringify(body),
-      });
-      const text = await answer.body.text();
-      if (answer.statusCode >= 300) throw new Error(`POST ${path} answered ${answer.statusCode}: ${text}`);
-      return text;
-    },
+      }),
     close: () => pool.destroy(),
   };
 }

@@ -8,59 +8,45 @@ import { median } from "./statistics.ts";
 import type { Store } from "./store.ts";
 
 const FEW = 1_000;
+/** Requests of a kind that count. */
+const TIMES = 200;
+/** Those before them, by which all code is compiled and every statement planned. */
+const WARM_UPS = 200;
+const REQUESTS = WARM_UPS + TIMES;
 const BATCH = 10_000;
-const TIMES = 100;
 /** How often a prefix of `BATCH` is sent to. */
 const BATCHES = 3;
 /** The bar of 300 ms, by the 97 ms that the sketch took among 1,000,000 waiting when it was set. */
 const PREFIX_BAR = 3.1;
 
-/** What a send, a page and a scan cost when very many wait, beside what they cost when few do. */
+/** What a page, the counts, a send and a scan cost when very many wait, beside what they cost when few do. */
 export const waiting: Probe = {
   title: "very many that wait",
-  async run({ store, nodeArgs, isQuick }) {
+  run({ store, nodeArgs, isQuick }) {
     const many = isQuick ? 100_000 : 1_000_000;
-    return store.withDatabase(async (databaseUrl) => {
-      // Nothing is dispatched: only what a request costs is of interest.
-      const server = await startOurs(databaseUrl, nodeArgs, { MODE: "api" });
-      const api = apiClient(server.origin, `Bearer ${server.apiKey}`, false);
-      const db = new pg.Client({ connectionString: databaseUrl });
-      await db.connect();
-      try {
-        const { id: jobId } = JSON.parse(
-          await api.post("/v1/jobs", { name: "Bench", slug: "bench", endpoint_url: "http://127.0.0.1:1/" }),
-        );
-        await park(db, server, jobId, "point", 0, FEW);
-        // The first requests go to cold code.
-        await costs(db, server, api, 0);
-        const withFew = await costs(db, server, api, TIMES);
-        await park(db, server, jobId, "point", FEW, many);
-        const withMany = await costs(db, server, api, 2 * TIMES);
-        for (let n = 0; n < BATCHES; n++) await park(db, server, jobId, `batch${n}`, 0, BATCH);
-        const prefixes = await store.withDatabase(async (url) => {
-          const sketch = await openSketch(url, many);
-          try {
-            const found: PrefixCosts[] = [];
-            for (let n = 0; n < BATCHES; n++) {
-              const ours = await spentBy(store, () => sendPrefix(api, `batch${n}:`));
-              const theirs = await spentBy(store, () => sketch.query(SEND_PREFIX, [`batch${n}:%`, '{"ok":1}']));
-              found.push({ ours, theirs });
-            }
-            return found;
-          } finally {
-            await sketch.end();
+    return withCrowd(store, nodeArgs, many, async (all) => {
+      const compared = await withCrowd(store, nodeArgs, FEW, (few) => compare(few, all));
+      const due = await medianOf(() => all.db.query(DUE));
+      for (let n = 0; n < BATCHES; n++) await all.park(`batch${n}`, BATCH);
+      const prefixes = await store.withDatabase(async (url) => {
+        const sketch = await openSketch(url, many);
+        try {
+          const found: PrefixCosts[] = [];
+          for (let n = 0; n < BATCHES; n++) {
+            const ours = await spentBy(store, () => sendPrefix(all.api, `batch${n}:`));
+            const theirs = await spentBy(store, () => sketch.query(SEND_PREFIX, [`batch${n}:%`, '{"ok":1}']));
+            found.push({ ours, theirs });
           }
-        });
-        return [
-          ...ratios(many, withFew, withMany),
-          { label: "scan for deadlines, none due", value: ms(withMany.due), bar: atMost(withMany.due, 1, " ms") },
-          ...prefixFindings(prefixes),
-        ];
-      } finally {
-        await db.end();
-        await api.close();
-        await server.stop();
-      }
+          return found;
+        } finally {
+          await sketch.end();
+        }
+      });
+      return [
+        ...compared,
+        { label: "scan for deadlines, none due", value: ms(due), bar: atMost(due, 1, " ms") },
+        ...prefixFindings(prefixes),
+      ];
     });
   },
 };
@@ -132,76 +118,106 @@ async function openSketch(url: string, many: number): Promise<pg.Client> {
   return db;
 }
 
-interface Costs {
-  readonly send: number;
-  readonly page: number;
-  readonly stats: number;
-  readonly due: number;
+/** A server of its own, on a database of its own in which `size` runs wait, and as many more as are sent to. */
+interface Crowd {
+  readonly size: number;
+  readonly api: ApiClient;
+  readonly db: pg.Client;
+  /** Has so many more runs wait, for `<kind>:0000000` and so on. */
+  park(kind: string, count: number): Promise<void>;
 }
 
-/** Milliseconds, medians. */
-async function costs(db: pg.Client, { origin, apiKey }: OurServer, api: ApiClient, from: number): Promise<Costs> {
-  const headers = { authorization: `Bearer ${apiKey}` };
-  const get = async (path: string) => {
-    const answer = await fetch(`${origin}${path}`, { headers });
-    if (!answer.ok) throw new Error(`GET ${path} answered ${answer.status}`);
-    await answer.arrayBuffer();
-  };
-  let next = from;
-  return {
-    send: await timed(() => api.post(`/v1/events/point:${number(next++)}/send`, { payload: { ok: 1 } })),
-    page: await timed(() => get("/v1/events?status=waiting&prefix=point:&limit=50")),
-    stats: await timed(() => get("/v1/events/stats")),
-    // As `settle-due-waits` looks.
-    due: await timed(() =>
-      db.query(
-        "SELECT id FROM event_triggers WHERE status = 'waiting' AND closes_at <= strait_now() ORDER BY closes_at LIMIT 100",
-      ),
-    ),
-  };
+async function withCrowd<Result>(
+  store: Store,
+  nodeArgs: readonly string[],
+  size: number,
+  use: (crowd: Crowd) => Promise<Result>,
+): Promise<Result> {
+  return store.withDatabase(async (databaseUrl) => {
+    // Nothing is dispatched: only what a request costs is of interest.
+    const server = await startOurs(databaseUrl, nodeArgs, { MODE: "api" });
+    const api = apiClient(server.origin, `Bearer ${server.apiKey}`, false);
+    const db = new pg.Client({ connectionString: databaseUrl });
+    await db.connect();
+    try {
+      const job = await api.post("/v1/jobs", { name: "Bench", slug: "bench", endpoint_url: "http://127.0.0.1:1/" });
+      const { id: jobId } = JSON.parse(job);
+      const park = (kind: string, count: number) => parkRuns(db, server, jobId, kind, count);
+      await park("point", size + REQUESTS);
+      return await use({ size, api, db, park });
+    } finally {
+      await db.end();
+      await api.close();
+      await server.stop();
+    }
+  });
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const times: number[] = [];
-  for (let i = 0; i < TIMES; i++) {
-    const startedAt = performance.now();
-    await work();
-    times.push(performance.now() - startedAt);
+/** As `settle-due-waits` looks. */
+const DUE =
+  "SELECT id FROM event_triggers WHERE status = 'waiting' AND closes_at <= strait_now() ORDER BY closes_at LIMIT 100";
+
+/** The sends come last: what has ended since the last VACUUM makes the other two dearer, more so where few wait. */
+const requests: Readonly<Record<string, (crowd: Crowd, i: number) => Promise<unknown>>> = {
+  "a page of a list": ({ api }) => api.get("/v1/events?status=waiting&prefix=point:&limit=50"),
+  "the counts of all": ({ api }) => api.get("/v1/events/stats"),
+  // To keys that are far apart, as those of different senders are.
+  "send to one of them": ({ api, size }, i) =>
+    api.post(`/v1/events/point:${number(Math.floor((i * (size + REQUESTS)) / REQUESTS))}/send`, { payload: { ok: 1 } }),
+};
+
+/** Request by request in turn, so that whatever else the machine does meets both. */
+async function compare(few: Crowd, many: Crowd): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const [label, request] of Object.entries(requests)) {
+    const amongMany = { crowd: many, times: [] as number[] };
+    const amongFew = { crowd: few, times: [] as number[] };
+    for (let i = 0; i < REQUESTS; i++) {
+      for (const { crowd, times } of i % 2 === 0 ? [amongFew, amongMany] : [amongMany, amongFew]) {
+        const time = await timeOf(() => request(crowd, i));
+        if (i >= WARM_UPS) times.push(time);
+      }
+    }
+    const [before, after] = [median(amongFew.times), median(amongMany.times)];
+    findings.push({
+      label: `${label}, ${many.size.toLocaleString("en-US")} waiting beside ${few.size.toLocaleString("en-US")}`,
+      value: `${(after / before).toFixed(2)} (${ms(after)} beside ${ms(before)})`,
+      bar: atMost(after / before, 1.5),
+    });
   }
-  return median(times);
+  return findings;
 }
 
-function ratios(many: number, few: Costs, all: Costs): Finding[] {
-  const rows = [
-    ["send to one of them", few.send, all.send],
-    ["a page of a list", few.page, all.page],
-    ["the counts of all", few.stats, all.stats],
-  ] as const;
-  return rows.map(([label, before, after]) => ({
-    label: `${label}, ${many.toLocaleString("en-US")} waiting beside ${FEW.toLocaleString("en-US")}`,
-    value: `${(after / before).toFixed(2)} (${ms(after)})`,
-    bar: atMost(after / before, 1.5),
-  }));
+/** Milliseconds. */
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const startedAt = performance.now();
+  await work();
+  return performance.now() - startedAt;
+}
+
+async function medianOf(work: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < TIMES; i++) times.push(await timeOf(work));
+  return median(times);
 }
 
 /** As the database pads it below: real ids ascend, too. */
 const number = (n: number) => String(n).padStart(7, "0");
 const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
 
-/** Runs that wait for `<kind>:<from>` and so on, as if each had asked. */
-async function park(
+/** Runs that wait, as if each had asked. */
+async function parkRuns(
   db: pg.Client,
   { projectId, environmentId }: OurServer,
   jobId: string,
   kind: string,
-  from: number,
-  to: number,
+  count: number,
 ): Promise<void> {
-  const values = [projectId, environmentId, kind, from, to - 1];
-  const numbers = "(SELECT lpad(i::text, 7, '0') AS n FROM generate_series($4::int, $5::int) AS i) AS numbers";
+  const values = [projectId, environmentId, kind, count - 1];
+  const numbers = "(SELECT lpad(i::text, 7, '0') AS n FROM generate_series(0, $4::int) AS i) AS numbers";
   await db.query(
     `INSERT INTO runs (project_id, id, environment_id, job_id, job_version, status, max_attempts, dispatch_seq, payload, triggered_by)
-     SELECT $1, 'run_' || $3 || n, $2, $6, 1, 'waiting', 3, 1, '{}', 'manual' FROM ${numbers}`,
+     SELECT $1, 'run_' || $3 || n, $2, $5, 1, 'waiting', 3, 1, '{}', 'manual' FROM ${numbers}`,
     [...values, jobId],
   );
   await db.query(
