@@ -4,7 +4,7 @@ import { isTransient, type Transaction } from "./database.ts";
 import { isInline, savesCheckpoint } from "./run-moves.ts";
 import type { SettledTrigger } from "./settlements.ts";
 import { records, sql } from "./sql.ts";
-import type { WaitingTrigger } from "./trigger-sets.ts";
+import { nothingBeside, type WaitingTrigger } from "./trigger-sets.ts";
 
 /** What all members of a prefix send are told. */
 export interface PrefixEvent {
@@ -69,7 +69,6 @@ function toSettled(
   for (const { wait } of members) {
     const received_at = ends.get(wait.id);
     if (received_at === undefined) continue;
-    const notOfTheWire = { is_shared: undefined, opened_us: undefined, now_us: undefined };
     const answer = {
       status: triggerMoves.receive.to,
       received_at,
@@ -77,7 +76,7 @@ function toSettled(
       response_payload,
       sent_by: actor,
     };
-    triggers.push({ ...wait, ...notOfTheWire, ...answer, claimed: null, owner_pending: false, disposition: null });
+    triggers.push({ ...wait, ...nothingBeside, ...answer, claimed: null, owner_pending: false, disposition: null });
   }
   return triggers;
 }

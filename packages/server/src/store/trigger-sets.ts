@@ -6,7 +6,10 @@ import { nothing, type Queryable, type Statement, sql } from "./sql.ts";
 import { columns } from "./triggers.ts";
 
 /** One of many waits to be answered at once. */
-export interface WaitingTrigger extends EventTrigger, Place {
+export interface WaitingTrigger extends EventTrigger, Beside {}
+
+/** What stands in the row of a wait beside it. */
+interface Beside extends Place, Partial<SetSummary> {
   /** Whether others depend on its answer: those that wait on its key too, for which it stands, or those of its group. */
   readonly is_shared: boolean;
 }
@@ -16,6 +19,15 @@ interface Place {
   readonly opened_us: number;
   readonly now_us: number;
 }
+
+/** Leaves in JSON nothing but the wait. */
+export const nothingBeside = {
+  is_shared: undefined,
+  opened_us: undefined,
+  now_us: undefined,
+  count: undefined,
+  digest: undefined,
+} as const satisfies Record<keyof Beside, undefined>;
 
 export interface WaitingSet<Wait> {
   /** Those that opened first before the others. */
