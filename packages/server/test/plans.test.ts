@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { findRecorded } from "../src/store/events.ts";
 import { openSession } from "../src/store/session.ts";
 import { freshDatabase } from "./database.ts";
 import { givenJob, runIs, trigger, triggerMany } from "./given.ts";
-import { indexesOf, plain, plansOf, wholeScans } from "./plans.ts";
+import { indexesOf, lookupsOf, plain, plansOf, wholeScans } from "./plans.ts";
 import { eventually, startExecutor, startServer, type TestServer } from "./server.ts";
 import { recordStatements } from "./statements.ts";
 
@@ -147,8 +148,8 @@ async function wholeScansOf(databaseUrl: string, statements: readonly string[]):
   return found;
 }
 
-/** As much as makes a wrong plan expensive, and the statistics that tell the planner so. */
-async function fill(databaseUrl: string): Promise<void> {
+/** As much as makes a wrong plan expensive, and the statistics that tell the planner so, unless it is to do without. */
+async function fill(databaseUrl: string, last = "ANALYZE"): Promise<void> {
   const session = await openSession(databaseUrl, "test");
   const rows = (count: number) => `FROM generate_series(1, ${count}) AS n`;
   for (const text of [
@@ -182,7 +183,7 @@ async function fill(databaseUrl: string): Promise<void> {
       SELECT 'p' || n % 50 + 1, 's' || n, 'w' || n, 0, 'a', 'job' ${rows(5_000)}`,
     `INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id)
       SELECT 'p' || n % 50 + 1, 'r' || n, 1, 'status', 'a', 'w' || n ${rows(10_000)}`,
-    "ANALYZE",
+    last,
   ]) {
     await session.query(plain(text));
   }
@@ -219,6 +220,31 @@ describe("Q5 no hot statement reads a table from end to end", () => {
 
     expect(looks.length).toBeGreaterThan(1);
     for (const plan of plans.values()) expect(indexesOf(plan)).toContain("events_buffered");
+  });
+
+  test("W1 L2 what was sent to a key is looked for by the key among events and among waits, with statistics or without", async () => {
+    const strait = await startServer({ runsEngine: false });
+    const [known, unknown] = [await freshDatabase(), await freshDatabase()];
+    await fill(known.url);
+    await fill(unknown.url, "SELECT");
+    const recorded = recordStatements();
+    const key = { project_id: strait.projectId, environment_id: "e", event_key: "k" };
+    await findRecorded(strait.db, [{ ...key, event_id: "evt_1" }]);
+    for (const path of ["sends", "sends?disposition=late", "explain?event_id=evt_01k0000000e00800000000none"]) {
+      await strait.request("GET", `/v1/events/k/${path}`);
+    }
+    const looks = [...new Set(recorded.map(({ text }) => text))].filter((text) => /\bsends\b/.test(text));
+
+    const plans = [await plansOf(known.url, looks), await plansOf(unknown.url, looks)].flatMap((of) => [
+      ...of.values(),
+    ]);
+
+    expect(plans).toHaveLength(8);
+    for (const plan of plans) {
+      expect(wholeScans(plan)).toEqual([]);
+      expect(indexesOf(plan).toSorted()).toEqual(["event_triggers_by_key", "events_pkey"]);
+      for (const { condition } of lookupsOf(plan)) expect(condition).toContain("event_key = ");
+    }
   });
 
   test("a test that looks for such a scan finds one", async () => {

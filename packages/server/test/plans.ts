@@ -37,11 +37,14 @@ export async function plansOf(databaseUrl: string, statements: readonly string[]
   }
 }
 
-/** The indexes that a plan reads, from the top down. */
-export function indexesOf(plan: Plan): string[] {
-  const own = plan["Index Name"];
-  return [...(own === undefined ? [] : [own]), ...(plan.Plans ?? []).flatMap(indexesOf)];
+/** The indexes that a plan reads, from the top down, and what it looks for in each. */
+export function lookupsOf(plan: Plan): { readonly index: string; readonly condition: string }[] {
+  const { "Index Name": index, "Index Cond": condition = "" } = plan;
+  return [...(index === undefined ? [] : [{ index, condition }]), ...(plan.Plans ?? []).flatMap(lookupsOf)];
 }
+
+/** The indexes that a plan reads, from the top down. */
+export const indexesOf = (plan: Plan): string[] => lookupsOf(plan).map(({ index }) => index);
 
 /** The plan that a connection of the server keeps for a statement: made once, for any values. */
 async function planOf(session: Session, text: string): Promise<Plan> {

@@ -192,5 +192,8 @@ export function findRecorded(
       { ...eventKeyTypes, id: "text" },
       sends.map((send) => ({ ...keyIn(send), id: send.event_id })),
     )}
-    JOIN sends e USING (project_id, environment_id, event_key, id)`);
+    CROSS JOIN LATERAL (
+      SELECT * FROM sends e
+      WHERE e.project_id = i.project_id AND e.environment_id = i.environment_id AND e.event_key = i.event_key AND e.id = i.id
+      LIMIT 1) e -- one at a time: a join with the view would read all waits`);
 }
