@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { insertKey } from "../src/service/api-keys.ts";
+import { sql } from "../src/store/sql.ts";
 import { contentsOf } from "./contents.ts";
 import { eventually, startServer, type TestServer } from "./server.ts";
 import { send, startStage } from "./stage.ts";
@@ -62,6 +63,36 @@ describe("what was sent to a key", () => {
         channel: "emit",
       },
     ]);
+  });
+
+  test("W1 D1 is told in the same way where the event that ended a wait has a row of its own, as it had before 0025", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    await stage.parked("review:1");
+    await send(strait, "review:1", { b: 1.5, a: "ü" }, {}, { "idempotency-key": "click-1" });
+    await send(strait, "review:1", { b: 1.5, a: "ü" });
+    const [, { id }] = (await get(strait, "review:1", "sends")).body.data;
+    const told = async () => {
+      const paths = ["sends", "sends?disposition=delivered", "explain", `explain?event_id=${id}`];
+      const answers = await Promise.all(paths.map((path) => get(strait, "review:1", path)));
+      return answers.map(({ status, body }) => ({ status, body }));
+    };
+    const before = await told();
+
+    await strait.db.query(sql`
+      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
+        payload_digest, actor, channel, idempotency_key, created_at)
+      SELECT project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
+        ${hash("sha256", '{"a":"ü","b":1.5}')}, actor, channel, idempotency_key, created_at
+      FROM sends WHERE disposition = 'delivered'`);
+    await strait.db.query(sql`UPDATE event_triggers SET event_id = NULL, channel = NULL, idempotency_key = NULL`);
+
+    expect(before.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect(before[0]?.body.data.map((event: { disposition: string }) => event.disposition)).toEqual([
+      "duplicate",
+      "delivered",
+    ]);
+    expect(await told()).toEqual(before);
   });
 
   test("is of this project and this environment only", async () => {

@@ -152,7 +152,7 @@ interface Decided {
   readonly taken: Settled;
 }
 
-/** How an event is recorded; null for one that has a row already. */
+/** How an event is recorded; null for one that the end of its wait has recorded. */
 function dispositionOf(send: Sending, { decisions, taken }: Decided): events.NewEvent["disposition"] | null {
   const decision = decisions.get(send);
   if (decision?.kind === "buffer") return "buffered";
