@@ -148,7 +148,8 @@ async function sendShared(
     members.map((member) => {
       const meant = { ...keyIn(caller, member), generation: member.generation, trigger_id: null };
       const send = { ...meant, payload: event.payload, if_no_waiter: "fail", for_next: false, ttl_secs: 0 } as const;
-      return [member.id, prepared(context, { ...send, actor: caller.actor, channel: "batch", idempotency: null })];
+      const request = { ...send, actor: caller.actor, channel: "batch", idempotency: null } as const;
+      return [member.id, prepared(context, request, event.idempotency_key)];
     }),
   );
   const { outcomes, settled } = await context.db.transaction((tx) => sendWithin(context, tx, [...sends.values()]));
