@@ -77,7 +77,13 @@ function toTriggers(
     sent_by: actor,
   };
   const ofSettled = { claimed: null, owner_pending: false, disposition: null };
-  const notOfTheWire = { is_shared: undefined, opened_us: undefined, now_us: undefined };
+  const notOfTheWire = {
+    is_shared: undefined,
+    bytes: undefined,
+    bytes_so_far: undefined,
+    opened_us: undefined,
+    now_us: undefined,
+  };
   return members.flatMap(({ wait }) =>
     ended.has(wait.id) ? [{ ...wait, ...answer, ...ofSettled, ...notOfTheWire }] : [],
   );
