@@ -35,7 +35,7 @@ describe("B1 the events that a key holds for a wait to come", () => {
       ),
       details: { event_key: "k", limit: 2 },
     });
-    expect(await countOf(strait, "events")).toBe(3);
+    expect(await countOf(strait, "sends")).toBe(3);
     await (await (await startStage(strait)).run()).wait("k");
     const again = await send(strait, "k", 3, { for_next: true }, { "idempotency-key": "once" });
     expect(again.status).toBe(202);
@@ -63,7 +63,7 @@ describe("B1 the events that a key holds for a wait to come", () => {
 
     expect(statusesOf(answers).filter((status) => status === 202)).toHaveLength(3);
     expect(new Set(statusesOf(answers))).toEqual(new Set([202, 429]));
-    expect(await countOf(strait, "events")).toBe(3);
+    expect(await countOf(strait, "sends")).toBe(3);
   });
 
   test("B5 are not more for a step that emits: it completes, and tells why nobody will get its event", async () => {

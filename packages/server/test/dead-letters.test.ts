@@ -163,9 +163,9 @@ describe("a dead letter that is retargeted", () => {
     await run.dispatch(2);
     expect((await list(strait)).data).toEqual([]);
     const rows = await strait.db.query(sql`
-      SELECT e.channel, e.actor = l.handled_by AS is_handler, e.id = l.retargeted_event_id AS is_named,
-        e.xmin::text = l.xmin::text AS is_same, l.dead_letter_status AS status
-      FROM events e JOIN events l ON l.id = ${id} WHERE e.disposition = 'delivered'`);
+      SELECT t.channel, t.sent_by = l.handled_by AS is_handler, t.event_id = l.retargeted_event_id AS is_named,
+        t.xmin::text = l.xmin::text AS is_same, l.dead_letter_status AS status
+      FROM event_triggers t JOIN events l ON l.id = ${id} WHERE t.event_id IS NOT NULL`);
     expect(rows).toEqual([
       { channel: "retarget", is_handler: true, is_named: true, is_same: true, status: "retargeted" },
     ]);
@@ -179,7 +179,7 @@ describe("a dead letter that is retargeted", () => {
     const moved = await act(strait, sent.body.id, "retarget", { event_key: "b", ttl_secs: 60 });
 
     expect(moved).toMatchObject({ status: 202, body: { disposition: "buffered", event_key: "b" } });
-    const payloads = await strait.db.query<{ payload: string }>(sql`SELECT DISTINCT payload FROM events`);
+    const payloads = await strait.db.query<{ payload: string }>(sql`SELECT DISTINCT payload FROM sends`);
     expect(payloads).toHaveLength(1);
     await strait.advance(60_000);
     expect((await list(strait)).data).toMatchObject([{ event_key: "b", channel: "retarget" }]);

@@ -20,7 +20,7 @@ const statusOf = async (strait: TestServer, id: string) => {
   return row?.status;
 };
 
-const eventsOf = (strait: TestServer) => strait.db.query(sql`SELECT trigger_id, disposition FROM events ORDER BY id`);
+const eventsOf = (strait: TestServer) => strait.db.query(sql`SELECT trigger_id, disposition FROM sends ORDER BY id`);
 
 describe("a deadline that comes between the look at a wait and its end", () => {
   test("R2 the deadline decides: the send is late, and so are those that came with it", async () => {

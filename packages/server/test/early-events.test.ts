@@ -29,7 +29,7 @@ describe("an event that was there before the wait", () => {
       sent_by: expect.stringMatching(/^apikey:key_/),
     });
     expect(await run.read()).toMatchObject({ status: "executing", dispatch_seq: 1, checkpoint: { result: "clear" } });
-    expect(await strait.db.query(sql`SELECT disposition, trigger_id FROM events`)).toEqual([
+    expect(await strait.db.query(sql`SELECT disposition, trigger_id FROM sends`)).toEqual([
       { disposition: "delivered", trigger_id: waiting.body.id },
     ]);
   });

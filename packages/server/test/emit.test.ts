@@ -42,7 +42,7 @@ const startWaiter = (strait: TestServer) =>
 
 function eventsOf(strait: TestServer): Promise<object[]> {
   return strait.db.query(sql`
-    SELECT event_key, disposition, channel, actor, payload::json AS payload FROM events ORDER BY created_at, id`);
+    SELECT event_key, disposition, channel, actor, payload::json AS payload FROM sends ORDER BY created_at, id`);
 }
 
 /** Resolves when nothing is left to emit. */

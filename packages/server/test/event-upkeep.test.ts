@@ -122,7 +122,7 @@ describe("purging events", () => {
     expect((await eventOf(strait, "old:a")).status).toBe(404);
     expect((await eventOf(strait, "open")).body).toMatchObject({ id: waiting.trigger.id, status: "waiting" });
     expect((await eventOf(strait, "young")).body).toMatchObject({ status: "received" });
-    expect(await countOf(strait, "events")).toBe(1);
+    expect(await countOf(strait, "sends")).toBe(1);
   });
 
   test("W4 takes the statuses and as many as it is told to, oldest first", async () => {
@@ -186,7 +186,7 @@ describe("purging events", () => {
     ]);
     expect(next.status).toBe(202);
     expect((await (await stage.run()).wait("asked")).body).toMatchObject({ status: "received", response_payload: 2 });
-    expect(await countOf(strait, "events")).toBe(2);
+    expect(await countOf(strait, "sends")).toBe(2);
   });
 
   test("W4 keeps what a receiver has still to be told of", async () => {

@@ -9,7 +9,7 @@ const paid = { kind: "paid", amount: 150 };
 const shipped = { kind: "shipped" };
 
 const dispositions = async (strait: TestServer) =>
-  (await strait.db.query<{ disposition: string }>(sql`SELECT disposition FROM events ORDER BY id`)).map(
+  (await strait.db.query<{ disposition: string }>(sql`SELECT disposition FROM sends ORDER BY id`)).map(
     ({ disposition }) => disposition,
   );
 

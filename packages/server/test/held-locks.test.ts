@@ -35,9 +35,11 @@ describe("L2 a row that somebody holds", () => {
     await lock.release();
     await Promise.all([blocked, behind]);
     expect(Object.values(answers).map(({ status }) => status)).toEqual(Array(6).fill(202));
-    expect(await strait.db.query(sql`SELECT payload FROM events WHERE event_key = 'held' ORDER BY created_at`)).toEqual(
-      [{ payload: "1" }, { payload: "2" }, { payload: "3" }],
-    );
+    expect(await strait.db.query(sql`SELECT payload FROM sends WHERE event_key = 'held' ORDER BY created_at`)).toEqual([
+      { payload: "1" },
+      { payload: "2" },
+      { payload: "3" },
+    ]);
   });
 
   test("does not take back what was delivered in the same batch", async () => {
@@ -127,7 +129,7 @@ describe("L2 a row that somebody holds", () => {
     expect(refused.body.error.code).toBe("unavailable");
     expect(refused.headers.get("retry-after")).toBe("1");
     await lock.release();
-    expect(await countOf(strait, "events")).toBe(1);
+    expect(await countOf(strait, "sends")).toBe(1);
   });
 });
 

@@ -355,7 +355,7 @@ describe("stopping the server", { timeout: TEST_LIMIT_MS }, () => {
 
     expect(answer?.statusCode).toBe(202);
     expect((await strait.ended).code).toBe(0);
-    expect(await db.query(sql`SELECT event_key, disposition FROM events`)).toEqual([
+    expect(await db.query(sql`SELECT event_key, disposition FROM sends`)).toEqual([
       { event_key: "late", disposition: "buffered" },
     ]);
   });

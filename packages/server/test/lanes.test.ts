@@ -138,7 +138,7 @@ describe("L2 good and bad items in one batch", () => {
 
     expect(answers).toEqual(["delivered", "22003", "delivered", "buffered", "22021", "already_resolved"]);
     expect(
-      await strait.db.query(sql`SELECT event_key, disposition FROM events ORDER BY event_key, disposition`),
+      await strait.db.query(sql`SELECT event_key, disposition FROM sends ORDER BY event_key, disposition`),
     ).toEqual([
       { event_key: "early-too", disposition: "buffered" },
       { event_key: "wait-0", disposition: "delivered" },

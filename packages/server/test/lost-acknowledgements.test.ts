@@ -91,7 +91,7 @@ describe("L2 a lost acknowledgement of a commit", () => {
     await findStrays(strait);
 
     expect(sent).toMatchObject({ status: 200, body: { disposition: "delivered", response_payload: "lost-send" } });
-    expect(await countOf(strait, "events")).toBe(1);
+    expect(await countOf(strait, "sends")).toBe(1);
     const history = await historyOf(strait, run?.id ?? "");
     expect(history).toEqual(["executing", "waiting", "executing", "queued", "executing"]);
   });
@@ -110,7 +110,7 @@ describe("L2 a lost acknowledgement of a commit", () => {
     await lost;
 
     expect(sent).toMatchObject(expected);
-    expect(await countOf(strait, "events")).toBe(2);
+    expect(await countOf(strait, "sends")).toBe(2);
   });
 
   test("of a buffered event: it is kept once", async () => {
@@ -122,7 +122,7 @@ describe("L2 a lost acknowledgement of a commit", () => {
     await lost;
 
     expect(sent).toMatchObject({ status: 202, body: { disposition: "buffered" } });
-    expect(await countOf(strait, "events")).toBe(1);
+    expect(await countOf(strait, "sends")).toBe(1);
   });
 
   test("of a send: a wait that was opened in between does not get the event as well", async () => {

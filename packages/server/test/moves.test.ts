@@ -116,7 +116,7 @@ const delivery: Subject = {
 };
 
 const settle: Subject["ask"] = async ({ db, projectId }, id, move) => {
-  const end = { project_id: projectId, id, actor: "test", payload: null, payload_digest: null, channel: null };
+  const end = { project_id: projectId, id, actor: "test", payload: null, channel: null };
   const settled = await settlements.settle(db, move as TriggerMove, [
     { ...end, event_id: null, idempotency_key: null, delivery_id: id, error: null, due: false, lease_id: null },
   ]);

@@ -52,7 +52,7 @@ describe("a wait that is joined while its prefix is sent to", () => {
 
       expect(sent.body).toMatchObject({ resolved: 1, skipped: [] });
       expect(await statusesOf(strait)).toEqual(["received", "received"]);
-      expect(await strait.db.query(sql`SELECT disposition FROM events`)).toEqual([{ disposition: "delivered" }]);
+      expect(await strait.db.query(sql`SELECT disposition FROM sends`)).toEqual([{ disposition: "delivered" }]);
     });
   }
 });

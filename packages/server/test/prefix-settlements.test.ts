@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import { type PrefixEvent, type PrefixMember, settleQueued } from "../src/store/prefix-settlements.ts";
-import { settleAlone } from "../src/store/settlements.ts";
+import { type SettledTrigger, settleAlone } from "../src/store/settlements.ts";
 import { type Queryable, type Statement, sql } from "../src/store/sql.ts";
+import { waitingUnder } from "../src/store/trigger-sets.ts";
+import { findNumbered } from "../src/store/triggers.ts";
 import { eventually, startServer } from "./server.ts";
 import { hold, startStage } from "./stage.ts";
 
 const payload = '{"approved":true}';
-const NOBODY: PrefixMember = { id: "", event_id: "" };
 
 async function givenWaits(...waits: { readonly notify_url?: string }[]) {
   const strait = await startServer({ runsEngine: false });
@@ -18,14 +19,22 @@ async function givenWaits(...waits: { readonly notify_url?: string }[]) {
   const told = {
     project_id: strait.projectId,
     payload,
-    payload_digest: "d".repeat(64),
     actor: "api_key:k",
     channel: "batch",
     idempotency_key: "again",
   };
   const settle = (items: readonly PrefixMember[], event: PrefixEvent = told) =>
     strait.db.transaction((tx) => settleQueued(tx, event, items));
-  return { strait, runs, told, settle };
+  const { page } = await waitingUnder(strait.db, {
+    project_id: strait.projectId,
+    environment_id: runs[0]?.trigger.environment_id,
+    prefix: "batch:",
+    limit: waits.length,
+    cursor: undefined,
+    withSummary: false,
+  });
+  const members = page.data.map((wait, n) => ({ wait, event_id: `evt_${n + 1}` }));
+  return { strait, runs, members, told, settle };
 }
 
 /** All that is stored of a wait and its run, but for names and times. */
@@ -45,7 +54,7 @@ async function storedOf(db: Queryable, runId: string, triggerId: string) {
   return {
     trigger: await rows("event_triggers", `id = '${triggerId}'`),
     run: await rows("runs", `id = '${runId}'`),
-    events: await rows("events", `trigger_id = '${triggerId}'`),
+    events: await rows("sends", `trigger_id = '${triggerId}'`),
     changes: await rows("changes", `subject_id IN ('${triggerId}', '${runId}')`),
     queue: await rows("run_queue", `run_id = '${runId}'`),
     wakes: await rows("run_wakes", `run_id = '${runId}'`),
@@ -55,17 +64,19 @@ async function storedOf(db: Queryable, runId: string, triggerId: string) {
 }
 
 test("R1 P6 the statement for many waits writes what the one for each writes", async () => {
-  const { strait, runs, told, settle } = await givenWaits({}, {});
+  const { strait, runs, members, told, settle } = await givenWaits({}, {});
   const { db } = strait;
   const [first, second] = runs.map(({ trigger }) => trigger.id);
 
-  const many = await settle([{ id: first, event_id: "evt_1" }]);
+  const many = await settle(members.slice(0, 1));
   const each = await settleAlone(db, "receive", [
     { ...told, id: second, event_id: "evt_2", delivery_id: "whd_2", error: null, due: false, lease_id: null },
   ]);
 
-  expect(many?.map(({ id }) => id)).toEqual([first]);
-  expect(Object.keys(many?.[0] ?? {}).sort()).toEqual(Object.keys(each[0] ?? {}).sort());
+  const shown = (triggers: readonly SettledTrigger[] | undefined) =>
+    triggers?.map(({ claimed, owner_pending, disposition, ...trigger }) => JSON.parse(JSON.stringify(trigger)));
+  expect(shown(many)).toEqual([(await findNumbered(db, strait.projectId, first))?.row]);
+  expect(shown(each)).toEqual([(await findNumbered(db, strait.projectId, second))?.row]);
   const [one, other] = runs;
   expect(await storedOf(db, one?.id ?? "", first)).toEqual(await storedOf(db, other?.id ?? "", second));
   expect(await db.query(sql`SELECT run_id FROM run_queue ORDER BY run_id`)).toEqual(
@@ -77,12 +88,11 @@ const waiting = (db: Queryable) =>
   db.query(sql`SELECT event_key FROM event_triggers WHERE status = 'waiting' ORDER BY event_key`);
 
 test("R2 R7 waits that are due or that tell somebody, and long answers, are left to the statement for each", async () => {
-  const { strait, runs, told, settle } = await givenWaits({}, { notify_url: "https://example.com/hook" }, {});
+  const { strait, runs, members, told, settle } = await givenWaits({}, { notify_url: "https://example.com/hook" }, {});
   const { db } = strait;
   await db.query(
     sql`UPDATE event_triggers SET expires_at = strait_now(), closes_at = strait_now() WHERE id = ${runs[0]?.trigger.id}`,
   );
-  const members = runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` }));
 
   const long = await settle(members, { ...told, payload: JSON.stringify("x".repeat(600)) });
   const settled = await settle(members);
@@ -100,11 +110,10 @@ const obstacles: Readonly<Record<string, (runId: string, triggerId: string) => S
 test.each(Object.entries(obstacles))(
   "R1 R7 one wait %s leaves all to the statement for each, unchanged",
   async (_, lock) => {
-    const { strait, runs, settle } = await givenWaits({}, {}, {});
+    const { strait, runs, members, settle } = await givenWaits({}, {}, {});
     const { db } = strait;
     const [, held] = runs;
     const holder = await hold(strait, lock(held?.id ?? "", held?.trigger.id ?? ""));
-    const members = runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` }));
 
     const settled = await settle(members);
     await holder.release();
@@ -113,46 +122,45 @@ test.each(Object.entries(obstacles))(
     expect(settled).toBeUndefined();
     expect(afterwards).toHaveLength(3);
     expect(await waiting(db)).toEqual([]);
-    expect(await db.query(sql`SELECT id FROM events ORDER BY id`)).toEqual(
+    expect(await db.query(sql`SELECT id FROM sends ORDER BY id`)).toEqual(
       members.map(({ event_id }) => ({ id: event_id })),
     );
   },
 );
 
 test("R1 R7 one run that has not parked itself leaves all to the statement for each", async () => {
-  const { strait, runs, settle } = await givenWaits({}, {});
+  const { strait, runs, members, settle } = await givenWaits({}, {});
   const { db } = strait;
   await db.query(sql`UPDATE runs SET status = 'executing', lease_id = 1 WHERE id = ${runs[1]?.id}`);
 
-  const settled = await settle(runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` })));
+  const settled = await settle(members);
 
   expect(settled).toBeUndefined();
   expect(await waiting(db)).toHaveLength(2);
-  expect(await db.query(sql`SELECT 1 FROM events`)).toEqual([]);
+  expect(await db.query(sql`SELECT 1 FROM sends`)).toEqual([]);
   expect(await db.query(sql`SELECT 1 FROM run_queue`)).toEqual([]);
 });
 
 test("R7 a transaction keeps its own limit for locks, whether its waits are settled or taken back", async () => {
-  const { strait, runs, told } = await givenWaits({}, {});
+  const { strait, runs, members, told } = await givenWaits({}, {});
   const { db } = strait;
   await db.query(sql`UPDATE runs SET status = 'executing', lease_id = 1 WHERE id = ${runs[1]?.id}`);
-  const limitAfter = (members: readonly PrefixMember[]) =>
+  const limitAfter = (some: readonly PrefixMember[]) =>
     db.transaction(
       async (tx) => {
-        const settled = await settleQueued(tx, told, members);
+        const settled = await settleQueued(tx, told, some);
         const [limit] = await tx.query<{ value: string }>(sql`SELECT current_setting('lock_timeout') AS value`);
         return { count: settled?.length, limit: limit?.value };
       },
       { lockTimeoutMs: 250 },
     );
-  const [free = NOBODY, executing = NOBODY] = runs.map(({ trigger }, n) => ({ id: trigger.id, event_id: `evt_${n}` }));
 
-  expect(await limitAfter([executing])).toEqual({ count: undefined, limit: "250ms" });
-  expect(await limitAfter([free])).toEqual({ count: 1, limit: "250ms" });
+  expect(await limitAfter(members.slice(1))).toEqual({ count: undefined, limit: "250ms" });
+  expect(await limitAfter(members.slice(0, 1))).toEqual({ count: 1, limit: "250ms" });
 });
 
 test("R1 R4 a deadline that is changed after the statement has begun, and before it has the lock, ends with the wait", async () => {
-  const { strait, runs, settle } = await givenWaits({});
+  const { strait, runs, members, settle } = await givenWaits({});
   const { db } = strait;
   const [wait] = runs.map(({ trigger }) => trigger);
   // The clock is read for each row, before its lock: whoever waits for it has begun. It loops, and does not wait for a
@@ -165,7 +173,7 @@ test("R1 R4 a deadline that is changed after the statement has begun, and before
       RETURN statement_timestamp();
     END $$`);
 
-  const settling = settle([{ id: wait.id, event_id: "evt_1" }]);
+  const settling = settle(members);
   await eventually(async () => {
     const looping = await db.query(
       sql`SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
@@ -179,5 +187,16 @@ test("R1 R4 a deadline that is changed after the statement has begun, and before
 
   expect(await settling).toMatchObject([{ id: wait.id, status: "received" }]);
   expect(await db.query(sql`SELECT status FROM runs`)).toEqual([{ status: "queued" }]);
-  expect(await db.query(sql`SELECT disposition FROM events`)).toEqual([{ disposition: "delivered" }]);
+  expect(await db.query(sql`SELECT disposition FROM sends`)).toEqual([{ disposition: "delivered" }]);
+});
+
+test("R1 R4 a wait that was extended since it was found is left to the statement for each, which tells its new deadline", async () => {
+  const { strait, members, settle } = await givenWaits({}, {});
+  const extended = await strait.request("POST", "/v1/events/batch:0/extend", { body: { timeout_secs: 90 } });
+  expect(extended.status).toBe(200);
+
+  const settled = await settle(members);
+
+  expect(settled?.map(({ event_key }) => event_key)).toEqual(["batch:1"]);
+  expect(await waiting(strait.db)).toEqual([{ event_key: "batch:0" }]);
 });

@@ -20,7 +20,7 @@ async function stateOf(strait: TestServer, key: string) {
     SELECT t.status, r.status AS run FROM event_triggers t JOIN runs r ON r.id = t.job_run_id
     WHERE t.event_key = ${key} ORDER BY t.generation`);
   const events = await strait.db.query<{ disposition: string }>(sql`
-    SELECT disposition FROM events WHERE event_key = ${key} ORDER BY id`);
+    SELECT disposition FROM sends WHERE event_key = ${key} ORDER BY id`);
   return { triggers, events: events.map(({ disposition }) => disposition) };
 }
 

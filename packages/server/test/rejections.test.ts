@@ -11,7 +11,7 @@ const reject = (strait: TestServer, key: string, body: object, headers: Record<s
   strait.request("POST", `/v1/events/${encodeURIComponent(key)}/reject`, { body, headers });
 
 const eventsOf = (strait: TestServer) =>
-  strait.db.query(sql`SELECT disposition, is_rejection, payload::json->>'reason' AS reason FROM events ORDER BY id`);
+  strait.db.query(sql`SELECT disposition, is_rejection, payload::json->>'reason' AS reason FROM sends ORDER BY id`);
 
 const rejection = { reason: "passport expired", details: { document: "passport" } };
 

@@ -45,7 +45,7 @@ describe("the retention of events", () => {
     await passes(strait, DAY_MS + 60_000);
 
     expect(await keysOf(strait, "event_triggers")).toEqual(["waiting"]);
-    expect(await countOf(strait, "events")).toBe(0);
+    expect(await countOf(strait, "sends")).toBe(0);
     expect(await countOf(strait, "webhook_deliveries")).toBe(0);
     const subjects = await strait.db.query<{ id: string }>(sql`
       SELECT DISTINCT subject_id AS id FROM changes WHERE subject_id LIKE 'trg_%' OR subject_id LIKE 'whd_%'`);

@@ -131,7 +131,7 @@ describe("emit-due-events", () => {
 
   const emitted = (strait: TestServer) =>
     strait.db
-      .query<{ event_key: string }>(sql`SELECT event_key FROM events WHERE channel = 'emit' ORDER BY event_key`)
+      .query<{ event_key: string }>(sql`SELECT event_key FROM sends WHERE channel = 'emit' ORDER BY event_key`)
       .then((rows) => rows.map(({ event_key }) => event_key));
 
   test("sends what is due beside a step whose event PostgreSQL refuses, and tells it on that step in the end", async () => {

@@ -8,7 +8,7 @@ import { startWorkflowStage } from "./workflow-stage.ts";
 const refusal = (status: number, code: string) => ({ status, body: { error: { code } } });
 
 const eventsOf = (strait: TestServer) =>
-  strait.db.query(sql`SELECT trigger_id, generation, disposition FROM events ORDER BY id`);
+  strait.db.query(sql`SELECT trigger_id, generation, disposition FROM sends ORDER BY id`);
 
 const statusesOf = async (strait: TestServer, key = "k") =>
   (

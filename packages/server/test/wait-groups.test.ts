@@ -146,7 +146,7 @@ describe("a run that waits for all or some of several events", () => {
     const { winner, results } = checkpointOf(await run.dispatch(2));
     expect([winner, results.map(({ payload }: { payload: unknown }) => payload)]).toEqual(["b", [1, 2, 3]]);
     const events = await strait.db.query<{ disposition: string }>(
-      sql`SELECT disposition FROM events WHERE disposition IN ('recorded', 'delivered') ORDER BY id`,
+      sql`SELECT disposition FROM sends WHERE disposition IN ('recorded', 'delivered') ORDER BY id`,
     );
     expect(events.map(({ disposition }) => disposition)).toEqual(["recorded", "recorded", "delivered"]);
   });

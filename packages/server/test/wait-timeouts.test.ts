@@ -100,7 +100,7 @@ describe("on_timeout resolve", () => {
     expect(stage.dispatchesTo("tell")[0]?.body).toMatchObject({ by: "nobody" });
     await eventually(async () => {
       const [event] = await strait.db.query<{ payload: object }>(sql`
-        SELECT payload::json AS payload FROM events WHERE event_key = 'decided'`);
+        SELECT payload::json AS payload FROM sends WHERE event_key = 'decided'`);
       return event !== undefined && JSON.stringify(event.payload) === JSON.stringify(RESOLVE.timeout_payload);
     });
   });

@@ -9,7 +9,7 @@ import * as settlements from "../store/settlements.ts";
 import type { Caller, Context } from "./context.ts";
 import { withCurrent } from "./current-wait.ts";
 import { done, refused } from "./lane.ts";
-import { digestOf, wire } from "./sending.ts";
+import { wire } from "./sending.ts";
 import { announceSettled } from "./settle-waits.ts";
 import { decideGroups } from "./wait-groups.ts";
 
@@ -38,7 +38,6 @@ export async function rejectEvent(context: Context, caller: Caller, rejection: R
     channel: "api",
     idempotency_key,
     payload: JSON.stringify(cancellation),
-    payload_digest: digestOf(cancellation),
   };
   const key = { project_id, environment_id, event_key };
   const named = { ...key, trigger_id: rejection.trigger_id, generation: rejection.generation };

@@ -9,14 +9,14 @@ import * as events from "../store/events.ts";
 import { settleQueued } from "../store/prefix-settlements.ts";
 import * as settlements from "../store/settlements.ts";
 import { json } from "../store/sql.ts";
-import { type WaitingSet, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
+import { keysUnder, type SetSummary, type WaitingTrigger, waitingUnder } from "../store/trigger-sets.ts";
 import * as triggers from "../store/triggers.ts";
 import { type Caller, type Context, joinedContext } from "./context.ts";
 import { judgeOf } from "./decide.ts";
 import { done, refused } from "./lane.ts";
 import { idsOf, keyIn, lockPage } from "./prefix-page.ts";
 import { sendWithin } from "./send-event.ts";
-import { digestOf, prepared, wire } from "./sending.ts";
+import { prepared, wire } from "./sending.ts";
 import { announceSettled, settleWaits, timedOut } from "./settle-waits.ts";
 
 /** An event on its way to every wait under a prefix. */
@@ -38,32 +38,22 @@ const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
  * @throws {StraitError} `expectation_failed`; `validation_error` for the cursor; under `atomic` whatever one wait refuses.
  */
 export function sendPrefix(context: Context, caller: Caller, send: PrefixSend): Promise<SentPrefix | PrefixDryRun> {
+  if (send.dry_run) return dryRun(context, caller, send);
   const isWhole = send.mode === "atomic" || send.idempotency_key !== null;
   if (!isWhole) return sendPage(context, caller, send, false);
   return context.db.transaction((tx) => sendPage(joinedContext(context, tx), caller, send, true));
 }
 
-async function sendPage(
-  context: Context,
-  caller: Caller,
-  send: PrefixSend,
-  isWhole: boolean,
-): Promise<SentPrefix | PrefixDryRun> {
+async function sendPage(context: Context, caller: Caller, send: PrefixSend, isWhole: boolean): Promise<SentPrefix> {
   const payload = JSON.stringify(send.payload);
   const bytes = Buffer.byteLength(payload);
   const { page, summary } = await waitingUnder(context.db, {
-    project_id: caller.projectId,
-    environment_id: caller.environmentId,
-    prefix: send.prefix,
-    limit: send.dry_run ? send.limit : Math.min(send.limit, atLeastOne(MAX_ANSWER_BYTES / bytes)),
-    cursor: send.cursor,
-    withSummary: send.dry_run || send.expect.count !== undefined || send.expect.digest !== undefined,
+    ...setOf(caller, send),
+    limit: Math.min(send.limit, atLeastOne(MAX_ANSWER_BYTES / bytes)),
+    withSummary: send.expect.count !== undefined || send.expect.digest !== undefined,
   });
   if (summary) checkExpected(send, summary);
   const { has_more, next_cursor } = page;
-  if (send.dry_run && summary) {
-    return { dry_run: true, ...summary, keys: page.data.map((member) => member.event_key), has_more, next_cursor };
-  }
   if (send.mode === "atomic" && has_more) throw tooManyForOne(page.data.length);
   const found = isWhole ? await lockPage(context, caller, page.data, send.mode) : page.data;
 
@@ -72,7 +62,6 @@ async function sendPage(
     idempotency_key: send.idempotency_key,
     payload: send.payload,
     payload_text: payload,
-    payload_digest: digestOf(send.payload),
     isContended: false,
   };
   const answer: SentPrefix = { dry_run: false, resolved: 0, triggers: [], skipped: [], has_more, next_cursor };
@@ -92,9 +81,23 @@ async function sendPage(
   return answer;
 }
 
+async function dryRun(context: Context, caller: Caller, send: PrefixSend): Promise<PrefixDryRun> {
+  const { page, summary } = await keysUnder(context.db, { ...setOf(caller, send), limit: send.limit });
+  checkExpected(send, summary);
+  const { data, has_more, next_cursor } = page;
+  return { dry_run: true, ...summary, keys: data.map(({ event_key }) => event_key), has_more, next_cursor };
+}
+
+const setOf = ({ projectId, environmentId }: Caller, { prefix, cursor }: PrefixSend) => ({
+  project_id: projectId,
+  environment_id: environmentId,
+  prefix,
+  cursor,
+});
+
 const atLeastOne = (count: number): number => Math.max(1, Math.floor(count));
 
-function checkExpected({ expect }: PrefixSend, found: NonNullable<WaitingSet["summary"]>): void {
+function checkExpected({ expect }: PrefixSend, found: SetSummary): void {
   if (!isExpected(expect, found)) throw otherSet(found);
 }
 
@@ -103,7 +106,6 @@ interface Event {
   readonly idempotency_key: string | null;
   readonly payload: unknown;
   readonly payload_text: string;
-  readonly payload_digest: string;
   /** After rows that others hold were met: the next ones are settled one by one, too. */
   isContended: boolean;
 }
@@ -224,33 +226,34 @@ async function settle(
 ): Promise<settlements.SettledTrigger[]> {
   if (members.length === 0) return [];
   const { projectId, actor } = event.caller;
-  const all = members.map(({ id, job_run_id }) => ({
-    id,
-    job_run_id,
+  const all = members.map((wait) => ({
+    wait,
     event_id: clock.newId("evt"),
-    lease_id: job_run_id === null ? null : worker.reserve(projectId),
+    lease_id: wait.job_run_id === null ? null : worker.reserve(projectId),
   }));
   const told = {
     project_id: projectId,
     payload: event.payload_text,
-    payload_digest: event.payload_digest,
     actor,
     channel: "batch",
     idempotency_key: event.idempotency_key,
   };
-  const ofQueue = all.filter(({ lease_id, job_run_id }) => lease_id === null && job_run_id !== null);
+  const ofQueue = all.filter(({ lease_id, wait }) => lease_id === null && wait.job_run_id !== null);
   let unused = all.filter(({ lease_id }) => lease_id !== null).length;
   try {
     const tried = event.isContended ? [] : await settleQueued(tx, told, ofQueue);
     if (tried === undefined) event.isContended = true;
     const queued = tried ?? [];
     const ended = new Set(idsOf(queued));
-    const rest = all.filter(({ id }) => !ended.has(id));
+    const rest = all.filter(({ wait }) => !ended.has(wait.id));
     if (rest.length === 0) return queued;
     const settled = await settlements.settleAlone(
       tx,
       "receive",
-      rest.map((item) => ({ ...told, ...item, delivery_id: clock.newId("whd"), error: null, due: false })),
+      rest.map(({ wait: { id }, event_id, lease_id }) => {
+        const of = { id, event_id, lease_id, delivery_id: clock.newId("whd") };
+        return { ...told, ...of, error: null, due: false };
+      }),
     );
     const started = settled.filter((trigger) => trigger.claimed !== null).length;
     unused -= started;
@@ -285,7 +288,7 @@ async function record(
         generation: states.get(id)?.generation ?? null,
         disposition,
         payload: disposition === "rejected" ? "null" : event.payload_text,
-        payload_digest: event.payload_digest,
+        payload_digest: disposition === "rejected" ? events.payloadDigest(event.payload) : null,
         actor: event.caller.actor,
         channel: "batch",
         idempotency_key: event.idempotency_key,

@@ -1,6 +1,4 @@
-import { hash } from "node:crypto";
 import type { BufferedEvent, Disposition, EventTrigger, SentEvent } from "@strait/contract";
-import { canonicalJson } from "@strait/core";
 import type { LatestTrigger, Send } from "../domain/decide-send.ts";
 import { alreadyResolved, payloadMismatch, waitClosed } from "../domain/errors.ts";
 import type { RecordedEvent } from "../store/events.ts";
@@ -33,7 +31,6 @@ export interface Sending extends SendEvent {
   /** When it came in, by the clock of `performance`. */
   readonly arrived_ms: number;
   readonly payload_text: string;
-  readonly payload_digest: string;
 }
 
 export function prepared({ clock }: Context, send: SendEvent): Sending {
@@ -54,12 +51,8 @@ export function prepared({ clock }: Context, send: SendEvent): Sending {
     event_id: clock.newId("evt"),
     arrived_ms: performance.now(),
     payload_text: JSON.stringify(send.payload),
-    payload_digest: digestOf(send.payload),
   };
 }
-
-/** SHA-256 of the canonical payload, hex: payloads that are equal as JSON have the same. */
-export const digestOf = (payload: unknown): string => hash("sha256", canonicalJson(payload));
 
 /** Tells which sends are to one key. */
 export const keyOf = (key: EventKey): string => `${key.project_id}\n${key.environment_id}\n${key.event_key}`;

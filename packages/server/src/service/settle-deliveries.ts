@@ -118,7 +118,6 @@ export function settlement(context: Context, send: Sending, leaseId: number | nu
     generation: send.generation,
     trigger_id: send.trigger_id,
     payload: send.payload_text,
-    payload_digest: send.payload_digest,
     actor: send.actor,
     channel: send.channel,
     event_id: send.event_id,

@@ -176,6 +176,7 @@ async function record(
     if (disposition === null) return [];
     // Nobody reads the refusal of what a step has emitted.
     const isUnheard = send.channel === "emit" && decision?.kind === "refuse" && decision.record !== null;
+    const isKept = disposition !== "rejected" || isUnheard;
     return [
       {
         project_id: send.project_id,
@@ -185,8 +186,8 @@ async function record(
         trigger_id: state?.id ?? null,
         generation: state?.generation ?? null,
         disposition,
-        payload: disposition === "rejected" && !isUnheard ? "null" : send.payload_text,
-        payload_digest: send.payload_digest,
+        payload: isKept ? send.payload_text : "null",
+        payload_digest: isKept ? null : events.payloadDigest(send.payload),
         actor: send.actor,
         channel: send.channel,
         idempotency_key: send.idempotency?.key ?? null,

@@ -1,16 +1,25 @@
 import type { Disposition, EventRecord, NearKey } from "@strait/contract";
 import { actorOf } from "../domain/actor.ts";
+import { payloadDigest } from "./events.ts";
 import type { EventKey } from "./key-waits.ts";
 import { cutPage, fetchLimit, olderThan, type Page, type PageRequest } from "./page.ts";
 import { ifGiven, type Queryable, type Statement, sql } from "./sql.ts";
 
-type Row = Omit<EventRecord, "actor"> & { readonly actor: string };
+interface Row extends Omit<EventRecord, "actor" | "payload_digest"> {
+  readonly actor: string;
+  /** Only where the payload is not kept. */
+  readonly payload_digest: string | null;
+}
 
 const columns = sql`
   e.id, e.project_id, e.environment_id, e.event_key, e.trigger_id, e.generation, e.disposition, e.payload::json AS payload,
   e.payload_digest, e.is_rejection, e.for_next, e.issues, e.actor, e.channel, e.idempotency_key, e.expires_at, e.created_at`;
 
-const toRecord = (row: Row): EventRecord => ({ ...row, actor: actorOf(row.actor) });
+const toRecord = (row: Row): EventRecord => ({
+  ...row,
+  payload_digest: row.payload_digest ?? payloadDigest(row.payload),
+  actor: actorOf(row.actor),
+});
 
 const ofKey = (key: EventKey): Statement => sql`
   e.project_id = ${key.project_id} AND e.environment_id = ${key.environment_id} AND e.event_key = ${key.event_key}`;
@@ -31,7 +40,7 @@ export async function list(
   page: PageRequest,
 ): Promise<Page<EventRecord>> {
   const rows = await db.query<Row>(sql`
-    SELECT ${columns} FROM events e
+    SELECT ${columns} FROM sends e
     WHERE ${ofKey(key)} AND ${olderThan("sends", page)}
       AND ${ifGiven(filter.trigger_id, (id) => sql`e.trigger_id = ${id}`)}
       AND ${ifGiven(filter.disposition, (disposition) => sql`e.disposition = ${disposition}`)}
@@ -40,7 +49,7 @@ export async function list(
 }
 
 export async function find(db: Queryable, key: EventKey, id: string): Promise<EventRecord | undefined> {
-  const [row] = await db.query<Row>(sql`SELECT ${columns} FROM events e WHERE ${ofKey(key)} AND e.id = ${id}`);
+  const [row] = await db.query<Row>(sql`SELECT ${columns} FROM sends e WHERE ${ofKey(key)} AND e.id = ${id}`);
   return row && toRecord(row);
 }
 

@@ -1,4 +1,6 @@
+import { hash } from "node:crypto";
 import type { BufferedPick, DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
+import { canonicalJson } from "@strait/core";
 import { type EventKey, eventKeyTypes } from "./key-waits.ts";
 import { type Queryable, records, type Statement, sql } from "./sql.ts";
 
@@ -12,7 +14,8 @@ export interface NewEvent {
   readonly generation: number | null;
   readonly disposition: Disposition;
   readonly payload: string;
-  readonly payload_digest: string;
+  /** Of a payload that is not kept. */
+  readonly payload_digest?: string | null;
   readonly actor: string;
   readonly channel: string;
   readonly idempotency_key: string | null;
@@ -45,6 +48,9 @@ const newEventTypes = {
   issues: "json",
   dead_letter_reason: "text",
 } as const satisfies Record<keyof NewEvent, string>;
+
+/** SHA-256 of the canonical payload, hex: payloads that are equal as JSON have the same. */
+export const payloadDigest = (payload: unknown): string => hash("sha256", canonicalJson(payload));
 
 /** Records what settled nothing, and rejections; a send that settles a wait is recorded by the statement that does it. */
 export function insert(
@@ -186,5 +192,5 @@ export function findRecorded(
       { ...eventKeyTypes, id: "text" },
       sends.map((send) => ({ ...keyIn(send), id: send.event_id })),
     )}
-    JOIN events e USING (project_id, environment_id, event_key, id)`);
+    JOIN sends e USING (project_id, environment_id, event_key, id)`);
 }

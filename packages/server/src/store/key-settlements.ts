@@ -29,7 +29,6 @@ const freeTypes = {
   environment_id: "text",
   event_key: "text",
   payload: "text",
-  payload_digest: "text",
   actor: "text",
   channel: "text",
   event_id: "text",
@@ -49,8 +48,8 @@ export function settleByKey(db: Queryable, items: readonly KeySettlement[]): Pro
     leaseOf(items),
     sql`
     SELECT t.id AS trigger_id, i.*, false AS due FROM (
-      SELECT project_id, environment_id, event_key, generation, trigger_id AS wanted_id, payload, payload_digest, actor,
-        channel, event_id, idempotency_key, delivery_id, error, lease_id
+      SELECT project_id, environment_id, event_key, generation, trigger_id AS wanted_id, payload, actor, channel,
+        event_id, idempotency_key, delivery_id, error, lease_id
       FROM ${records("i", keySettlementTypes, items)}) i
     CROSS JOIN LATERAL (SELECT t.id FROM event_triggers t WHERE ${isHit(sql`i.wanted_id`)} FOR NO KEY UPDATE SKIP LOCKED) t`,
   );
@@ -102,7 +101,7 @@ function settleOn(
   return db.query(sql`
     WITH lease AS (SELECT id FROM leases WHERE id = ${lease} AND alive FOR KEY SHARE),
     found AS (
-      SELECT t.*, i.payload, i.payload_digest, i.actor, i.channel, i.event_id, i.idempotency_key
+      SELECT t.*, i.payload, i.actor, i.channel, i.event_id, i.idempotency_key
       FROM ${records<Pick<KeySettlement, keyof typeof freeTypes>>("i", freeTypes, items)}
       CROSS JOIN LATERAL (
         SELECT t.project_id, t.id AS trigger_id, t.job_run_id, t.notify_url FROM event_triggers t
@@ -120,26 +119,21 @@ function settleOn(
         change_seq = r.change_seq + 1
       FROM owner i
       WHERE r.project_id = i.project_id AND r.id = i.job_run_id AND r.status = ANY(${run.from})
-      RETURNING r.project_id, r.id, r.status, r.change_seq, r.workflow_run_id, i.trigger_id, i.payload, i.payload_digest,
-        i.actor, i.channel, i.event_id, i.idempotency_key, (
+      RETURNING r.project_id, r.id, r.status, r.change_seq, r.workflow_run_id, i.trigger_id, i.payload, i.actor,
+        i.channel, i.event_id, i.idempotency_key, (
           SELECT row_to_json(c) FROM (
             SELECT ${inlineClaimedColumns} FROM jobs j JOIN projects p ON p.id = r.project_id
             WHERE j.project_id = r.project_id AND j.id = r.job_id) c) AS claimed),
     settled AS (
       UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
-        response_payload = g.payload, sent_by = g.actor, change_seq = t.change_seq + 1
+        response_payload = g.payload, sent_by = g.actor, event_id = g.event_id, channel = g.channel,
+        idempotency_key = g.idempotency_key, change_seq = t.change_seq + 1
       FROM moved g
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${trigger.from})
-      RETURNING t.*, g.payload, g.payload_digest, g.actor, g.channel, g.event_id, g.idempotency_key, g.claimed),
-    event AS (
-      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-        payload_digest, actor, channel, idempotency_key)
-      SELECT project_id, event_id, environment_id, event_key, id, generation, 'delivered', payload, payload_digest, actor,
-        channel, idempotency_key
-      FROM settled),
+      RETURNING t.*, g.claimed),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
-      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id FROM settled
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, sent_by, workflow_run_id FROM settled
       UNION ALL
       SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id FROM moved)
     SELECT ${columns}, false AS owner_pending, NULL AS disposition, t.claimed

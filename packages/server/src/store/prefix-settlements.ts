@@ -4,22 +4,21 @@ import { isTransient, type Transaction } from "./database.ts";
 import { isInline, savesCheckpoint } from "./run-moves.ts";
 import type { SettledTrigger } from "./settlements.ts";
 import { records, sql } from "./sql.ts";
-import { columns } from "./triggers.ts";
+import type { WaitingTrigger } from "./trigger-sets.ts";
 
 /** What all members of a prefix send are told. */
 export interface PrefixEvent {
   readonly project_id: string;
   /** JSON text. */
   readonly payload: string;
-  readonly payload_digest: string;
   readonly actor: string;
   readonly channel: string;
   readonly idempotency_key: string | null;
 }
 
 export interface PrefixMember {
-  /** Of the trigger. */
-  readonly id: string;
+  /** As it was found. */
+  readonly wait: WaitingTrigger;
   readonly event_id: string;
 }
 
@@ -45,7 +44,7 @@ export async function settleQueued(
   await tx.query(sql`SAVEPOINT before_queued`);
   const [limit] = await tx.query<{ before: string }>(sql`
     SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`);
-  let settled: SettledTrigger[] = [];
+  let settled: readonly Ended[] = [];
   try {
     settled = await settleAndQueue(tx, event, members);
   } catch (error) {
@@ -55,26 +54,61 @@ export async function settleQueued(
   if (isTakenBack) await tx.query(sql`ROLLBACK TO before_queued`);
   else await tx.query(sql`SELECT set_config('lock_timeout', ${limit?.before}, true)`);
   await tx.query(sql`RELEASE before_queued`);
-  return isTakenBack ? undefined : settled;
+  return isTakenBack ? undefined : toSettled(event, members, settled);
 }
 
-/** Ends the waits, and moves their runs. Where fewer of these are moved it answers with nothing, and is to be taken back. */
+/** The waits as they are now. They are not read again: what they were is known, and what they became. */
+function toSettled(
+  { payload, actor }: PrefixEvent,
+  members: readonly PrefixMember[],
+  settled: readonly Ended[],
+): SettledTrigger[] {
+  const ends = new Map(settled.map(({ id, received_at }) => [id, received_at]));
+  const response_payload: unknown = JSON.parse(payload);
+  const triggers: SettledTrigger[] = [];
+  for (const { wait } of members) {
+    const received_at = ends.get(wait.id);
+    if (received_at === undefined) continue;
+    const notOfTheWire = { is_shared: undefined, opened_us: undefined, now_us: undefined };
+    const answer = {
+      status: triggerMoves.receive.to,
+      received_at,
+      finished_at: received_at,
+      response_payload,
+      sent_by: actor,
+    };
+    triggers.push({ ...wait, ...notOfTheWire, ...answer, claimed: null, owner_pending: false, disposition: null });
+  }
+  return triggers;
+}
+
+interface Ended {
+  readonly id: string;
+  readonly received_at: string;
+}
+
+/**
+ * Ends the waits that are as they were found, and moves their runs. Where fewer of these are moved it answers with nothing,
+ * and is to be taken back.
+ */
 function settleAndQueue(
   tx: Transaction,
-  { project_id, payload, payload_digest, actor, channel, idempotency_key }: PrefixEvent,
+  { project_id, payload, actor, channel, idempotency_key }: PrefixEvent,
   members: readonly PrefixMember[],
-): Promise<SettledTrigger[]> {
+): Promise<Ended[]> {
+  const found = members.map(({ wait: { id, version }, event_id }) => ({ id, version, event_id }));
   const trigger = triggerMoves.receive;
   const run = runMoves.resume;
   return tx.query(sql`
     WITH settled AS (
       UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
-        response_payload = ${payload}, sent_by = ${actor}, change_seq = t.change_seq + 1
-      FROM ${records("i", { id: "text", event_id: "text" }, members)}
-      WHERE t.project_id = ${project_id} AND t.id = i.id AND t.status = ANY(${trigger.from})
+        response_payload = ${payload}, sent_by = ${actor}, event_id = i.event_id, channel = ${channel},
+        idempotency_key = ${idempotency_key}, change_seq = t.change_seq + 1
+      FROM ${records("i", { id: "text", version: "int4", event_id: "text" }, found)}
+      WHERE t.project_id = ${project_id} AND t.id = i.id AND t.version = i.version AND t.status = ANY(${trigger.from})
         AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
         AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
-      RETURNING t.*, i.event_id),
+      RETURNING t.id, t.job_run_id, t.workflow_run_id, t.change_seq, t.received_at),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = ${resumeReasons.receive}, detached = false, status = ${run.to},
         heartbeat_at = NULL, started_at = NULL, change_seq = r.change_seq + 1
@@ -84,17 +118,10 @@ function settleAndQueue(
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)
       SELECT ${project_id}, priority, strait_now(), id FROM moved),
-    event AS (
-      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-        payload_digest, actor, channel, idempotency_key)
-      SELECT ${project_id}, event_id, environment_id, event_key, id, generation, 'delivered', ${payload}, ${payload_digest},
-        ${actor}, ${channel}, ${idempotency_key}
-      FROM settled),
     change AS (
       INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${trigger.to}, ${actor}, workflow_run_id FROM settled
       UNION ALL
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${run.to}, ${actor}, workflow_run_id FROM moved)
-    SELECT ${columns}, NULL AS claimed, false AS owner_pending, NULL AS disposition FROM settled t
-    WHERE (SELECT count(*) FROM moved) = (SELECT count(*) FROM settled)`);
+    SELECT id, received_at FROM settled WHERE (SELECT count(*) FROM moved) = (SELECT count(*) FROM settled)`);
 }

@@ -12,8 +12,6 @@ export interface Settlement {
   readonly id: string;
   /** JSON: as the text that was sent, or the cancellation; null for a timeout. */
   readonly payload: string | null;
-  /** Digest of the payload, for the event's row. */
-  readonly payload_digest: string | null;
   readonly actor: string;
   readonly channel: string | null;
   /** Its event's id, to be recorded: null without one (a timeout), or where another wait or the caller (a rejection) records it. */
@@ -32,7 +30,6 @@ export const settlementTypes = {
   project_id: "text",
   id: "text",
   payload: "text",
-  payload_digest: "text",
   actor: "text",
   channel: "text",
   event_id: "text",
@@ -138,10 +135,11 @@ export async function settleTargets(
     settled AS (
       UPDATE event_triggers t SET status = ${to}, finished_at = strait_now(),
         ${answer}, sent_by = CASE WHEN g.channel IS NOT NULL THEN g.actor END, error = g.error,
-        notify_status = CASE WHEN t.notify_url IS NOT NULL THEN 'pending' END, change_seq = t.change_seq + 1
+        notify_status = CASE WHEN t.notify_url IS NOT NULL THEN 'pending' END, change_seq = t.change_seq + 1,
+        event_id = CASE WHEN t.group_id IS NULL THEN g.event_id END, channel = g.channel, idempotency_key = g.idempotency_key
       FROM target g
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${from})
-      RETURNING t.*, g.payload_digest, g.actor, g.channel, g.event_id, g.idempotency_key, g.delivery_id, g.lease_id,
+      RETURNING t.*, g.actor, CASE WHEN t.group_id IS NOT NULL THEN g.event_id END AS recorded_id, g.delivery_id, g.lease_id,
         g.payload, CASE WHEN ${resumes} THEN ${resumeReasons[name]}::text END AS resume_reason,
         ${completes} AS completes),
     owner AS (
@@ -181,12 +179,11 @@ export async function settleTargets(
     advance AS (
       INSERT INTO workflow_advances (project_id, workflow_run_id) SELECT project_id, workflow_run_id FROM step),
     event AS (
-      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload,
-        payload_digest, actor, channel, idempotency_key)
-      SELECT project_id, event_id, environment_id, event_key, id, generation,
-        CASE WHEN group_id IS NULL THEN 'delivered' ELSE 'recorded' END, payload, payload_digest, actor, channel,
+      INSERT INTO events (project_id, id, environment_id, event_key, trigger_id, generation, disposition, payload, actor,
+        channel, idempotency_key)
+      SELECT project_id, recorded_id, environment_id, event_key, id, generation, 'recorded', payload, actor, channel,
         idempotency_key
-      FROM settled WHERE event_id IS NOT NULL),
+      FROM settled WHERE recorded_id IS NOT NULL),
     delivery AS (
       INSERT INTO webhook_deliveries (${deliveryColumns})
       SELECT ${deliveryOf(sql`t.delivery_id`)} FROM settled t WHERE t.notify_url IS NOT NULL),
@@ -213,7 +210,6 @@ export async function move(db: Queryable, projectId: string, id: string, name: T
       project_id: projectId,
       id,
       payload: name === "receive" ? "null" : null,
-      payload_digest: null,
       actor: "system",
       channel: null,
       event_id: null,

@@ -81,7 +81,7 @@ export function triggersOf(
         AS resumes,
       (SELECT count(*)::int FROM changes c WHERE c.project_id = t.project_id AND c.subject_id = t.id
         AND c.kind = 'status' AND c.after = ANY(${settled})) AS ends,
-      (SELECT count(*)::int FROM events e WHERE e.project_id = t.project_id AND e.environment_id = t.environment_id
+      (SELECT count(*)::int FROM sends e WHERE e.project_id = t.project_id AND e.environment_id = t.environment_id
         AND e.event_key = t.event_key AND e.trigger_id = t.id AND e.disposition IN ('delivered', 'recorded')) AS deliveries
     FROM asked t ORDER BY t.id`);
 }
@@ -102,7 +102,7 @@ export function runsOf(db: Queryable, projectId: string, ids: readonly string[])
 /** The keys under a prefix for which events are kept until a wait comes, once for each. */
 export async function bufferedOf(db: Queryable, projectId: string, prefix: string): Promise<string[]> {
   const rows = await db.query<{ event_key: string }>(sql`
-    SELECT event_key FROM events
+    SELECT event_key FROM sends
     WHERE project_id = ${projectId} AND event_key >= ${prefix} AND event_key < ${`${prefix}~`} AND disposition = 'buffered'`);
   return rows.map(({ event_key }) => event_key);
 }
