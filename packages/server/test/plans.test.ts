@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { openSession } from "../src/store/session.ts";
+import { sql } from "../src/store/sql.ts";
 import { freshDatabase } from "./database.ts";
 import { givenJob, runIs, trigger, triggerMany } from "./given.ts";
 import { indexesOf, type Plan, plain, plansOf, wholeScans } from "./plans.ts";
@@ -251,11 +252,11 @@ describe("Q5 no hot statement reads a table from end to end", () => {
     await strait.request("POST", "/v1/events/nobody/send", { body: {} });
     const looks = recorded.map(({ text }) => text).filter((text) => /event_key = i\.event_key/.test(text));
     await fillWaits(strait.databaseUrl, 5_000);
-    const before = await scansOfTriggers(strait.databaseUrl, looks);
 
     await strait.tick("learn-estimates");
 
-    expect(before).toContain("event_triggers_by_status");
+    const known = await strait.db.query(sql`SELECT reltuples FROM pg_class WHERE oid = 'event_triggers'::regclass`);
+    expect(known).toEqual([{ reltuples: 5_000 }]);
     expect(await scansOfTriggers(strait.databaseUrl, looks)).toEqual([]);
   });
 
