@@ -101,9 +101,11 @@ export function handlerFactory<Operation extends MockOperation>(
         const given = typeof current === "function" ? await current(call) : current;
         if (given instanceof Response) return given;
         if (given !== undefined) return respond(request, given);
+        const modeled = await backing?.answer(id, call);
+        if (modeled) return modeled;
         // Only the headers are asked for: nobody would read the stream to its end.
         if (media === "sse" && request.method === "HEAD") return streamResponse(first, null);
-        return (await backing?.answer(id, call)) ?? respond(request, first);
+        return respond(request, first);
       }),
     );
 

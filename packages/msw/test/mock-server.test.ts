@@ -313,7 +313,7 @@ describe("a mock server", () => {
     expect(data.map(({ disposition }) => disposition)).toEqual(["buffered", "buffered", "late"]);
   });
 
-  test("answers HEAD where it answers GET, and opens no stream for it", async () => {
+  test("answers HEAD as GET, and leaves no stream open for it", async () => {
     const { strait, triggerRun } = await givenServer();
     const { id } = await triggerRun();
     const head = async (path: string) => {
@@ -324,6 +324,7 @@ describe("a mock server", () => {
     expect(await head(`/v1/runs/${id}`)).toEqual([200, "application/json", ""]);
     expect(await head(`/v1/runs/${id}/stream`)).toEqual([200, "text/event-stream", ""]);
     expect(await head("/v1/runs/nobody")).toEqual([404, "application/json", ""]);
+    expect(await head("/v1/runs/nobody/stream")).toEqual([404, "application/json", ""]);
     expect(await head("/v1/nothing")).toEqual([404, "application/json", ""]);
   });
 

@@ -205,7 +205,7 @@ describe("a dead letter that is retargeted", () => {
     expect(await strait.db.query(sql`SELECT * FROM events ORDER BY id`)).toEqual(before);
   });
 
-  test("S2 happens once, and a repeat with its Idempotency-Key has the stored answer", async () => {
+  test("S2 W1 happens once, and a repeat with its Idempotency-Key, which is recorded, has the stored answer", async () => {
     const strait = await startServer();
     const id = await givenExpired(strait, "a");
     const key = { "idempotency-key": "once" };
@@ -219,6 +219,8 @@ describe("a dead letter that is retargeted", () => {
       [409, null],
     ]);
     expect(answers[2]?.body.error).toMatchObject({ code: "illegal_move", details: { status: "retargeted" } });
+    const { body } = await strait.request("GET", "/v1/events/b/sends");
+    expect(body.data).toMatchObject([{ channel: "retarget", idempotency_key: "once" }]);
   });
 
   test("has one winner of many at the same time", async () => {

@@ -287,6 +287,19 @@ describe("sending to a prefix", () => {
     expect(sent.body.resolved).toBe(3);
   });
 
+  test("P4 ends a page where its waits ask for more than an answer has room for", async () => {
+    const strait = await startServer({ runsEngine: false });
+    await givenWaits(strait, "long:", 3);
+    await strait.db.query(sql`
+      UPDATE event_triggers SET request_payload = ('"' || repeat('x', 17 * 1024 * 1024) || '"')::json`);
+
+    const first = await sendPrefix(strait, "long:", { payload: 1, expect: { count: 3 } });
+    const second = await sendPrefix(strait, "long:", { payload: 1, cursor: first.body.next_cursor });
+
+    expect([keysOf(first), keysOf(second)]).toEqual([["long:0", "long:1"], ["long:2"]]);
+    expect([first.body.has_more, second.body.has_more]).toEqual([true, false]);
+  });
+
   test("P4 S2 gives a repeat with the same Idempotency-Key the stored answer", async () => {
     const strait = await startServer({ runsEngine: false });
     await givenWaits(strait, "once:", 2);

@@ -25,14 +25,15 @@ async function givenWaits(...waits: { readonly notify_url?: string }[]) {
   };
   const settle = (items: readonly PrefixMember[], event: PrefixEvent = told) =>
     strait.db.transaction((tx) => settleQueued(tx, event, items));
-  const { page } = await waitingUnder(strait.db, {
+  const set = {
     project_id: strait.projectId,
     environment_id: runs[0]?.trigger.environment_id,
     prefix: "batch:",
     limit: waits.length,
     cursor: undefined,
     withSummary: false,
-  });
+  };
+  const { page } = await waitingUnder(strait.db, set, { bytes: 2 ** 20, payload_bytes: payload.length });
   const members = page.data.map((wait, n) => ({ wait, event_id: `evt_${n + 1}` }));
   return { strait, runs, members, told, settle };
 }

@@ -310,6 +310,23 @@ describe("a broadcast", () => {
     expect(await strait.db.query(sql`SELECT FROM event_triggers WHERE status = 'waiting'`)).toEqual([]);
   });
 
+  test("W1 U3 by prefix is recorded with its Idempotency-Key, as by itself", async () => {
+    const strait = await startServer();
+    const stage = await startStage(strait);
+    for (let n = 0; n < 2; n++) await stage.parked("all:shared", { broadcast: true });
+    await stage.parked("all:alone");
+
+    await strait.request("POST", "/v1/events/prefix/all:/send", {
+      body: { payload: 1 },
+      headers: { "idempotency-key": "click-1" },
+    });
+
+    const sent = await strait.db.query(sql`SELECT event_key, channel, idempotency_key FROM sends ORDER BY event_key`);
+    expect(sent).toEqual(
+      ["all:alone", "all:shared"].map((event_key) => ({ event_key, channel: "batch", idempotency_key: "click-1" })),
+    );
+  });
+
   test("U3 S2 of a thousand waits is one event, with one stored answer", async () => {
     const strait = await startServer({ runsEngine: false });
     const steps = Array.from({ length: 500 }, (_, n) => ({

@@ -10,6 +10,7 @@ import type { DeliverWebhooks } from "./tasks/deliver-webhooks.ts";
 import { dispatchRuns } from "./tasks/dispatch-runs.ts";
 import { emitDueEvents } from "./tasks/emit-due-events.ts";
 import { expireBuffered } from "./tasks/expire-buffered.ts";
+import { learnEstimates } from "./tasks/learn-estimates.ts";
 import { purge } from "./tasks/purge.ts";
 import { releaseScheduled } from "./tasks/release-scheduled.ts";
 import { findStrays, rescueRuns } from "./tasks/rescue-runs.ts";
@@ -54,6 +55,7 @@ export function createEngine(options: EngineOptions): Engine {
     watchDeadlines(context),
     circuits,
     webhooks,
+    learnEstimates(db),
     purge(db),
     deleteOldEvents(context, options.eventRetentionMs),
     deleteOldAuditEvents(context, options.auditRetentionMs),

@@ -31,6 +31,7 @@ export async function retargetDeadLetter(
   caller: Caller,
   id: string,
   target: Target,
+  idempotency_key: string | null,
 ): Promise<SendAnswer> {
   const owner = ownerOf(caller);
   const { answer, settled } = await context.db.transaction(async (tx) => {
@@ -45,7 +46,7 @@ export async function retargetDeadLetter(
       channel: "retarget",
       idempotency: null,
     } as const;
-    const send = { ...prepared(context, event), payload_text: letter.payload };
+    const send = { ...prepared(context, event, idempotency_key), payload_text: letter.payload };
     const { outcomes, settled } = await sendWithin(context, tx, [send]);
     const outcome = outcomes.get(send);
     if (!outcome?.ok) throw outcome?.error ?? new Error("a dead letter was not decided");

@@ -26,7 +26,7 @@ export interface PrefixSend extends PrefixSendInput {
 
 /** More in one statement gains little, and holds its locks longer (P6): these take some 30 ms. */
 const CHUNK = 500;
-/** Every member of a statement, and every trigger of an answer, carries the payload. */
+/** Every member of a statement, and every trigger of an answer, carries the payload; the latter its question, too. */
 const MAX_STATEMENT_BYTES = 4 * 1024 * 1024;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
@@ -47,11 +47,13 @@ export function sendPrefix(context: Context, caller: Caller, send: PrefixSend): 
 async function sendPage(context: Context, caller: Caller, send: PrefixSend, isWhole: boolean): Promise<SentPrefix> {
   const payload = JSON.stringify(send.payload);
   const bytes = Buffer.byteLength(payload);
-  const { page, summary } = await waitingUnder(context.db, {
-    ...setOf(caller, send),
-    limit: Math.min(send.limit, atLeastOne(MAX_ANSWER_BYTES / bytes)),
-    withSummary: send.expect.count !== undefined || send.expect.digest !== undefined,
-  });
+  const withSummary = send.expect.count !== undefined || send.expect.digest !== undefined;
+  const room = { bytes: MAX_ANSWER_BYTES, payload_bytes: bytes };
+  const { page, summary } = await waitingUnder(
+    context.db,
+    { ...setOf(caller, send), limit: send.limit, withSummary },
+    room,
+  );
   if (summary) checkExpected(send, summary);
   const { has_more, next_cursor } = page;
   if (send.mode === "atomic" && has_more) throw tooManyForOne(page.data.length);
@@ -148,7 +150,8 @@ async function sendShared(
     members.map((member) => {
       const meant = { ...keyIn(caller, member), generation: member.generation, trigger_id: null };
       const send = { ...meant, payload: event.payload, if_no_waiter: "fail", for_next: false, ttl_secs: 0 } as const;
-      return [member.id, prepared(context, { ...send, actor: caller.actor, channel: "batch", idempotency: null })];
+      const request = { ...send, actor: caller.actor, channel: "batch", idempotency: null } as const;
+      return [member.id, prepared(context, request, event.idempotency_key)];
     }),
   );
   const { outcomes, settled } = await context.db.transaction((tx) => sendWithin(context, tx, [...sends.values()]));

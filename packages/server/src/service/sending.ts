@@ -28,12 +28,18 @@ export type SendAnswer = (
 /** A send that is ready for the database. */
 export interface Sending extends SendEvent {
   readonly event_id: string;
+  /** As it is recorded; also of a request that stores its answer itself. */
+  readonly idempotency_key: string | null;
   /** When it came in, by the clock of `performance`. */
   readonly arrived_ms: number;
   readonly payload_text: string;
 }
 
-export function prepared({ clock }: Context, send: SendEvent): Sending {
+export function prepared(
+  { clock }: Context,
+  send: SendEvent,
+  idempotency_key = send.idempotency?.key ?? null,
+): Sending {
   // Member by member, as in toRequest of trigger-job.ts.
   return {
     project_id: send.project_id,
@@ -49,6 +55,7 @@ export function prepared({ clock }: Context, send: SendEvent): Sending {
     channel: send.channel,
     idempotency: send.idempotency,
     event_id: clock.newId("evt"),
+    idempotency_key,
     arrived_ms: performance.now(),
     payload_text: JSON.stringify(send.payload),
   };

@@ -121,7 +121,7 @@ export function settlement(context: Context, send: Sending, leaseId: number | nu
     actor: send.actor,
     channel: send.channel,
     event_id: send.event_id,
-    idempotency_key: send.idempotency?.key ?? null,
+    idempotency_key: send.idempotency_key,
     delivery_id: context.clock.newId("whd"),
     error: null,
     lease_id: leaseId ?? null,

@@ -190,7 +190,7 @@ async function record(
         payload_digest: isKept ? null : events.payloadDigest(send.payload),
         actor: send.actor,
         channel: send.channel,
-        idempotency_key: send.idempotency?.key ?? null,
+        idempotency_key: send.idempotency_key,
         is_rejection: false,
         for_next: send.for_next,
         ttl_secs: disposition === "buffered" ? send.ttl_secs : null,

@@ -44,61 +44,57 @@ export async function settleQueued(
   await tx.query(sql`SAVEPOINT before_queued`);
   const [limit] = await tx.query<{ before: string }>(sql`
     SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`);
-  let settled: readonly Ended[] = [];
+  let settled: Settled | undefined;
   try {
     settled = await settleAndQueue(tx, event, members);
   } catch (error) {
     if (!isTransient(error)) throw error;
   }
-  const isTakenBack = settled.length === 0;
-  if (isTakenBack) await tx.query(sql`ROLLBACK TO before_queued`);
-  else await tx.query(sql`SELECT set_config('lock_timeout', ${limit?.before}, true)`);
+  if (settled) await tx.query(sql`SELECT set_config('lock_timeout', ${limit?.before}, true)`);
+  else await tx.query(sql`ROLLBACK TO before_queued`);
   await tx.query(sql`RELEASE before_queued`);
-  return isTakenBack ? undefined : toSettled(event, members, settled);
+  return settled && toTriggers(event, members, settled);
 }
 
-/** The waits as they are now. They are not read again: what they were is known, and what they became. */
-function toSettled(
-  { payload, actor }: PrefixEvent,
-  members: readonly PrefixMember[],
-  settled: readonly Ended[],
-): SettledTrigger[] {
-  const ends = new Map(settled.map(({ id, received_at }) => [id, received_at]));
-  const response_payload: unknown = JSON.parse(payload);
-  const triggers: SettledTrigger[] = [];
-  for (const { wait } of members) {
-    const received_at = ends.get(wait.id);
-    if (received_at === undefined) continue;
-    const answer = {
-      status: triggerMoves.receive.to,
-      received_at,
-      finished_at: received_at,
-      response_payload,
-      sent_by: actor,
-    };
-    triggers.push({ ...wait, ...nothingBeside, ...answer, claimed: null, owner_pending: false, disposition: null });
-  }
-  return triggers;
-}
-
-interface Ended {
-  readonly id: string;
+interface Settled {
+  readonly ids: readonly string[];
+  /** One time for all. */
   readonly received_at: string;
 }
 
+/** The waits as they are now. They are not read again: what they were is known, and what they became. */
+function toTriggers(
+  { payload, actor }: PrefixEvent,
+  members: readonly PrefixMember[],
+  { ids, received_at }: Settled,
+): SettledTrigger[] {
+  const ended = new Set(ids);
+  const answer = {
+    status: triggerMoves.receive.to,
+    received_at,
+    finished_at: received_at,
+    response_payload: JSON.parse(payload) as unknown,
+    sent_by: actor,
+  };
+  const ofSettled = { claimed: null, owner_pending: false, disposition: null };
+  return members.flatMap(({ wait }) =>
+    ended.has(wait.id) ? [{ ...wait, ...answer, ...ofSettled, ...nothingBeside }] : [],
+  );
+}
+
 /**
- * Ends the waits that are as they were found, and moves their runs. Where fewer of these are moved it answers with nothing,
- * and is to be taken back.
+ * Ends the waits that are as they were found, and moves their runs. Where it ends none, or moves fewer, it answers with
+ * nothing, and is to be taken back.
  */
-function settleAndQueue(
+async function settleAndQueue(
   tx: Transaction,
   { project_id, payload, actor, channel, idempotency_key }: PrefixEvent,
   members: readonly PrefixMember[],
-): Promise<Ended[]> {
+): Promise<Settled | undefined> {
   const found = members.map(({ wait: { id, version }, event_id }) => ({ id, version, event_id }));
   const trigger = triggerMoves.receive;
   const run = runMoves.resume;
-  return tx.query(sql`
+  const [settled] = await tx.query<Settled>(sql`
     WITH settled AS (
       UPDATE event_triggers t SET status = ${trigger.to}, finished_at = strait_now(), received_at = strait_now(),
         response_payload = ${payload}, sent_by = ${actor}, event_id = i.event_id, channel = ${channel},
@@ -122,5 +118,7 @@ function settleAndQueue(
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${trigger.to}, ${actor}, workflow_run_id FROM settled
       UNION ALL
       SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${run.to}, ${actor}, workflow_run_id FROM moved)
-    SELECT id, received_at FROM settled WHERE (SELECT count(*) FROM moved) = (SELECT count(*) FROM settled)`);
+    SELECT array_agg(id) AS ids, min(received_at) AS received_at FROM settled
+    HAVING count(*) > 0 AND count(*) = (SELECT count(*) FROM moved)`);
+  return settled;
 }

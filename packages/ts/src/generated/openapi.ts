@@ -561,7 +561,7 @@ export interface paths {
      * Answers every open wait whose key starts with the prefix, with the same payload; each waiting step or run goes on in the transaction that answers
      * its wait. The set is what waits at the moment of the request: nothing is buffered, and waits that open later are not reached.
      *
-     * A page has up to `limit` waits, those that opened first before the others. There is no cap: while `has_more`, send again with `next_cursor`. By
+     * A page has up to `limit` waits, those that opened first before the others; fewer where an answer would be longer than 32 MiB. There is no cap: while `has_more`, send again with `next_cursor`. By
      * default waits are answered in groups, each in a transaction of its own; `mode: atomic`, or an `Idempotency-Key`, makes a page one transaction.
      *
      * Waits that share a key count as one, and are answered together. Each wait is checked by itself. One that cannot take the event (its deadline has passed, another answer came first, the payload breaks its schema)

@@ -13,15 +13,17 @@ export const eventDeadLettersRoutes: HandlersOf<"event-dead-letters"> = {
     return deadLetters.list(context.db, owner, filter, pageOf(query));
   },
 
-  postV1EventDeadLettersByEventIDRetarget: ({ context, caller, path, body }) =>
-    retargetDeadLetter(context, caller, path.eventID, {
+  postV1EventDeadLettersByEventIDRetarget({ context, caller, path, body, idempotency }) {
+    const target = {
       event_key: eventKeyOf(body.event_key, "/event_key"),
       generation: body.generation ?? null,
       trigger_id: body.trigger_id ?? null,
       if_no_waiter: body.if_no_waiter ?? "buffer",
       for_next: body.for_next ?? false,
       ttl_secs: body.ttl_secs ?? DEFAULT_TTL_SECS,
-    }),
+    };
+    return retargetDeadLetter(context, caller, path.eventID, target, idempotency?.key ?? null);
+  },
 
   postV1EventDeadLettersByEventIDDiscard: ({ context, caller, path }) =>
     discardDeadLetter(context, caller, path.eventID),
