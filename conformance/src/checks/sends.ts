@@ -91,6 +91,14 @@ export const sends = [
     same(forged.status, 400, "the status of a send that says who sent it");
     that(/^apikey:key_/.test(sent.body.sent_by), `sent_by is ${sent.body.sent_by}, not the API key`);
     same((await world.event(key)).body.sent_by, sent.body.sent_by, "sent_by, as it was kept");
+
+    const refused = world.name("refused");
+    await world.parked(refused);
+    const [reject, sends] = ["reject", "sends"].map((what) => `/v1/events/${encodeURIComponent(refused)}/${what}`);
+    const headers = { "idempotency-key": world.name("once") };
+    await world.request("POST", String(reject), { body: { reason: "no" }, headers });
+    const [record] = (await world.request("GET", String(sends))).body.data;
+    same(record.idempotency_key, headers["idempotency-key"], "the Idempotency-Key of a rejection, as it was kept");
   }),
 
   check("W3", async (world) => {

@@ -98,17 +98,24 @@ describe("the embedded PostgreSQL", () => {
     expect(await query(second.url, sql`SELECT FROM kept`)).toEqual([]);
   });
 
-  test("commits to disk", async () => {
-    const { url } = await start(dataDir, { durable: true });
+  test("commits to disk, and takes the memory that it is given", async () => {
+    const { url } = await start(dataDir, { durable: true, sharedBuffers: "16MB" });
 
     const settings = await query(
       url,
       sql`SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit,
-            current_setting('full_page_writes') AS full_page_writes, current_setting('listen_addresses') AS listen_addresses`,
+            current_setting('full_page_writes') AS full_page_writes, current_setting('listen_addresses') AS listen_addresses,
+            current_setting('shared_buffers') AS shared_buffers`,
     );
 
     expect(settings).toEqual([
-      { fsync: "on", synchronous_commit: "on", full_page_writes: "on", listen_addresses: "127.0.0.1" },
+      {
+        fsync: "on",
+        synchronous_commit: "on",
+        full_page_writes: "on",
+        listen_addresses: "127.0.0.1",
+        shared_buffers: "16MB",
+      },
     ]);
   });
 

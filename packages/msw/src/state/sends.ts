@@ -74,7 +74,8 @@ export function refusalOf(store: Store, send: SendEvent): StraitError | undefine
 /** Answers that there is no answer (S5). */
 export function rejectEvent(
   store: Store,
-  rejection: Rejection & { readonly details: EventTrigger["response_payload"]; readonly actor: string },
+  rejection: Rejection &
+    Pick<SendEvent, "actor" | "idempotency_key"> & { readonly details: EventTrigger["response_payload"] },
 ): SentEvent {
   const { event_key, reason, details, actor } = rejection;
   const standing = standingOf(store, event_key, rejection.trigger_id);
@@ -87,7 +88,6 @@ export function rejectEvent(
     payload: cancellation,
     for_next: false,
     channel: "api",
-    idempotency_key: null,
   } as const;
   const row = { ...eventRow(store, sending, met), is_rejection: true };
   if (decision.kind === "refuse") {

@@ -23,6 +23,8 @@ export interface EmbeddedPostgresOptions {
   readonly port?: number;
   /** False gives up safety for speed, for tests: a power failure may destroy the data. */
   readonly durable?: boolean;
+  /** Memory for pages of the database, by default `128MB`. Only what is used is taken. A running database keeps its own. */
+  readonly sharedBuffers?: string;
   readonly log: (message: string) => void;
 }
 
@@ -48,7 +50,6 @@ const SETTINGS = {
   // One way in. A socket in a file system needs a short path that nobody else can take, and PostgreSQL on Windows none.
   unix_socket_directories: "",
   max_connections: 100,
-  shared_buffers: "128MB",
   // The others begin three processes that matter only to large scans.
   io_method: "sync",
   // A conflict on a unique key is everyday work here; the log need not repeat the statement.
@@ -78,14 +79,14 @@ const USERS_LOCK = "7310451120063915";
  * @throws {StartupError} When no PostgreSQL can run here, or none on this data; the message names the way out.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { dataDir, fallbackDir, port, durable = true, log } = options;
+  const { dataDir, fallbackDir, port, durable = true, sharedBuffers = "128MB", log } = options;
   const home = await prepareHome(dataDir, fallbackDir);
   if (home.directory !== resolve(dataDir)) {
     log(`The database is kept in ${home.directory}, because ${home.user?.name} cannot enter ${dataDir}`);
   }
   const binaries = await prepareBinaries(home.user && fallbackDir ? fallbackDir : home.directory, home.user);
   const fresh = await createCluster(binaries, home, durable);
-  const settings = { ...SETTINGS, ...(durable ? DURABLE : NOT_DURABLE) };
+  const settings = { ...SETTINGS, ...(durable ? DURABLE : NOT_DURABLE), shared_buffers: sharedBuffers };
   const { postmaster, session, url } = await join(home, port, () => startPostmaster(binaries, home, port, settings));
   const [server] = await session.query<{ version: string }>(sql`SELECT current_setting('server_version') AS version`);
 

@@ -95,7 +95,7 @@ export const eventOperations: Modeled = {
     return { status: 200, body: await sendPrefix(store, send) };
   },
 
-  postV1EventsByEventKeyReject: (store, { pathParams, body, caller }) => ({
+  postV1EventsByEventKeyReject: (store, { pathParams, body, caller, idempotencyKey }) => ({
     status: 200,
     body: rejectEvent(store, {
       ...meantBy(body),
@@ -103,6 +103,7 @@ export const eventOperations: Modeled = {
       reason: body.reason,
       details: body.details ?? null,
       actor: caller.actor,
+      idempotency_key: idempotencyKey,
     }),
   }),
 
