@@ -43,7 +43,7 @@ export function createCredentials({ type, token, projectId }: CheckedAuth): Cred
 
   async function fetchToken(refresh: boolean): Promise<string> {
     const given = await provide({ refresh });
-    if (!isToken(given)) throw new TypeError("the token provider gave no token");
+    if (!isToken(given)) throw new TypeError("its provider gave none");
     if (given.length >= MIN_SECRET_LENGTH) secrets.add(given);
     current = given;
     return given;

@@ -97,8 +97,7 @@ export function toConfig(options: ClientOptions): Config {
   if (!Array.isArray(middleware) || !middleware.every(isFunction)) {
     throw refuse("middleware", "must be an array of functions");
   }
-  if (validator !== undefined && !isFunction(validator))
-    throw refuse("validator", "must be a function, as createValidator gives");
+  if (validator !== undefined && !isFunction(validator)) throw refuse("validator", "must be made by createValidator");
   const limit = (name: "retries" | "timeoutMs" | "deadlineMs" | "maxRetryAfterMs", fallback: number): number =>
     checkedLimit(refuse, name, given[name], fallback);
   return {
@@ -137,7 +136,7 @@ export function addHeaders(
     const value = added[name];
     if (value === undefined || value === null) continue;
     if (!/^[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*$/.test(`${name}:${value}`)) {
-      throw refuse(`headers["${name}"]`, "must have a valid name and a Latin-1 value without line breaks");
+      throw refuse(`headers["${name}"]`, "must be a valid name with a Latin-1 value without line breaks");
     }
     headers[name.toLowerCase()] = `${value}`;
   }
@@ -147,7 +146,7 @@ export function addHeaders(
 function checkedBaseUrl(baseUrl: string): string {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
   if (!url || !/^https?:\/\/[^/?#@]+\/[^?#]*$/.test(url.href)) {
-    throw refuse("baseUrl", 'must be a full URL such as "https://strait.dev", without user, "?" and "#"');
+    throw refuse("baseUrl", 'must be a full URL such as "https://strait.dev", without user, ? and #');
   }
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
@@ -163,7 +162,7 @@ function checkedAuth(auth: ClientOptions["auth"]): CheckedAuth {
 
 function checkCredential(name: string, value: unknown): void {
   if (isToken(value)) return;
-  throw refuse(`auth.${name}`, "must be ASCII text without spaces and line breaks; is it set in the environment?");
+  throw refuse(`auth.${name}`, "must be ASCII text without white space; is it set in the environment?");
 }
 
 function isFunction(value: unknown): boolean {

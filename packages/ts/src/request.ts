@@ -101,7 +101,7 @@ export function createTransport(config: Config, clock: Clock): Transport {
 
   async function attempt<Result>(call: Call, read: (response: Response) => Result | Promise<Result>): Promise<Result> {
     const { signal: caller, timeoutMs } = call;
-    const abort = (): AbortError => new AbortError("aborted by the caller's signal", contextOf(call, caller?.reason));
+    const abort = (): AbortError => new AbortError("aborted by the caller", contextOf(call, caller?.reason));
     if (caller?.aborted) throw abort();
     call.tries += 1;
     // A controller for each attempt: a signal that lives longer would collect a listener from every fetch.
@@ -122,7 +122,7 @@ export function createTransport(config: Config, clock: Clock): Transport {
         timer = setTimeout(
           () => {
             const limit = leftMs < timeoutMs ? "deadlineMs" : "timeoutMs";
-            const message = `no complete answer within ${limit} (attempt ${call.attempts})`;
+            const message = `no whole answer within ${limit} (attempt ${call.attempts})`;
             stop(new TimeoutError(message, { ...contextOf(call), limit }));
           },
           Math.min(leftMs, timeoutMs),
@@ -162,7 +162,7 @@ export function createTransport(config: Config, clock: Clock): Transport {
     if (status === 204) return undefined;
     return parse(text, () => {
       // The parser's own error is not passed on: its message quotes the body, and with it perhaps a credential.
-      const what = text ? `a body that is not JSON (${headers.get("content-type")})` : "an empty body";
+      const what = text ? `a body that is not JSON (${headers.get("content-type")})` : "no body";
       throw new DecodeError(redact(`${status} with ${what}; is baseUrl right?`), {
         ...contextOf(call),
         status,

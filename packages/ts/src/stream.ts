@@ -209,7 +209,7 @@ export async function* followStream(
   }
 
   function aborted(): AbortError {
-    return broken("aborted by the caller's signal", AbortError, signal?.reason);
+    return broken("aborted by the caller", AbortError, signal?.reason);
   }
 
   function silent(): TimeoutError {

@@ -93,7 +93,7 @@ describe("an answer that is an error", () => {
 describe("a success that is not JSON", () => {
   test.each([
     ["<html>", "a body that is not JSON (text/html)"],
-    ["", "an empty body"],
+    ["", "no body"],
     ['{"data":', "a body that is not JSON (text/html)"],
   ])("with the body %j is a DecodeError", async (body, what) => {
     const error = await givenFailure({ body, headers: { "content-type": "text/html", "x-request-id": "req_3" } });

@@ -44,16 +44,12 @@ describe("createClient refuses", () => {
     ["a time limit that no timer can keep", { baseUrl, auth, timeoutMs: 2 ** 31 }, "timeoutMs must be"],
     ["an endless Retry-After", { baseUrl, auth, maxRetryAfterMs: Number.NaN }, "maxRetryAfterMs must be"],
     ["a fetch that is none", { baseUrl, auth, fetch: "fetch" }, "fetch must be a function"],
-    [
-      "a validator that is none",
-      { baseUrl, auth, validator: "error" },
-      "validator must be a function, as createValidator gives",
-    ],
+    ["a validator that is none", { baseUrl, auth, validator: "error" }, "validator must be made by createValidator"],
     ["headers that are none", { baseUrl, auth, headers: "X-Team: a" }, "headers must be an object"],
     [
       "a header with a line break",
       { baseUrl, auth, headers: { "X-Team": `${secret}\n` } },
-      'headers["X-Team"] must have',
+      'headers["X-Team"] must be a valid name',
     ],
   ])("%s", (_what, options, message) => {
     expect(() => configure(options)).toThrow(TypeError);
