@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { sql } from "../src/store/sql.ts";
+import { type Queryable, sql } from "../src/store/sql.ts";
 import { type ExecutorAnswer, eventually, startServer } from "./server.ts";
 import { send, startStage, waitForEvent } from "./stage.ts";
+import { startTwo } from "./two-servers.ts";
 
 describe("an event that was there before the wait", () => {
   /** The executor waits in its first dispatch, for what is there, and then gives `answer`. */
@@ -75,6 +76,24 @@ describe("an event that was there before the wait", () => {
 
     expect(payloads).toEqual([1, 2, 3]);
     expect((await run.wait("queue")).body).toMatchObject({ status: "waiting", generation: 4 });
+  });
+
+  test.each([
+    ["oldest", [1, 2]],
+    ["newest", [2, 1]],
+  ])("B2 is the %s by the database's clock, whatever the clocks of the servers say", async (pick, expected) => {
+    const { a, b } = await startTwo();
+    const stage = await startStage(a);
+    const run = await stage.run();
+    const fast = { query: async () => [{ now_ms: Date.now() + 60_000 }] } as unknown as Queryable;
+    await a.server.context.clock.synchronize(fast);
+    const sent = [await send(a, "queue", 1), await send(b, "queue", 2)].map(({ body }) => body.id);
+    expect(sent).not.toEqual(sent.toSorted());
+
+    const schema = { payload_schema: { type: "number" } };
+    const taken = [await run.wait("queue", { pick }), await run.wait("queue", { pick, ...schema })];
+
+    expect(taken.map(({ body }) => body.response_payload)).toEqual(expected);
   });
 
   test("B7 is never delivered once it has expired, although no sweeper has been", async () => {

@@ -164,7 +164,7 @@ async function firstFitting(
   if (takesAny) return events.firstBuffered(tx, key, buffered_since, pick);
   const { hears, misfits } = judgeOf(wait.project_id);
   const terms = { ...wait, max_payload_bytes: wait.max_payload_bytes ?? null };
-  for (let after: string | null = null; ; ) {
+  for (let after: events.BufferedPayload | null = null; ; ) {
     const page: events.BufferedPayload[] = await events.bufferedAfter(
       tx,
       key,
@@ -185,6 +185,6 @@ async function firstFitting(
     if (rejected.length > 0) await events.rejectBuffered(tx, { project_id: key.project_id, ...trigger }, rejected);
     const last = page.at(-1);
     if (isHeld || last === undefined) return fitting;
-    after = (fitting ?? last).id;
+    after = fitting ?? last;
   }
 }

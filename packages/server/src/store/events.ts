@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { BufferedPick, DeadLetterReason, Disposition, ErrorIssue } from "@strait/contract";
 import { canonicalJson } from "@strait/core";
 import { type EventKey, eventKeyTypes } from "./key-waits.ts";
-import { type Queryable, records, type Statement, sql } from "./sql.ts";
+import { atMicros, microsOf, nothing, type Queryable, records, type Statement, sql } from "./sql.ts";
 
 /** One send, with what became of it. */
 export interface NewEvent {
@@ -94,7 +94,10 @@ const keyIn = ({ project_id, environment_id, event_key }: EventKey): EventKey =>
 /** Which of several buffered events is looked at first. */
 const orders = { oldest: sql`ASC`, newest: sql`DESC` } as const satisfies Record<BufferedPick, Statement>;
 
-/** The oldest or newest event that waits for the key and has not expired, whether or not a sweeper has been (B2, B7). */
+/**
+ * The oldest or newest event that waits for the key and has not expired, whether or not a sweeper has been (B2, B7). Which
+ * is older the database's clock says, which was read while the key was held: ids are made by the clocks of many processes.
+ */
 export async function firstBuffered(
   tx: Queryable,
   key: EventKey,
@@ -106,12 +109,13 @@ export async function firstBuffered(
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
       AND disposition = 'buffered' AND expires_at > strait_now()
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id ${orders[pick]} LIMIT 1 FOR NO KEY UPDATE`);
+    ORDER BY created_at ${orders[pick]}, id ${orders[pick]} LIMIT 1 FOR NO KEY UPDATE`);
   return event;
 }
 
 export interface BufferedPayload {
   readonly id: string;
+  readonly created_us: number;
   readonly payload: unknown;
   readonly actor: string;
 }
@@ -120,23 +124,24 @@ export interface BufferedPayload {
  * A page of the events that wait for the key, in the order of `pick`, as `firstBuffered` finds them; not locked: the
  * caller holds the key, so nobody else takes one.
  *
- * @param id - The last one of the page before; null for the first page.
+ * @param last - Of the page before; null for the first page.
  */
 export function bufferedAfter(
   tx: Queryable,
   key: EventKey,
   since: string | null,
   pick: BufferedPick,
-  id: string | null,
+  last: BufferedPayload | null,
   limit: number,
 ): Promise<BufferedPayload[]> {
+  const isBehind = pick === "oldest" ? sql`>` : sql`<`;
   return tx.query<BufferedPayload>(sql`
-    SELECT id, payload::json AS payload, actor FROM events
+    SELECT id, ${microsOf(sql`created_at`)} AS created_us, payload::json AS payload, actor FROM events
     WHERE project_id = ${key.project_id} AND environment_id = ${key.environment_id} AND event_key = ${key.event_key}
       AND disposition = 'buffered' AND expires_at > strait_now()
-      AND ${id === null ? sql`true` : pick === "oldest" ? sql`id > ${id}` : sql`id < ${id}`}
+      ${last === null ? nothing : sql`AND (created_at, id) ${isBehind} (${atMicros(last.created_us)}, ${last.id})`}
       AND (${since}::timestamptz IS NULL OR created_at >= ${since}::timestamptz)
-    ORDER BY id ${orders[pick]} LIMIT ${limit}`);
+    ORDER BY created_at ${orders[pick]}, id ${orders[pick]} LIMIT ${limit}`);
 }
 
 /** How the index of events by id has it: those that are delivered are found by their keys alone. */

@@ -94,6 +94,13 @@ const ALWAYS = sql`true`;
 /** The time of the database, some seconds before now. */
 export const ago = (secs: number): Statement => sql`strait_now() - ${secs}::float8 * interval '1 second'`;
 
+/** A time as whole microseconds of the epoch, which a number of JavaScript holds and a Date would cut. */
+export const microsOf = (time: Statement): Statement => sql`(extract(epoch FROM ${time}) * 1000000)::int8`;
+
+/** The time that `microsOf` has told. */
+export const atMicros = (micros: number): Statement =>
+  sql`(timestamptz 'epoch' + ${micros}::float8 * interval '1 microsecond')`;
+
 /** What a statement is left with where a part of it is not needed. */
 export const nothing = sql``;
 

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import type { EventTrigger } from "@strait/contract";
 import { endOfPrefix } from "@strait/core";
 import { cutPage, type Page, positionOf } from "./page.ts";
-import { nothing, type Queryable, type Statement, sql } from "./sql.ts";
+import { atMicros, microsOf, nothing, type Queryable, type Statement, sql } from "./sql.ts";
 import { columns } from "./triggers.ts";
 
 /** One of many waits to be answered at once. */
@@ -65,8 +65,6 @@ export interface WaitingSetRequest {
 
 /** Microseconds of the epoch at which the last one opened, its id, and when the first page was read. */
 const POSITION = /^(\d{1,16})\.(trg_[0-9a-z]{26})\.(\d{1,16})$/;
-const at = (micros: number) => sql`(timestamptz 'epoch' + ${micros}::float8 * interval '1 microsecond')`;
-const micros = (time: ReturnType<typeof sql>) => sql`(extract(epoch FROM ${time}) * 1000000)::int8`;
 
 /**
  * The waits under a prefix, as one snapshot has them: a range of the index of what waits, so that others do not count. Of
@@ -122,9 +120,9 @@ async function setOf<Wait>(
         SELECT o.slot FROM event_triggers o WHERE o.project_id = t.project_id AND o.environment_id = t.environment_id
           AND o.event_key = t.event_key AND o.status = 'waiting' AND o.trigger_type = 'event' ORDER BY o.slot LIMIT 1))
       AND t.trigger_type = 'event' AND t.event_key >= ${prefix} ${end === undefined ? nothing : sql`AND t.event_key < ${end}`}
-      ${position === null ? nothing : sql`AND t.requested_at <= ${at(Number(untilUs))} AND (t.requested_at, t.id) > (${at(Number(openedUs))}, ${id})`}`;
+      ${position === null ? nothing : sql`AND t.requested_at <= ${atMicros(Number(untilUs))} AND (t.requested_at, t.id) > (${atMicros(Number(openedUs))}, ${id})`}`;
   const longest = sql`
-    SELECT ${selected}, ${micros(sql`t.requested_at`)} AS opened_us, ${micros(sql`strait_now()`)} AS now_us
+    SELECT ${selected}, ${microsOf(sql`t.requested_at`)} AS opened_us, ${microsOf(sql`strait_now()`)} AS now_us
     ${members} ORDER BY t.requested_at, t.id LIMIT ${limit + 1}`;
   const page = room === undefined ? longest : within(longest, room);
   const pageAndSummary = sql`
