@@ -62,15 +62,3 @@ export const DEQUEUE = `
   l AS (DELETE FROM q USING n WHERE q.ctid=n.ctid RETURNING q.run_id, q.run_at)
   UPDATE runs r SET status='executing', started_at=now(), attempt=attempt+1 FROM l WHERE r.id=l.run_id
   RETURNING r.id, r.endpoint, r.payload::text AS payload, r.checkpoint::text AS checkpoint, r.attempt, l.run_at`;
-
-/** All that wait under a prefix, in one statement. */
-export const SEND_PREFIX = `
-  WITH c AS MATERIALIZED (
-    SELECT id FROM triggers WHERE project_id='${PROJECT_ID}' AND event_key LIKE $1 AND status='waiting'
-    FOR UPDATE SKIP LOCKED),
-  t AS (
-    UPDATE triggers SET status='received', payload=$2::jsonb, received_at=now() FROM c WHERE triggers.id=c.id
-    RETURNING triggers.run_id),
-  r AS (UPDATE runs SET status='queued', checkpoint=$2::jsonb FROM t WHERE runs.id=t.run_id RETURNING runs.id),
-  x AS (INSERT INTO q SELECT id FROM r)
-  SELECT count(*) FROM r`;

@@ -56,7 +56,12 @@ export function runIs(strait: TestServer, id: string, status: string): ReturnTyp
 /** What a run, a trigger or a step went through: the statuses of its changes, oldest first. */
 export async function historyOf(strait: TestServer, id: string): Promise<string[]> {
   const changes = await strait.db.query<{ after: string }>({
-    text: "SELECT after FROM changes WHERE subject_id = $1 AND kind = 'status' ORDER BY sequence",
+    text: `
+      SELECT sequence, after FROM changes WHERE subject_id = $1 AND kind = 'status'
+      UNION ALL
+      SELECT t.change_seq, t.status FROM changes c JOIN event_triggers t ON t.id = c.ended_trigger_id
+      WHERE c.ended_trigger_id = $1
+      ORDER BY sequence`,
     values: [id],
   });
   return changes.map((change) => change.after);

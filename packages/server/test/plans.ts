@@ -22,13 +22,20 @@ export interface Plan {
 
 export const plain = (text: string): Statement => ({ text, values: [] });
 
-/** The plans of statements, as connections of the server make them on this database. */
-export async function plansOf(databaseUrl: string, statements: readonly string[]): Promise<Map<string, Plan>> {
+/**
+ * The plans of statements, as connections of the server make them on this database.
+ *
+ * @param settings - Others than those of every connection.
+ */
+export async function plansOf(
+  databaseUrl: string,
+  statements: readonly string[],
+  settings: readonly string[] = [],
+): Promise<Map<string, Plan>> {
   const session = await openSession(databaseUrl, "test");
   try {
-    for (const setting of ["enable_seqscan = off", "jit = off", "plan_cache_mode = force_generic_plan"]) {
-      await session.query(plain(`SET ${setting}`));
-    }
+    const ofAll = ["enable_seqscan = off", "jit = off", "plan_cache_mode = force_generic_plan"];
+    for (const setting of [...ofAll, ...settings]) await session.query(plain(`SET ${setting}`));
     const plans = new Map<string, Plan>();
     for (const text of statements) plans.set(text, await planOf(session, text));
     return plans;

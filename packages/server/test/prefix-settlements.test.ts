@@ -4,8 +4,11 @@ import { type SettledTrigger, settleAlone } from "../src/store/settlements.ts";
 import { type Queryable, type Statement, sql } from "../src/store/sql.ts";
 import { waitingUnder } from "../src/store/trigger-sets.ts";
 import { findNumbered } from "../src/store/triggers.ts";
+import { freshDatabase } from "./database.ts";
+import { lookupsOf, plansOf, wholeScans } from "./plans.ts";
 import { eventually, startServer } from "./server.ts";
 import { hold, startStage } from "./stage.ts";
+import { recordStatements } from "./statements.ts";
 
 const payload = '{"approved":true}';
 
@@ -200,4 +203,45 @@ test("R1 R4 a wait that was extended since it was found is left to the statement
 
   expect(settled?.map(({ event_key }) => event_key)).toEqual(["batch:1"]);
   expect(await waiting(strait.db)).toEqual([{ event_key: "batch:0" }]);
+});
+
+test("P6 waits and runs are found by one walk along an index each, by plans made with statistics or without", async () => {
+  const { strait, members, settle } = await givenWaits({}, {}, {});
+  const recorded = recordStatements();
+  expect(await settle(members)).toHaveLength(3);
+  const [text = ""] = recorded
+    .map((statement) => statement.text)
+    .filter((text) => text.includes("UPDATE event_triggers"));
+  const set = recorded.find((statement) => statement.text.includes("set_config"))?.values as [string[], string[]];
+  const settings = set[0].map((name, index) => `${name} = '${set[1][index]}'`);
+  await strait.db.query(sql`ANALYZE`);
+
+  for (const url of [strait.databaseUrl, (await freshDatabase()).url]) {
+    const plan = (await plansOf(url, [text], settings)).get(text);
+    if (plan === undefined) throw new Error("nothing was settled");
+    expect(wholeScans(plan)).toEqual([]);
+    expect(lookupsOf(plan).map(({ index, condition }) => [index, /\bid = ANY/.test(condition)])).toEqual([
+      ["event_triggers_pkey", true],
+      ["runs_pkey", true],
+    ]);
+  }
+});
+
+test("leaves the settings of its transaction as they were, whether it settles or takes back", async () => {
+  const { strait, members, told } = await givenWaits({}, {});
+  const names = ["lock_timeout", "enable_nestloop", "enable_hashjoin"];
+  const settingsOf = async (db: Queryable) =>
+    db.query(sql`SELECT name, setting FROM pg_settings WHERE name = ANY(${names}) ORDER BY name`);
+  const before = await settingsOf(strait.db);
+
+  for (const wait of members) {
+    const held = wait === members[0] ? undefined : await hold(strait, sql`SELECT FROM runs FOR NO KEY UPDATE`);
+    const [answer, after] = await strait.db.transaction(async (tx) => [
+      await settleQueued(tx, told, [wait]),
+      await settingsOf(tx),
+    ]);
+    await held?.release();
+    expect(answer?.length).toBe(held ? undefined : 1);
+    expect(after).toEqual(before);
+  }
 });

@@ -329,8 +329,11 @@ describe("a send against the end of its wait", () => {
     for (const run of runs) await eventually(async () => /canceled|timed_out/.test((await run.read()).status));
 
     const ends = await a.db.query<{ kind: string; ends: number }>(sql`
-      SELECT split_part(subject_id, '_', 1) AS kind, count(*)::int AS ends FROM changes
-      WHERE after IN ('received', 'timed_out', 'canceled') AND subject_id ~ '^(trg|run)_' GROUP BY subject_id, 1`);
+      WITH ended AS (
+        SELECT subject_id AS id FROM changes
+        WHERE after IN ('received', 'timed_out', 'canceled') AND subject_id ~ '^(trg|run)_'
+        UNION ALL SELECT ended_trigger_id FROM changes WHERE ended_trigger_id IS NOT NULL)
+      SELECT split_part(id, '_', 1) AS kind, count(*)::int AS ends FROM ended GROUP BY id`);
     expect(ends).toHaveLength(2 * keys.length);
     expect(ends.filter((row) => row.ends !== 1)).toEqual([]);
     expect(await a.db.query(sql`SELECT FROM event_triggers WHERE status = 'waiting'`)).toEqual([]);

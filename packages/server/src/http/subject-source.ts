@@ -1,5 +1,4 @@
 import * as changes from "../store/changes.ts";
-import type { Topic } from "../store/channel.ts";
 import type { Queryable } from "../store/sql.ts";
 import type { Snapshot, StreamSource } from "./stream-source.ts";
 
@@ -18,15 +17,15 @@ export function subjectSource<Row>(
   db: Queryable,
   projectId: string,
   id: string,
-  topic: Topic,
+  feed: "run" | "trigger",
   subject: Subject<Row>,
 ): StreamSource {
   return {
     name: id,
-    topic,
+    topic: `${feed}:${id}`,
     positions: /^\d{1,9}$/,
     isBehind: (a, b) => Number(a) > Number(b),
-    watched: (position) => ({ feed: "subject", name: id, project_id: projectId, id, sequence: Number(position) }),
+    watched: (position) => ({ feed, name: id, project_id: projectId, id, sequence: Number(position) }),
     async snapshot(): Promise<Snapshot> {
       const now = await subject.read();
       if (!now) throw new Error(`${id} was deleted while its stream was opened`);
@@ -38,20 +37,15 @@ export function subjectSource<Row>(
       const now = await subject.read();
       if (now === undefined || after > now.sequence) return undefined;
       const { row, sequence } = now;
-      const missed = after === sequence ? [] : await changes.ofSubject(db, projectId, id, after, BATCH);
+      // The last change shows the row as it was read; what came after that waits for the next look.
+      const missed = Math.max(0, sequence - 1 - after);
+      const between = missed === 0 ? [] : await changes.ofSubject(db, projectId, id, after, Math.min(missed, BATCH));
       // A hole: what followed is not kept any more.
-      if (after < sequence && missed[0]?.sequence !== after + 1) return undefined;
-      // What came after the row was read waits for the next look, so that the last delta shows the row as it was read.
-      const shown = missed.filter((change) => change.sequence <= sequence);
-      const isComplete = (shown.at(-1)?.sequence ?? after) === sequence;
-      return {
-        deltas: shown.map((change) => ({
-          data: change.sequence === sequence ? row : subject.asOf(row, change),
-          position: String(change.sequence),
-        })),
-        isTerminal: isComplete && subject.isTerminal(row),
-        hasMore: !isComplete,
-      };
+      if (missed > 0 && between[0]?.sequence !== after + 1) return undefined;
+      const isComplete = between.length === missed;
+      const deltas = between.map((change) => ({ data: subject.asOf(row, change), position: String(change.sequence) }));
+      if (isComplete && after < sequence) deltas.push({ data: row, position: String(sequence) });
+      return { deltas, isTerminal: isComplete && subject.isTerminal(row), hasMore: !isComplete };
     },
   };
 }

@@ -2,7 +2,10 @@ import type { RunEvent } from "@strait/contract";
 import { cutPage, fetchLimit, type Page, type PageRequest, positionOf } from "./page.ts";
 import { type Queryable, records, sql } from "./sql.ts";
 
-/** One row per move, or per report of a run, in the order of its subject. */
+/**
+ * One row per move, or per report of a run, in the order of its subject. A wait whose run goes on in the statement that ends it
+ * has none for its end: that of the run names it, and the wait's own row says what became of it.
+ */
 export interface Change {
   readonly sequence: number;
   readonly kind: string;
@@ -103,7 +106,7 @@ interface Followed {
 }
 
 interface WatchedSubject extends Followed {
-  readonly feed: "subject";
+  readonly feed: "run" | "trigger";
   readonly sequence: number;
 }
 
@@ -116,13 +119,17 @@ export type Watched = WatchedSubject | WatchedWorkflowRun;
 
 /** The names of those that have changes behind where they were read. */
 export async function moved(db: Queryable, watched: readonly Watched[]): Promise<string[]> {
-  const subjects = watched.filter((each) => each.feed === "subject");
+  const runs = watched.filter((each) => each.feed === "run");
+  const triggers = watched.filter((each) => each.feed === "trigger");
   const workflowRuns = watched.filter((each) => each.feed === "workflow_run");
   const followed = { feed: "text", name: "text", project_id: "text", id: "text" } as const;
+  const numbered = { ...followed, sequence: "int4" } as const;
   const rows = await db.query<{ name: string }>(sql`
-    SELECT name FROM ${records("s", { ...followed, sequence: "int4" }, subjects)}
-    WHERE EXISTS (
-      SELECT FROM changes c WHERE c.project_id = s.project_id AND c.subject_id = s.id AND c.sequence > s.sequence)
+    SELECT i.name FROM ${records("i", numbered, runs)}
+    JOIN runs r ON r.project_id = i.project_id AND r.id = i.id AND r.change_seq > i.sequence
+    UNION ALL
+    SELECT i.name FROM ${records("i", numbered, triggers)}
+    JOIN event_triggers t ON t.project_id = i.project_id AND t.id = i.id AND t.change_seq > i.sequence
     UNION ALL
     SELECT name FROM ${records("w", { ...followed, xid: "text", seq: "int8" }, workflowRuns)}
     WHERE EXISTS (

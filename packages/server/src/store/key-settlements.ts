@@ -132,10 +132,8 @@ function settleOn(
       WHERE t.project_id = g.project_id AND t.id = g.trigger_id AND t.status = ANY(${trigger.from})
       RETURNING t.*, g.claimed),
     change AS (
-      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
-      SELECT project_id, id, change_seq, 'status', 'waiting', status, sent_by, workflow_run_id FROM settled
-      UNION ALL
-      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id FROM moved)
+      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, ended_trigger_id)
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, trigger_id FROM moved)
     SELECT ${columns}, false AS owner_pending, NULL AS disposition, t.claimed
     FROM (SELECT count(*) AS waiting FROM found) f LEFT JOIN settled t ON true
     WHERE f.waiting > 0`);

@@ -22,8 +22,15 @@ export interface PrefixMember {
   readonly event_id: string;
 }
 
-/** How long a lock is waited for: nearly all are free, and who holds one may wait for one of ours. */
-const LOCK_TIMEOUT_MS = 50;
+const SETTINGS = [
+  // How long a lock is waited for: nearly all are free, and who holds one may wait for one of ours.
+  { name: "lock_timeout", value: "50ms" },
+  // Rows whose names are neighbors are found by one walk along the index, and then told apart: a tenth less than to come down
+  // from its root for each. Every other statement is better off with nested loops, which is what a connection is set to.
+  { name: "enable_nestloop", value: "off" },
+  { name: "enable_hashjoin", value: "on" },
+];
+const settingTypes = { name: "text", value: "text" } as const;
 
 /**
  * Does what `settleAlone` does, for the waits that most prefixes have: those of runs that are free and go on through the
@@ -42,15 +49,16 @@ export async function settleQueued(
 ): Promise<SettledTrigger[] | undefined> {
   if (members.length === 0 || !isInline(event.payload)) return [];
   await tx.query(sql`SAVEPOINT before_queued`);
-  const [limit] = await tx.query<{ before: string }>(sql`
-    SELECT current_setting('lock_timeout') AS before, set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`);
+  const before = await tx.query<{ name: string; value: string }>(sql`
+    SELECT name, current_setting(name) AS value, set_config(name, value, true) AS set
+    FROM ${records("i", settingTypes, SETTINGS)}`);
   let settled: Settled | undefined;
   try {
     settled = await settleAndQueue(tx, event, members);
   } catch (error) {
     if (!isTransient(error)) throw error;
   }
-  if (settled) await tx.query(sql`SELECT set_config('lock_timeout', ${limit?.before}, true)`);
+  if (settled) await tx.query(sql`SELECT set_config(name, value, true) FROM ${records("i", settingTypes, before)}`);
   else await tx.query(sql`ROLLBACK TO before_queued`);
   await tx.query(sql`RELEASE before_queued`);
   return settled && toTriggers(event, members, settled);
@@ -92,6 +100,7 @@ async function settleAndQueue(
   members: readonly PrefixMember[],
 ): Promise<Settled | undefined> {
   const found = members.map(({ wait: { id, version }, event_id }) => ({ id, version, event_id }));
+  const ids = found.map(({ id }) => id);
   const trigger = triggerMoves.receive;
   const run = runMoves.resume;
   const [settled] = await tx.query<Settled>(sql`
@@ -100,24 +109,22 @@ async function settleAndQueue(
         response_payload = ${payload}, sent_by = ${actor}, event_id = i.event_id, channel = ${channel},
         idempotency_key = ${idempotency_key}, change_seq = t.change_seq + 1
       FROM ${records("i", { id: "text", version: "int4", event_id: "text" }, found)}
-      WHERE t.project_id = ${project_id} AND t.id = i.id AND t.version = i.version AND t.status = ANY(${trigger.from})
+      WHERE t.project_id = ${project_id} AND t.id = ANY(${ids}) AND t.id = i.id AND t.version = i.version AND t.status = ANY(${trigger.from})
         AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
         AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
-      RETURNING t.id, t.job_run_id, t.workflow_run_id, t.change_seq, t.received_at),
+      RETURNING t.id, t.job_run_id, t.received_at),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = ${resumeReasons.receive}, detached = false, status = ${run.to},
         heartbeat_at = NULL, started_at = NULL, change_seq = r.change_seq + 1
-      FROM (SELECT job_run_id, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source FROM settled) i
-      WHERE r.project_id = ${project_id} AND r.id = i.job_run_id AND r.status = ANY(${run.from})
-      RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id),
+      FROM (SELECT id AS trigger_id, job_run_id, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source FROM settled) i
+      WHERE r.project_id = ${project_id} AND r.id = ANY(ARRAY(SELECT job_run_id FROM settled)) AND r.id = i.job_run_id AND r.status = ANY(${run.from})
+      RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id, i.trigger_id),
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)
       SELECT ${project_id}, priority, strait_now(), id FROM moved),
     change AS (
-      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id)
-      SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${trigger.to}, ${actor}, workflow_run_id FROM settled
-      UNION ALL
-      SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${run.to}, ${actor}, workflow_run_id FROM moved)
+      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, ended_trigger_id)
+      SELECT ${project_id}, id, change_seq, 'status', 'waiting', ${run.to}, ${actor}, workflow_run_id, trigger_id FROM moved)
     SELECT array_agg(id) AS ids, min(received_at) AS received_at FROM settled
     HAVING count(*) > 0 AND count(*) = (SELECT count(*) FROM moved)`);
   return settled;

@@ -52,7 +52,7 @@ export interface SettledTrigger extends EventTrigger {
 /**
  * Ends waits: the one way in which a trigger's status changes, with two shorter forms for what most sends and most prefixes
  * meet (`settleFree`, `settleQueued`). The trigger, the run or step that waited, the event, the
- * webhook to send and the change rows are one statement, so either all of it is there after a kill or nothing.
+ * webhook to send and the change rows (one for a wait and the run that goes on with it) are one statement, so either all of it is there after a kill or nothing.
  *
  * Locks go downward, so a run above is only tried (K2): where somebody holds it, or where it is to end rather than to go
  * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing blocks; but
@@ -188,12 +188,13 @@ export async function settleTargets(
       INSERT INTO webhook_deliveries (${deliveryColumns})
       SELECT ${deliveryOf(sql`t.delivery_id`)} FROM settled t WHERE t.notify_url IS NOT NULL),
     change AS (
-      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message)
-      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM settled
+      INSERT INTO changes (project_id, subject_id, sequence, kind, before, after, actor, workflow_run_id, message, ended_trigger_id)
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error, NULL FROM settled
+      WHERE id NOT IN (SELECT trigger_id FROM moved)
       UNION ALL
-      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, NULL FROM moved
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, NULL, trigger_id FROM moved
       UNION ALL
-      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error FROM step)
+      SELECT project_id, id, change_seq, 'status', 'waiting', status, actor, workflow_run_id, error, NULL FROM step)
     SELECT ${columns}, t.id IN (SELECT trigger_id FROM wake) AS owner_pending, NULL AS disposition,
       CASE WHEN t.id = (SELECT min(id) FROM settled) THEN (
         SELECT json_agg(c) FROM (

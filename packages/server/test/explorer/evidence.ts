@@ -79,8 +79,9 @@ export function triggersOf(
       t.finished_at < t.expires_at OR t.finished_at = t.requested_at AS is_in_time,
       CASE t.status WHEN 'received' THEN true WHEN 'timed_out' THEN t.on_timeout = 'resume' ELSE t.on_cancel = 'resume' END
         AS resumes,
-      (SELECT count(*)::int FROM changes c WHERE c.project_id = t.project_id AND c.subject_id = t.id
-        AND c.kind = 'status' AND c.after = ANY(${settled})) AS ends,
+      (SELECT count(*)::int FROM changes c WHERE c.project_id = t.project_id
+        AND c.subject_id IN (t.id, t.job_run_id) AND (c.ended_trigger_id = t.id
+          OR c.subject_id = t.id AND c.kind = 'status' AND c.after = ANY(${settled}))) AS ends,
       (SELECT count(*)::int FROM sends e WHERE e.project_id = t.project_id AND e.environment_id = t.environment_id
         AND e.event_key = t.event_key AND e.trigger_id = t.id AND e.disposition IN ('delivered', 'recorded')) AS deliveries
     FROM asked t ORDER BY t.id`);

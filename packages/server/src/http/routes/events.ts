@@ -126,7 +126,7 @@ export const eventsRoutes: HandlersOf<"events"> = {
 
   async getV1EventsByEventKeyStream({ context, caller, path, query, headers, streams }) {
     const trigger = await triggerOf(context, caller, path.eventKey, query.trigger_id);
-    const source = subjectSource(context.db, caller.projectId, trigger.id, `trigger:${trigger.id}`, {
+    const source = subjectSource(context.db, caller.projectId, trigger.id, "trigger", {
       read: () => triggers.findNumbered(context.db, caller.projectId, trigger.id),
       isTerminal: (row) => isTerminalTriggerStatus(row.status),
       asOf: (row, change) =>

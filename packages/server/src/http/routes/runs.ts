@@ -55,7 +55,7 @@ export const runsRoutes: HandlersOf<"runs"> = {
   async getV1RunsByRunIDStream({ context, caller, path, query, headers, streams }) {
     const read = () => runs.findNumbered(context.db, caller.projectId, path.runID);
     if (!(await read())) throw notFound("run", path.runID);
-    const source = subjectSource(context.db, caller.projectId, path.runID, `run:${path.runID}`, {
+    const source = subjectSource(context.db, caller.projectId, path.runID, "run", {
       read,
       isTerminal: (run) => isTerminalRunStatus(run.status),
       asOf: (run, change) =>
