@@ -224,6 +224,27 @@ describe("the stream of a run", () => {
   });
 });
 
+describe("what a run has reported before it ended", () => {
+  test("T2 is told with the status that the run had then, and without its end", async () => {
+    const strait = await startServer();
+    const run = await (await startStage(strait)).run();
+    const path = `/v1/runs/${run.id}/stream`;
+    const report = (what: string, body: object) =>
+      strait.request("POST", `/sdk/v1/runs/${run.id}/${what}`, { token: run.token, body });
+    const seen = await (await open(strait, path)).next();
+    await report("log", { message: "one" });
+    await report("progress", { percent: 50, message: "half" });
+    await report("annotate", { annotations: { pages: "2" } });
+    await report("checkpoint", { state: { page: 1 } });
+    await report("complete", { result: "done" });
+
+    const frames = await (await open(strait, path, { headers: { "last-event-id": seen?.id ?? "" } })).rest();
+
+    expect(statuses(frames)).toEqual([...Array(4).fill("executing"), "completed", "end"]);
+    expect(frames.slice(0, 4).map(({ data }) => [data.result, data.finished_at])).toEqual(Array(4).fill([null, null]));
+  });
+});
+
 describe("the stream of a run of which a part is not kept", () => {
   test("T3 says reset, with a snapshot, to a reader that is further behind, and goes on without a hole", async () => {
     const strait = await startServer();

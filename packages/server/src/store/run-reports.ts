@@ -21,7 +21,10 @@ export interface Report {
 /** Live statuses in which a dispatch may still report. */
 const reporting = sql`r.status IN ('executing', 'waiting')`;
 
-/** `changes` sets columns of run `r`; the report is numbered on its row, so the run's stream has no holes. */
+/**
+ * `changes` sets columns of run `r`; the report is numbered on its row, so the run's stream has no holes. It keeps the run's
+ * status, so that a reader who comes late is not shown the end of the run beside it.
+ */
 function report(db: Queryable, reporter: Reporter, what: Report, changes: Statement): Promise<RunEvent[]> {
   return db.query<RunEvent>(sql`
     WITH i AS (SELECT ${json(what.data)}::text AS checkpoint, 'sdk'::text AS checkpoint_source),
@@ -30,8 +33,8 @@ function report(db: Queryable, reporter: Reporter, what: Report, changes: Statem
       WHERE r.project_id = ${reporter.project_id} AND r.id = ${reporter.run_id}
         AND r.dispatch_seq = ${reporter.dispatch_seq} AND ${reporting}
       RETURNING r.*, i.checkpoint AS given_checkpoint)
-    INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id, level, message, data)
-    SELECT project_id, id, change_seq, ${what.kind}, ${reporter.actor}, workflow_run_id, ${what.level}, ${what.message},
+    INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id, level, message, data)
+    SELECT project_id, id, change_seq, ${what.kind}, status, ${reporter.actor}, workflow_run_id, ${what.level}, ${what.message},
       ${json(what.data)}::json
     FROM moved
     RETURNING subject_id || ':' || sequence AS id, subject_id AS run_id, sequence, kind AS type, level, message, data, created_at`);
@@ -81,8 +84,8 @@ export async function saveCheckpoint(
     saved AS (${largeCheckpoints}),
     stale AS (${staleCheckpoints}),
     change AS (
-      INSERT INTO changes (project_id, subject_id, sequence, kind, actor, workflow_run_id, data)
-      SELECT project_id, id, change_seq, 'checkpoint', ${reporter.actor}, workflow_run_id,
+      INSERT INTO changes (project_id, subject_id, sequence, kind, after, actor, workflow_run_id, data)
+      SELECT project_id, id, change_seq, 'checkpoint', status, ${reporter.actor}, workflow_run_id,
         json_build_object('sequence', checkpoint_seq, 'source', checkpoint_source) FROM moved)
     SELECT id || ':' || checkpoint_seq AS id, id AS run_id, checkpoint_seq AS sequence, checkpoint_source AS source,
       given_checkpoint::json AS state, checkpoint_at AS created_at FROM moved`);
