@@ -115,6 +115,7 @@ export async function firstBuffered(
 
 export interface BufferedPayload {
   readonly id: string;
+  /** Microseconds of the epoch. */
   readonly created_us: number;
   readonly payload: unknown;
   readonly actor: string;
