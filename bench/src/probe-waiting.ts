@@ -30,14 +30,14 @@ export const waiting: Probe = {
       const due = await medianOf(() => all.db.query(DUE));
       for (let n = 0; n < BATCHES; n++) await all.park(`batch${n}`, BATCH);
       const prefixes = await store.withDatabase(async (url) => {
-        const sketch = await openSketch(url, many);
+        const design = await openDesign(url, many);
         try {
           const ours: Spent[] = [];
           const theirs: Spent[] = [];
           for (let n = 0; n < BATCHES; n++) {
             const contenders = [
               { spent: ours, send: () => sendPrefix(all.api, `batch${n}:`) },
-              { spent: theirs, send: () => sketch.query(SEND_PREFIX, [PROJECT_ID, `batch${n}:%`, '{"ok":1}']) },
+              { spent: theirs, send: () => design.query(SEND_PREFIX, [PROJECT_ID, `batch${n}:%`, '{"ok":1}']) },
             ];
             for (const { spent, send } of n % 2 === 0 ? contenders : contenders.toReversed()) {
               const costs = await spentBy(store, send);
@@ -46,7 +46,7 @@ export const waiting: Probe = {
           }
           return { ours, theirs };
         } finally {
-          await sketch.end();
+          await design.end();
         }
       });
       return [
@@ -76,7 +76,7 @@ async function sendPrefix(api: ApiClient, prefix: string): Promise<void> {
   if (sent.has_more) throw new Error("a page of the prefix was not enough");
 }
 
-/** All of ours beside all of the sketch's: CPU is counted in steps of 10 ms. */
+/** CPU is counted in steps of 10 ms, so it is the mean that is compared. */
 function prefixFindings(ours: readonly Spent[], theirs: readonly Spent[]): Finding[] {
   const ratio = meanOf(ours) / meanOf(theirs);
   return [
@@ -89,7 +89,7 @@ function prefixFindings(ours: readonly Spent[], theirs: readonly Spent[]): Findi
       value: ms(meanOf(ours)),
     },
     {
-      label: "  beside what the sketch's one statement takes",
+      label: "  beside what the design's one statement takes",
       value: `${ratio.toFixed(2)} (${ms(meanOf(theirs))})`,
       bar: atMost(ratio, PREFIX_BAR),
     },
@@ -98,11 +98,11 @@ function prefixFindings(ours: readonly Spent[], theirs: readonly Spent[]): Findi
 
 const meanOf = (spent: readonly Spent[]): number => spent.reduce((sum, { store }) => sum + store, 0) / spent.length;
 
-/** The sketch's tables, with as many that wait and the same batches. */
-async function openSketch(url: string, many: number): Promise<pg.Client> {
+/** The tables of the design's statement, with as many that wait and the same batches. */
+async function openDesign(url: string, many: number): Promise<pg.Client> {
   const db = new pg.Client({ connectionString: url });
   await db.connect();
-  // As our connections do: or it might read all runs once, which is dear where a million wait.
+  // Or it might read all runs once, which is dear where a million wait.
   await db.query("SET enable_hashjoin = off; SET enable_mergejoin = off");
   await db.query(SCHEMA);
   await db.query(FILL, [PROJECT_ID, "point:", many, 0]);

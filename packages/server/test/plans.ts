@@ -1,5 +1,5 @@
-import { openSession, type Session } from "../src/store/session.ts";
-import type { Statement } from "../src/store/sql.ts";
+import { openDatabase } from "../src/store/database.ts";
+import type { Queryable, Statement } from "../src/store/sql.ts";
 
 /** Tables that are read whole, and what keeps them short. */
 const WHOLE: ReadonlySet<string> = new Set([
@@ -32,15 +32,19 @@ export async function plansOf(
   statements: readonly string[],
   settings: readonly string[] = [],
 ): Promise<Map<string, Plan>> {
-  const session = await openSession(databaseUrl, "test");
+  const onIdleError = (error: Error) => {
+    throw error;
+  };
+  const db = openDatabase({ url: databaseUrl, maxConnections: 1, onIdleError });
   try {
-    const ofAll = ["enable_seqscan = off", "jit = off", "plan_cache_mode = force_generic_plan"];
-    for (const setting of [...ofAll, ...settings]) await session.query(plain(`SET ${setting}`));
-    const plans = new Map<string, Plan>();
-    for (const text of statements) plans.set(text, await planOf(session, text));
-    return plans;
+    return await db.transaction(async (tx) => {
+      for (const setting of settings) await tx.query(plain(`SET LOCAL ${setting}`));
+      const plans = new Map<string, Plan>();
+      for (const text of statements) plans.set(text, await planOf(tx, text));
+      return plans;
+    });
   } finally {
-    await session.close();
+    await db.close();
   }
 }
 
@@ -54,16 +58,14 @@ export function lookupsOf(plan: Plan): { readonly index: string; readonly condit
 export const indexesOf = (plan: Plan): string[] => lookupsOf(plan).map(({ index }) => index);
 
 /** The plan that a connection of the server keeps for a statement: made once, for any values. */
-async function planOf(session: Session, text: string): Promise<Plan> {
-  await session.query(plain(`PREPARE hot AS ${text}`));
-  const [{ n } = { n: 0 }] = await session.query<{ n: number }>(
+async function planOf(tx: Queryable, text: string): Promise<Plan> {
+  await tx.query(plain(`PREPARE hot AS ${text}`));
+  const [{ n } = { n: 0 }] = await tx.query<{ n: number }>(
     plain("SELECT cardinality(parameter_types) AS n FROM pg_prepared_statements WHERE name = 'hot'"),
   );
   const values = n === 0 ? "" : `(${Array.from({ length: n }, () => "NULL").join(", ")})`;
-  const [row] = await session.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(
-    plain(`EXPLAIN (FORMAT JSON) EXECUTE hot${values}`),
-  );
-  await session.query(plain("DEALLOCATE hot"));
+  const [row] = await tx.query<{ "QUERY PLAN": [{ Plan: Plan }] }>(plain(`EXPLAIN (FORMAT JSON) EXECUTE hot${values}`));
+  await tx.query(plain("DEALLOCATE hot"));
   if (!row) throw new Error("there is no plan");
   return row["QUERY PLAN"][0].Plan;
 }

@@ -163,7 +163,7 @@ test("R7 a transaction keeps its own limit for locks, whether its waits are sett
   expect(await limitAfter(members.slice(0, 1))).toEqual({ count: 1, limit: "250ms" });
 });
 
-test("R1 R4 a deadline that is changed after the statement has begun, and before it has the lock, ends with the wait", async () => {
+test("R1 R4 a deadline that is changed and a run that reports after the statement has begun, and before it has the locks, are taken as they are then", async () => {
   const { strait, runs, members, settle } = await givenWaits({});
   const { db } = strait;
   const [wait] = runs.map(({ trigger }) => trigger);
@@ -187,10 +187,14 @@ test("R1 R4 a deadline that is changed after the statement has begun, and before
   await db.query(sql`
     UPDATE event_triggers SET expires_at = expires_at + interval '1 hour', closes_at = closes_at + interval '1 hour',
       change_seq = change_seq + 1 WHERE id = ${wait.id}`);
+  await db.query(sql`UPDATE runs SET change_seq = 100`);
   await db.query(sql`INSERT INTO gate VALUES (true)`);
 
   expect(await settling).toMatchObject([{ id: wait.id, status: "received" }]);
   expect(await db.query(sql`SELECT status FROM runs`)).toEqual([{ status: "queued" }]);
+  expect(await db.query(sql`SELECT sequence FROM changes WHERE ended_trigger_id = ${wait.id}`)).toEqual([
+    { sequence: 101 },
+  ]);
   expect(await db.query(sql`SELECT disposition FROM sends`)).toEqual([{ disposition: "delivered" }]);
 });
 

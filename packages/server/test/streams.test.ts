@@ -266,6 +266,19 @@ describe("the stream of a run of which a part is not kept", () => {
     await log(strait, run, "three");
     expect(await behind.next()).toEqual(await within.next());
   });
+
+  test("T3 says reset where the hole is in the middle of what the reader has missed", async () => {
+    const strait = await startServer();
+    const run = await (await startStage(strait)).run();
+    const path = `/v1/runs/${run.id}/stream`;
+    const old = await (await open(strait, path)).next();
+    for (const message of ["one", "two", "three"]) await log(strait, run, message);
+    await strait.db.query(sql`DELETE FROM changes WHERE subject_id = ${run.id} AND message = 'two'`);
+
+    const behind = await open(strait, `${path}?cursor=${old?.id}`);
+
+    expect((await behind.next())?.event).toBe("reset");
+  });
 });
 
 describe("the stream of a workflow run", () => {

@@ -37,11 +37,12 @@ export function subjectSource<Row>(
       const now = await subject.read();
       if (now === undefined || after > now.sequence) return undefined;
       const { row, sequence } = now;
-      // The last change shows the row as it was read; what came after that waits for the next look.
+      // The row tells the last change, which may be the end of a wait that has no change of its own. What came after the row
+      // was read waits for the next look.
       const missed = Math.max(0, sequence - 1 - after);
       const between = missed === 0 ? [] : await changes.ofSubject(db, projectId, id, after, Math.min(missed, BATCH));
-      // A hole: what followed is not kept any more.
-      if (missed > 0 && between[0]?.sequence !== after + 1) return undefined;
+      // A hole: some of what followed is not kept any more.
+      if (missed > 0 && between.at(-1)?.sequence !== after + between.length) return undefined;
       const isComplete = between.length === missed;
       const deltas = between.map((change) => ({ data: subject.asOf(row, change), position: String(change.sequence) }));
       if (isComplete && after < sequence) deltas.push({ data: row, position: String(sequence) });

@@ -19,7 +19,7 @@ export interface Change {
 
 const columns = sql`sequence, kind, before, after, level, message, data, created_at`;
 
-/** What happened to a run or a trigger after `sequence`, without holes. */
+/** What happened to a run or a trigger behind the change of number `after`, but for the end that only its row tells. */
 export function ofSubject(
   db: Queryable,
   projectId: string,
@@ -117,7 +117,10 @@ interface WatchedWorkflowRun extends Followed, FeedPosition {
 /** Something that is followed, and how far it was read. */
 export type Watched = WatchedSubject | WatchedWorkflowRun;
 
-/** The names of those that have changes behind where they were read. */
+/**
+ * The names of those that have moved on from where they were read. Of a run or a wait its row says so: the end of a wait may
+ * have no change of its own.
+ */
 export async function moved(db: Queryable, watched: readonly Watched[]): Promise<string[]> {
   const runs = watched.filter((each) => each.feed === "run");
   const triggers = watched.filter((each) => each.feed === "trigger");

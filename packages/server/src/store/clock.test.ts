@@ -1,6 +1,7 @@
 import { TypeID } from "typeid-js";
 import { describe, expect, it, vi } from "vitest";
 import { databaseClock } from "./clock.ts";
+import type { Queryable } from "./sql.ts";
 
 const uuidOf = (id: string): string => TypeID.fromString(id).toUUID();
 const msOf = (id: string): number => Number.parseInt(uuidOf(id).replaceAll("-", "").slice(0, 12), 16);
@@ -31,6 +32,29 @@ describe("an id", () => {
     now.mockRestore();
 
     expect(ids).toEqual([...new Set(ids)].toSorted());
+  });
+
+  it("tells the time of the database by the answer that came fastest", async () => {
+    const clock = databaseClock();
+    const now = vi.spyOn(Date, "now").mockReturnValue(1_800_000_000_000);
+    const answers = [
+      { now_ms: 1_700_000_000_000, tookMs: 400 },
+      { now_ms: 1_900_000_000_000, tookMs: 2 },
+      { now_ms: 1_600_000_000_000, tookMs: 30 },
+    ];
+    const db = {
+      query: async () => {
+        const { now_ms, tookMs } = answers.shift() ?? { now_ms: Number.NaN, tookMs: 0 };
+        now.mockReturnValue(Date.now() + tookMs);
+        return [{ now_ms }];
+      },
+    };
+
+    await clock.synchronize(db as object as Queryable);
+
+    const passedMs = 400 + 2 + 30;
+    expect(Math.abs(msOf(clock.newId("run")) - 1_900_000_000_000)).toBeLessThan(passedMs);
+    now.mockRestore();
   });
 
   it("is not before the first one of its time", () => {

@@ -22,11 +22,12 @@ export interface PrefixMember {
   readonly event_id: string;
 }
 
+/** What the statement runs and is planned with. */
 const SETTINGS = [
   // How long a lock is waited for: nearly all are free, and who holds one may wait for one of ours.
   { name: "lock_timeout", value: "50ms" },
-  // Rows whose names are neighbors are found by one walk along the index, and then told apart: a tenth less than to come down
-  // from its root for each. Every other statement is better off with nested loops, which is what a connection is set to.
+  // Rows whose ids are neighbors are found by one walk along the index (`= ANY`, from PostgreSQL 17 on), and matched by a
+  // hash: a tenth less than to come down from the root for each, as the nested loops do that a connection is set to.
   { name: "enable_nestloop", value: "off" },
   { name: "enable_hashjoin", value: "on" },
 ];
@@ -109,15 +110,18 @@ async function settleAndQueue(
         response_payload = ${payload}, sent_by = ${actor}, event_id = i.event_id, channel = ${channel},
         idempotency_key = ${idempotency_key}, change_seq = t.change_seq + 1
       FROM ${records("i", { id: "text", version: "int4", event_id: "text" }, found)}
-      WHERE t.project_id = ${project_id} AND t.id = ANY(${ids}) AND t.id = i.id AND t.version = i.version AND t.status = ANY(${trigger.from})
-        AND (t.closes_at IS NULL OR t.closes_at > strait_now()) AND t.slot = '' AND t.group_id IS NULL
-        AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
+      WHERE t.project_id = ${project_id} AND t.id = ANY(${ids}) AND t.id = i.id AND t.version = i.version
+        AND t.status = ANY(${trigger.from}) AND (t.closes_at IS NULL OR t.closes_at > strait_now())
+        AND t.slot = '' AND t.group_id IS NULL AND t.job_run_id IS NOT NULL AND t.notify_url IS NULL
       RETURNING t.id, t.job_run_id, t.received_at),
     moved AS (
       UPDATE runs r SET ${savesCheckpoint} resume_reason = ${resumeReasons.receive}, detached = false, status = ${run.to},
         heartbeat_at = NULL, started_at = NULL, change_seq = r.change_seq + 1
-      FROM (SELECT id AS trigger_id, job_run_id, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source FROM settled) i
-      WHERE r.project_id = ${project_id} AND r.id = ANY(ARRAY(SELECT job_run_id FROM settled)) AND r.id = i.job_run_id AND r.status = ANY(${run.from})
+      FROM (
+        SELECT id AS trigger_id, job_run_id, ${payload}::text AS checkpoint, 'event_trigger'::text AS checkpoint_source
+        FROM settled) i
+      WHERE r.project_id = ${project_id} AND r.id = ANY(ARRAY(SELECT job_run_id FROM settled)) AND r.id = i.job_run_id
+        AND r.status = ANY(${run.from})
       RETURNING r.id, r.priority, r.change_seq, r.workflow_run_id, i.trigger_id),
     queue AS (
       INSERT INTO run_queue (project_id, priority, ready_at, run_id)

@@ -51,8 +51,9 @@ export interface SettledTrigger extends EventTrigger {
 
 /**
  * Ends waits: the one way in which a trigger's status changes, with two shorter forms for what most sends and most prefixes
- * meet (`settleFree`, `settleQueued`). The trigger, the run or step that waited, the event, the
- * webhook to send and the change rows (one for a wait and the run that goes on with it) are one statement, so either all of it is there after a kill or nothing.
+ * meet (`settleFree`, `settleQueued`). The trigger, the run or step that waited, the event, the webhook to send and the
+ * change rows (one for a wait and the run that goes on with it) are one statement, so either all of it is there after a
+ * kill or nothing.
  *
  * Locks go downward, so a run above is only tried (K2): where somebody holds it, or where it is to end rather than to go
  * on, the appended wake row stands for it (K3). Triggers that somebody holds are skipped, and nothing blocks; but
