@@ -325,13 +325,22 @@ describe("without STRAIT_ALLOW_PRIVATE_ENDPOINTS", () => {
     const strait = await startQuiet(env);
     const hosts = ["127.0.0.1", "2130706433", "0x7f.1", "localhost:8080", "LOCALHOST.", "jobs.localhost", "10.1.2.3"];
     hosts.push("192.168.0.1", "169.254.169.254", "metadata.google.internal", "0.0.0.0");
-    hosts.push("[::1]", "[::ffff:10.0.0.1]", "[fd00::1]");
+    hosts.push("[::1]", "[::ffff:10.0.0.1]", "[::127.0.0.1]", "[4000::1]", "[fd00::1]");
 
     for (const host of hosts) {
       const job = { name: "j", slug: "j", endpoint_url: `http://${host}/` };
       const { status, body } = await strait.request("POST", "/v1/jobs", { body: job });
       const [issue] = body.error.details.issues;
       expect({ host, status, ...issue }).toMatchObject({ host, status: 400, rule: "publicAddress" });
+    }
+  });
+
+  test("a job may name a public address of either kind", async () => {
+    const strait = await startQuiet(env);
+
+    for (const [n, host] of ["1.1.1.1", "[2606:4700::1111]", "[::ffff:1.1.1.1]"].entries()) {
+      const job = { name: "j", slug: `j-${n}`, endpoint_url: `http://${host}/` };
+      expect(await strait.request("POST", "/v1/jobs", { body: job })).toMatchObject({ status: 201 });
     }
   });
 

@@ -3,14 +3,18 @@ import ipaddr from "ipaddr.js";
 
 const FORBIDDEN_HOSTS: ReadonlySet<string> = new Set(["localhost", "metadata.google.internal"]);
 
+/** All that IPv6 has given to the public. Beside it lie old forms that carry an IPv4 address, such as `::127.0.0.1`. */
+const PUBLIC_IPV6 = ipaddr.IPv6.parseCIDR("2000::/3");
+
 /**
  * Whether an address is not on the public internet: loopback, private, link-local, carrier-grade NAT, unique local,
- * multicast, unspecified and reserved ranges. An IPv4 address inside an IPv6 one is unwrapped first. A name is no address.
+ * multicast, unspecified and reserved ranges. A mapped IPv4 address is unwrapped first. A name is no address.
  */
 export function isPrivateAddress(host: string): boolean {
   const text = host.startsWith("[") ? host.slice(1, -1) : host;
   if (!ipaddr.isValid(text)) return false;
-  return ipaddr.process(text).range() !== "unicast";
+  const address = ipaddr.process(text);
+  return address.range() !== "unicast" || (address instanceof ipaddr.IPv6 && !address.match(PUBLIC_IPV6));
 }
 
 /**
