@@ -145,22 +145,25 @@ test("R1 R7 one run that has not parked itself leaves all to the statement for e
   expect(await db.query(sql`SELECT 1 FROM run_queue`)).toEqual([]);
 });
 
-test("R7 a transaction keeps its own limit for locks, whether its waits are settled or taken back", async () => {
+test("R7 a transaction keeps its own limit for locks and its way of planning, whether its waits are settled or taken back", async () => {
   const { strait, runs, members, told } = await givenWaits({}, {});
   const { db } = strait;
   await db.query(sql`UPDATE runs SET status = 'executing', lease_id = 1 WHERE id = ${runs[1]?.id}`);
-  const limitAfter = (some: readonly PrefixMember[]) =>
+  const settingsAfter = (some: readonly PrefixMember[]) =>
     db.transaction(
       async (tx) => {
         const settled = await settleQueued(tx, told, some);
-        const [limit] = await tx.query<{ value: string }>(sql`SELECT current_setting('lock_timeout') AS value`);
-        return { count: settled?.length, limit: limit?.value };
+        const [settings] = await tx.query<object>(sql`
+          SELECT current_setting('lock_timeout') AS limit, current_setting('enable_nestloop') AS nestloop,
+            current_setting('enable_hashjoin') AS hashjoin`);
+        return { count: settled?.length, ...settings };
       },
       { lockTimeoutMs: 250 },
     );
 
-  expect(await limitAfter(members.slice(1))).toEqual({ count: undefined, limit: "250ms" });
-  expect(await limitAfter(members.slice(0, 1))).toEqual({ count: 1, limit: "250ms" });
+  const own = { limit: "250ms", nestloop: "on", hashjoin: "off" };
+  expect(await settingsAfter(members.slice(1))).toEqual({ count: undefined, ...own });
+  expect(await settingsAfter(members.slice(0, 1))).toEqual({ count: 1, ...own });
 });
 
 test("R1 R4 a deadline that is changed and a run that reports after the statement has begun, and before it has the locks, are taken as they are then", async () => {
@@ -228,24 +231,5 @@ test("P6 waits and runs are found by one walk along an index each, by plans made
       ["event_triggers_pkey", true],
       ["runs_pkey", true],
     ]);
-  }
-});
-
-test("leaves the settings of its transaction as they were, whether it settles or takes back", async () => {
-  const { strait, members, told } = await givenWaits({}, {});
-  const names = ["lock_timeout", "enable_nestloop", "enable_hashjoin"];
-  const settingsOf = async (db: Queryable) =>
-    db.query(sql`SELECT name, setting FROM pg_settings WHERE name = ANY(${names}) ORDER BY name`);
-  const before = await settingsOf(strait.db);
-
-  for (const wait of members) {
-    const held = wait === members[0] ? undefined : await hold(strait, sql`SELECT FROM runs FOR NO KEY UPDATE`);
-    const [answer, after] = await strait.db.transaction(async (tx) => [
-      await settleQueued(tx, told, [wait]),
-      await settingsOf(tx),
-    ]);
-    await held?.release();
-    expect(answer?.length).toBe(held ? undefined : 1);
-    expect(after).toEqual(before);
   }
 });
